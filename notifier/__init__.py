@@ -1,0 +1,47 @@
+"""Notifier watches jobs behind polling-only APIs and POSTs a signed webhook when each one ends.
+
+    notifier/
+    ├── __main__.py       the command's entry
+    ├── cli/              flags in, exit code out; one file per family of commands
+    ├── demo/             simulator, receiver and the story that `notifier demo` tells
+    ├── app/              composition root: settings → running parts → orderly stop, reload
+    ├── config/           YAML → frozen Settings; says what is wrong and where
+    ├── logs.py           structlog set-up, secrets out
+    ├── domain/           PURE: no I/O, no clock, no randomness, no async, no logging
+    │   ├── quantity.py   durations, sizes and rates as people write them
+    │   ├── task.py       Task and advance(): what one answer makes of a task
+    │   ├── watch.py      Watch and its states
+    │   ├── event.py      announce(): an ended task becomes the message it owes
+    │   ├── delivery.py   Delivery, Attempt, RetrySchedule, settle()
+    │   ├── signature.py  sign(), verify(): Standard Webhooks, several secrets, both algorithms
+    │   ├── answer.py     what a provider's answer means
+    │   ├── address.py    which addresses and URLs may be called
+    │   └── pace.py       who may go next: first come first served, within concurrency, rate and pause
+    ├── ports.py          what the services need from the world (Protocols)
+    ├── services/         the verbs: ask a port, apply the domain, tell a port
+    │   ├── registrar.py  accept a watch once, reject a bad one, reconcile the file's watches
+    │   ├── poller.py     one poll: fetch, advance, save – or end the task and owe deliveries
+    │   └── dispatcher.py one attempt: sign, post, settle, save
+    └── adapters/         the only importers of httpx, apscheduler, fastapi, sqlalchemy …
+        ├── api/          the intake: routes, problems, tokens
+        ├── scheduler.py  APScheduler: an interval job per watched task, date jobs for retries, housekeeping
+        ├── http.py       guarded requests: pool, deadline, size cap, address check at connect time
+        ├── providers/    one file per family of APIs, one literal table
+        ├── stores/       SQL stores behind one contract, migrations
+        └── crew.py, metrics.py, clock.py
+
+             cli ──▶ app ◀── config                       wiring: may import everything
+                      │ builds
+     api ───────┐     ▼                  ┌── providers, http
+     scheduler ─┴▶ services ──▶ ports ◀──┼── stores, clock, metrics
+                      └──▶ domain ◀──────┘
+
+Imports run one way: `__main__ → cli → demo → app → adapters → services → ports → domain`, and CI holds it.
+
+How data flows: YAML or intake → registrar → store → scheduler (a job per task) → poller → provider → `advance()` →
+store (end of task + deliveries owed, one transaction) → dispatcher → `sign()` → receiver → `settle()` → store.
+The store is the truth; APScheduler's jobs are derived from its rows and rebuilt at start. A poll that changes nothing
+writes nothing; ends and attempts that fall together share one commit.
+"""
+
+__version__ = "0.1.0"
