@@ -1,0 +1,24 @@
+"""The one place that asks for the time, and the one that rolls dice."""
+
+import random
+import secrets
+import time
+from datetime import UTC, datetime
+
+
+class SystemClock:
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+
+class SystemChance:
+    """Jitter need not be unguessable; ids are."""
+
+    def spread(self) -> float:
+        return random.uniform(-1.0, 1.0)  # noqa: S311 -- spreads load, guards nothing
+
+    def new_id(self, prefix: str) -> str:
+        return prefix + secrets.token_hex(12)

@@ -1,0 +1,13 @@
+"""The one place for outgoing HTTP: one deadline round everything, a size cap, and the address guard at dial time.
+
+Requests are ready-made `httpx.Request` objects handed to the aiohttp transport, because httpx's own pool slows down
+with the number of connections. Nothing is followed, inflated, retried or remembered: no redirects, no compression, no
+cookies, no proxies from the environment. What goes wrong on the other side comes back as data (`Fault`).
+"""
+
+from notifier.adapters.http.client import Http
+from notifier.adapters.http.fault import Fault, FaultKind
+from notifier.adapters.http.reply import Reply
+from notifier.adapters.http.tls import trust
+
+__all__ = ["Fault", "FaultKind", "Http", "Reply", "trust"]

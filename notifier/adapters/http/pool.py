@@ -1,0 +1,119 @@
+"""Connections, kept alive between requests, and the way a request reaches one of them."""
+
+import contextlib
+import ssl
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, cast
+
+import aiohttp
+from httpx_aiohttp import AiohttpTransport
+from yarl import URL
+
+from notifier.adapters.http.guard import Resolver, dialler
+from notifier.adapters.http.lookup import Lookup
+from notifier.domain.address import Network
+
+
+class Pool(AiohttpTransport):
+    """Connections that were all dialled under the same rule (`allow`; None guards nothing).
+
+    There is a session for each scheme, because the rule depends on the scheme and a socket factory sees only the
+    address. How many connections there are is left to the callers, who limit what is in flight.
+    """
+
+    def __init__(
+        self, *, allow: Sequence[Network] | None, lookup: Lookup, tls: ssl.SSLContext, keepalive: float
+    ) -> None:
+        super().__init__(verify=tls)
+        self.allow = allow
+        self.users = 0
+        self._sessions = {
+            scheme: aiohttp.ClientSession(
+                connector=_connector(scheme, allow, lookup, tls, keepalive),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                trust_env=False,
+            )
+            for scheme in ("https", "http")
+        }
+
+    def get_client(self) -> aiohttp.ClientSession:
+        """The transport asks here at each request, and needs no more of a session than `request`. The inherited
+        answer would be a session of its own making, without the guard."""
+        return cast("aiohttp.ClientSession", self)
+
+    def request(self, method: str, url: str, **options: Any) -> Any:
+        """What the transport calls. It hands over text, which yarl would normalise: `%2E%2E` to `..` and away."""
+        target = URL(url, encoded=True)
+        return self._sessions[target.scheme].request(method, target, **options)
+
+    async def aclose(self) -> None:
+        for session in self._sessions.values():
+            await session.close()
+
+
+def _connector(
+    scheme: str, allow: Sequence[Network] | None, lookup: Lookup, tls: ssl.SSLContext, keepalive: float
+) -> aiohttp.TCPConnector:
+    return aiohttp.TCPConnector(
+        resolver=Resolver(lookup, scheme, allow),
+        use_dns_cache=False,
+        socket_factory=None if allow is None else dialler(scheme, allow),
+        ssl=tls,
+        limit=0,
+        keepalive_timeout=keepalive,
+    )
+
+
+class Pools:
+    """The current pool, and those that a change of the rule has retired but that are still in use.
+
+    A kept connection was judged when it was dialled. After a change of the rule it must not be used again, so the
+    pool is replaced, and closed when its last request is done.
+    """
+
+    def __init__(
+        self,
+        guard: Callable[[], Sequence[Network]] | None,
+        *,
+        lookup: Lookup,
+        tls: ssl.SSLContext,
+        keepalive: float,
+    ) -> None:
+        self._guard = guard
+        self._lookup = lookup
+        self._tls = tls
+        self._keepalive = keepalive
+        self._pools: list[Pool] = []
+        self._closed = False
+
+    @contextlib.asynccontextmanager
+    async def lease(self) -> AsyncIterator[Pool]:
+        """The pool for a request that starts now, to be used within the block."""
+        pool = self._current()
+        pool.users += 1
+        try:
+            await self._sweep()
+            yield pool
+        finally:
+            pool.users -= 1
+            await self._sweep()
+
+    async def close(self) -> None:
+        """Break off what is in flight and close every connection."""
+        self._closed = True
+        for pool in self._pools:
+            await pool.aclose()
+
+    def _current(self) -> Pool:
+        allow = None if self._guard is None else tuple(self._guard())
+        if self._closed:
+            raise RuntimeError("the HTTP client is closed")
+        if not self._pools or self._pools[-1].allow != allow:
+            self._pools.append(Pool(allow=allow, lookup=self._lookup, tls=self._tls, keepalive=self._keepalive))
+        return self._pools[-1]
+
+    async def _sweep(self) -> None:
+        """Close the retired pools that nobody uses any more."""
+        for pool in [pool for pool in self._pools[:-1] if not pool.users]:
+            self._pools.remove(pool)
+            await pool.aclose()

@@ -1,0 +1,128 @@
+"""Prometheus metrics. No label ever holds a task id, a URL or free text, so the number of series is bounded."""
+
+from collections.abc import Iterable
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
+
+from notifier.domain.delivery import DELIVERY_STATES
+from notifier.domain.watch import WATCH_STATES
+from notifier.ports import Counts
+
+PAUSE_REASONS = ("throttled", "unauthorized")
+REQUEST_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30, 60)
+WAIT_SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300, 1800, 7200, 43200, 86400)
+
+
+class Metrics:
+    """Implements the PollMeter and AttemptMeter ports."""
+
+    def __init__(self, version: str) -> None:
+        self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        GCCollector(registry=registry)
+        build = Gauge("notifier_build_info", "The running version.", ["version"], registry=registry)
+        build.labels(version).set(1)
+        self._watches = Gauge("notifier_watches", "Watches in the store, by state.", ["state"], registry=registry)
+        self._deliveries = Gauge(
+            "notifier_deliveries", "Deliveries in the store, by state.", ["state"], registry=registry
+        )
+        self._polls = Counter(
+            "notifier_polls", "Polls made, by what they meant.", ["provider", "outcome"], registry=registry
+        )
+        self._poll_seconds = Histogram(
+            "notifier_poll_duration_seconds",
+            "One poll, from name look-up to the last byte.",
+            ["provider"],
+            buckets=REQUEST_SECONDS,
+            registry=registry,
+        )
+        self._poll_lag = Histogram(
+            "notifier_poll_lag_seconds",
+            "How late polls start: waiting for the provider's rate, concurrency or pause.",
+            ["provider"],
+            buckets=WAIT_SECONDS,
+            registry=registry,
+        )
+        self._paused = Gauge(
+            "notifier_provider_paused",
+            "1 while a provider is paused for this reason.",
+            ["provider", "reason"],
+            registry=registry,
+        )
+        self._events = Counter("notifier_events", "Events owed to receivers, by type.", ["type"], registry=registry)
+        self._attempts = Counter("notifier_attempts", "Delivery attempts, by outcome.", ["outcome"], registry=registry)
+        self._attempt_seconds = Histogram(
+            "notifier_attempt_duration_seconds",
+            "One delivery attempt, from name look-up to the last byte.",
+            buckets=REQUEST_SECONDS,
+            registry=registry,
+        )
+        self._latency = Histogram(
+            "notifier_delivery_latency_seconds",
+            "From learning a task's end to the receiver's 2xx.",
+            buckets=WAIT_SECONDS,
+            registry=registry,
+        )
+        self._reload_ok = Gauge(
+            "notifier_config_last_reload_successful", "1 if the last reload took effect.", registry=registry
+        )
+        self._reload_at = Gauge(
+            "notifier_config_last_reload_success_timestamp_seconds",
+            "When a configuration last took effect.",
+            registry=registry,
+        )
+
+    # PollMeter
+
+    def polled(self, provider: str, outcome: str, *, duration: float, lag: float) -> None:
+        self._polls.labels(provider, outcome).inc()
+        self._poll_seconds.labels(provider).observe(duration)
+        self._poll_lag.labels(provider).observe(lag)
+
+    def paused(self, provider: str, reason: str | None) -> None:
+        for known in PAUSE_REASONS:
+            self._paused.labels(provider, known).set(known == reason)
+
+    # AttemptMeter
+
+    def announced(self, event_type: str) -> None:
+        self._events.labels(event_type).inc()
+
+    def attempted(self, outcome: str, *, duration: float) -> None:
+        self._attempts.labels(outcome).inc()
+        self._attempt_seconds.observe(duration)
+
+    def delivered(self, latency: float) -> None:
+        self._latency.observe(max(latency, 0.0))
+
+    # The daemon's own
+
+    def providers(self, names: Iterable[str]) -> None:
+        """Show these providers as unpaused from the start, so that alerts have a series to look at."""
+        for name in names:
+            self.paused(name, None)
+
+    def reloaded(self, *, ok: bool, at: float) -> None:
+        """`at` is in seconds since the epoch."""
+        self._reload_ok.set(ok)
+        if ok:
+            self._reload_at.set(at)
+
+    def render(self, counts: Counts) -> tuple[bytes, str]:
+        """The exposition text and its content type."""
+        for state in WATCH_STATES:
+            self._watches.labels(state).set(counts.watches.get(state, 0))
+        for state in DELIVERY_STATES:
+            self._deliveries.labels(state).set(counts.deliveries.get(state, 0))
+        return generate_latest(self.registry), CONTENT_TYPE_LATEST

@@ -1,0 +1,181 @@
+"""APScheduler: an interval job for each watched task, date jobs for waiting deliveries, and housekeeping.
+
+Jobs live in memory and are derived from the store's rows. A firing only says whose time has come: it runs inline, puts
+a key in a line and returns, so that ten thousand due tasks cost ten thousand cheap calls and no queue of coroutines.
+"""
+
+import logging
+import random
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import structlog
+from apscheduler.executors.base import BaseExecutor
+from apscheduler.job import Job
+from apscheduler.jobstores.base import JobLookupError
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.base import BaseTrigger
+
+from notifier.ports import Clock, Crew
+
+log = structlog.get_logger()
+
+SPREAD = 0.08
+"""Consecutive firings are one interval apart, give or take this part of it."""
+JUMP_SECONDS = 2.0
+"""A wall clock that is off by more than this after one second has been set, not merely adjusted."""
+
+# APScheduler tells of every firing, and of every one that it skips; under load those lines cost more than the polls.
+logging.getLogger("apscheduler").setLevel(logging.CRITICAL)
+
+
+class PhasedInterval(BaseTrigger):  # type: ignore[misc] # apscheduler ships no types
+    """Fires one interval after the last firing, ±8 %: each task keeps its own phase, and crowds drift apart.
+
+    APScheduler's own interval trigger only ever adds its jitter, which makes the interval longer on average.
+    """
+
+    __slots__ = ("interval",)
+
+    def __init__(self, interval: float) -> None:
+        self.interval = interval
+
+    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:
+        step = timedelta(seconds=self.interval * (1 + SPREAD * random.uniform(-1.0, 1.0)))  # noqa: S311 -- spreads load
+        due: datetime = (previous_fire_time or now) + step
+        # After a long sleep of the machine one firing stands for all that were missed.
+        return due if due > now else now + step
+
+
+class Once(BaseTrigger):  # type: ignore[misc] # apscheduler ships no types
+    """Fires at its job's first run time only."""
+
+    __slots__ = ()
+
+    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
+        return now if previous_fire_time is None else None
+
+
+class InlineExecutor(BaseExecutor):  # type: ignore[misc] # apscheduler ships no types
+    """Calls the job in the event loop, once for all the times it was due."""
+
+    def _do_submit_job(self, job: Job, run_times: list[datetime]) -> None:
+        try:
+            job.func(*job.args)
+        except Exception:  # whatever it is, the scheduler goes on and the fault is told
+            log.exception("daemon.fault", job=job.id)
+        self._run_job_success(job.id, ())
+
+
+class Scheduler:
+    """Implements the Timetable and Alarms ports. Start it inside the running event loop."""
+
+    def __init__(self, *, clock: Clock, crew: Crew) -> None:
+        self._clock = clock
+        self._crew = crew
+        self._jobs = AsyncIOScheduler(
+            timezone=UTC,
+            executors={"default": InlineExecutor()},
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+        )
+        self._due_task: Callable[[int], None] = _nobody
+        self._due_delivery: Callable[[str, str], None] = _nobody
+        self._running: set[str] = set()
+        self._beat_at = clock.monotonic()
+        self._wall_and_steady = (clock.now(), clock.monotonic())
+        self._stop_watching: Callable[[], None] = _nobody
+
+    def start(self, due_task: Callable[[int], None], due_delivery: Callable[[str, str], None]) -> None:
+        self._due_task, self._due_delivery = due_task, due_delivery
+        self._jobs.start()
+        self._add("beat", PhasedInterval(1.0), self._beat, (), self._in(1.0))
+        self._watch_clock()
+
+    def stop(self) -> None:
+        self._stop_watching()
+        if self._jobs.running:
+            self._jobs.shutdown(wait=False)
+
+    # Timetable
+
+    def repeat(self, key: int, interval: float, *, delay: float) -> None:
+        self._add(_task_job(key), PhasedInterval(interval), self._fire_task, (key,), self._in(delay))
+
+    def postpone(self, key: int, delay: float) -> None:
+        with suppress(JobLookupError):  # cancelled meanwhile
+            self._jobs.modify_job(_task_job(key), next_run_time=self._in(delay))
+
+    def drop(self, key: int) -> None:
+        with suppress(JobLookupError):  # never started, or dropped before
+            self._jobs.remove_job(_task_job(key))
+
+    def next_at(self, key: int) -> datetime | None:
+        job = self._jobs.get_job(_task_job(key))
+        return None if job is None else job.next_run_time
+
+    # Alarms
+
+    def ring(self, delivery_id: str, lane: str, at: datetime) -> None:
+        self._add(delivery_id, Once(), self._fire_delivery, (delivery_id, lane), at)
+
+    # Housekeeping
+
+    def every(self, name: str, seconds: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run `work` about so often; a run that is still going on is not overtaken."""
+        self._add(name, PhasedInterval(seconds), self._fire_work, (name, work), self._in(seconds))
+
+    def silent_for(self) -> float:
+        """Seconds since APScheduler last showed that it lives; it does so every second."""
+        return self._clock.monotonic() - self._beat_at
+
+    def _beat(self) -> None:
+        self._beat_at = self._clock.monotonic()
+
+    def _add(
+        self, name: str, trigger: BaseTrigger, call: Callable[..., None], args: tuple[Any, ...], at: datetime
+    ) -> None:
+        self._jobs.add_job(call, trigger, args, id=name, next_run_time=at, replace_existing=True)
+
+    def _in(self, seconds: float) -> datetime:
+        return self._clock.now() + timedelta(seconds=seconds)
+
+    def _fire_task(self, key: int) -> None:
+        self._due_task(key)
+
+    def _fire_delivery(self, delivery_id: str, lane: str) -> None:
+        self._due_delivery(delivery_id, lane)
+
+    def _fire_work(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        if name not in self._running:
+            self._running.add(name)
+            self._crew.spawn(self._work(name, work))
+
+    async def _work(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        try:
+            await work()
+        finally:
+            self._running.discard(name)
+
+    def _watch_clock(self) -> None:
+        """APScheduler counts in wall-clock time: when the clock is set, every job moves along with it.
+
+        Driven by the event loop's steady clock, for APScheduler itself would sleep until the time it was told before.
+        """
+        wall, steady = self._wall_and_steady
+        self._wall_and_steady = (self._clock.now(), self._clock.monotonic())
+        self._stop_watching = self._crew.later(1.0, self._watch_clock)
+        jump = (self._wall_and_steady[0] - wall).total_seconds() - (self._wall_and_steady[1] - steady)
+        if abs(jump) > JUMP_SECONDS:
+            log.warning("clock.jumped", seconds=round(jump, 3), hint="polls and retries keep their pace")
+            for job in self._jobs.get_jobs():
+                self._jobs.modify_job(job.id, next_run_time=job.next_run_time + timedelta(seconds=jump))
+
+
+def _task_job(key: int) -> str:
+    return f"task-{key}"
+
+
+def _nobody(*_: object) -> None:
+    """Nobody listens before the start."""

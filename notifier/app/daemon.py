@@ -1,0 +1,270 @@
+"""The running daemon: built from settings, reloaded as a whole or not at all, stopped in order."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import timedelta
+
+import structlog
+
+from notifier import __version__, logs
+from notifier.adapters.api import ApiParts, Readiness, ReloadRefused, ReloadResult, Reloaded, build_api
+from notifier.adapters.clock import SystemChance, SystemClock
+from notifier.adapters.crew import AsyncioCrew
+from notifier.adapters.http import Http
+from notifier.adapters.metrics import Metrics
+from notifier.adapters.scheduler import Scheduler
+from notifier.adapters.serving import serve
+from notifier.adapters.stores import SqlStore, StoreError, open_store
+from notifier.adapters.webhook import WebhookSender
+from notifier.app import wiring
+from notifier.app.errors import StartError
+from notifier.app.health import Health
+from notifier.app.listening import describe, open_listener
+from notifier.config import Loaded, Rejected, Settings, needs_restart
+from notifier.ports import Counts, Declared, StoreUnavailableError
+from notifier.services.dispatcher import Dispatcher
+from notifier.services.poller import Poller
+from notifier.services.registrar import Registrar
+
+log = structlog.get_logger()
+
+EXPIRE_EVERY_SECONDS = 0.5
+CLEAN_EVERY_SECONDS = (1.0, 600.0)
+POLLS_FINISH_SECONDS = 22.0
+"""How long a stop waits for attempts and polls in flight; all of it must fit into 30 s."""
+INTAKE_GRACE_SECONDS = 3
+POLL_KEEPALIVE_SECONDS = 60.0
+POST_KEEPALIVE_SECONDS = 4.0
+"""Shorter than what receivers' servers usually do, for a POST on a connection that is just being closed fails."""
+
+
+class Daemon:
+    """The parts, put together. Use `running()`; nothing works before it entered or after it left."""
+
+    def __init__(self, settings: Settings, load: Callable[[], Loaded | Rejected], store: SqlStore) -> None:
+        self.settings = settings
+        self._load = load
+        self._store = store
+        self._reloading = asyncio.Lock()
+        self._stopping = False
+        self._counts = Counts()
+        self._clock = SystemClock()
+        chance = SystemChance()
+        self.crew = AsyncioCrew()
+        self.metrics = Metrics(__version__)
+        self.scheduler = Scheduler(clock=self._clock, crew=self.crew)
+        self._poll_http = Http(guard=None, keepalive=POLL_KEEPALIVE_SECONDS)
+        self._post_http = Http(guard=lambda: self.settings.webhooks.allow_networks, keepalive=POST_KEEPALIVE_SECONDS)
+        self._book = wiring.ProviderBook(self._poll_http, self._clock)
+        sender = self._sender(settings)
+        self.dispatcher = Dispatcher(
+            wiring.dispatch_policy(settings),
+            store=store,
+            sender=sender,
+            guard=sender,
+            alarms=self.scheduler,
+            crew=self.crew,
+            clock=self._clock,
+            chance=chance,
+            meter=self.metrics,
+            user_agent=wiring.USER_AGENT,
+        )
+        self.poller = Poller(
+            store=store,
+            timetable=self.scheduler,
+            crew=self.crew,
+            clock=self._clock,
+            chance=chance,
+            meter=self.metrics,
+            announce=self.dispatcher.owe,
+            accept=self.dispatcher.accept,
+        )
+        self.registrar = Registrar(
+            store=store,
+            poller=self.poller,
+            guard=sender,
+            clock=self._clock,
+            chance=chance,
+            announce=self.dispatcher.owe,
+            accept=self.dispatcher.accept,
+        )
+        self.health = Health(store, self.scheduler, self.poller, self.dispatcher, self._clock)
+
+    def _sender(self, settings: Settings) -> WebhookSender:
+        return WebhookSender(self._post_http, timeout=settings.webhooks.timeout, clock=self._clock)
+
+    # Start
+
+    async def start(self) -> None:
+        """Take up the store's work, then the file's. After this polls run and deliveries go out."""
+        self._configure(self.settings)
+        self.metrics.providers(self.settings.providers)
+        self.scheduler.start(self.poller.due, self.dispatcher.due)
+        await self.poller.start()
+        await self.dispatcher.start()
+        await self._declare()
+        self.metrics.reloaded(ok=True, at=time.time())
+        self.scheduler.every("deadlines", EXPIRE_EVERY_SECONDS, self.poller.expire)
+        shortest, longest = CLEAN_EVERY_SECONDS
+        period = min(max(self.settings.store.retention / 10, shortest), longest)
+        self.scheduler.every("retention", period, self._clean)
+
+    def _configure(self, settings: Settings) -> None:
+        sender = self._sender(settings)
+        self.registrar.configure(wiring.watch_rules(settings), sender)
+        self.poller.configure(self._book.providers(settings))
+        self.dispatcher.configure(wiring.dispatch_policy(settings), sender, sender)
+
+    async def _declare(self) -> Declared:
+        declared = await self.registrar.declare(wiring.declared_watches(self.settings))
+        log.info(
+            "watches.declared", added=declared.added, changed=declared.changed, cancelled=declared.cancelled
+        )
+        return declared
+
+    async def _clean(self) -> None:
+        before = self._clock.now() - timedelta(seconds=self.settings.store.retention)
+        try:
+            cleaned = await self._store.clean(before)
+        except StoreUnavailableError as error:
+            log.warning("store.uncleaned", error=str(error))
+            return
+        if cleaned:
+            log.info("store.cleaned", watches=cleaned)
+
+    # Reload
+
+    async def reload(self) -> ReloadResult:
+        """Apply the file as it is now: all of it or nothing. What needs a restart is named and keeps its old value."""
+        async with self._reloading:
+            match await asyncio.to_thread(self._load):
+                case Rejected(problems=problems):
+                    return self._refuse(tuple(str(problem) for problem in problems))
+                case Loaded(settings=loaded):
+                    return await self._apply(loaded)
+
+    def _refuse(self, errors: tuple[str, ...]) -> ReloadRefused:
+        self.metrics.reloaded(ok=False, at=time.time())
+        log.error("config.rejected", errors=errors, hint="nothing changed; mend the file and reload again")
+        return ReloadRefused(errors)
+
+    async def _apply(self, loaded: Settings) -> ReloadResult:
+        old = self.settings
+        restart = needs_restart(old, loaded)
+        self.settings = _keep_what_needs_a_restart(old, loaded)
+        self.registrar.configure(wiring.watch_rules(self.settings), self._sender(self.settings))
+        try:
+            declared = await self._declare()  # the one step that can fail comes first
+        except StoreUnavailableError as error:
+            self.settings = old
+            self.registrar.configure(wiring.watch_rules(old), self._sender(old))
+            return self._refuse((f"the store takes no writes now: {error}",))
+        configure_logs(self.settings)
+        self._configure(self.settings)
+        with contextlib.suppress(StoreUnavailableError):  # intervals follow at the next reload or start
+            await self.poller.refresh()
+        self.metrics.providers(self.settings.providers.keys() - old.providers.keys())
+        self.metrics.reloaded(ok=True, at=time.time())
+        log.info("config.reloaded", needs_restart=restart or None)
+        return Reloaded(declared.added, declared.changed, declared.cancelled, restart)
+
+    # What the intake shows
+
+    def api_parts(self) -> ApiParts:
+        return ApiParts(
+            registrar=self.registrar,
+            dispatcher=self.dispatcher,
+            poller=self.poller,
+            timetable=self.scheduler,
+            catalog=self._store,
+            clock=self._clock,
+            tokens=self._tokens,
+            usual_interval=self._usual_interval,
+            reload=self.reload,
+            readiness=self.readiness,
+            render_metrics=self._render_metrics,
+            public_keys=lambda: wiring.public_keys(self.settings),
+            stopping=lambda: self._stopping,
+            version=__version__,
+        )
+
+    def _tokens(self) -> Mapping[str, str]:
+        return {token.name: token.token.get_secret_value() for token in self.settings.intake.tokens}
+
+    def _usual_interval(self, provider: str) -> float | None:
+        settings = self.settings.providers.get(provider)
+        return None if settings is None else settings.interval
+
+    async def readiness(self) -> Readiness:
+        return await self.health.look(stopping=self._stopping)
+
+    async def _render_metrics(self) -> tuple[bytes, str]:
+        with contextlib.suppress(StoreUnavailableError):  # the numbers from before are better than none
+            self._counts = await self._store.counts()
+        return self.metrics.render(self._counts)
+
+    # Stop
+
+    def announce_stop(self) -> None:
+        """From now on the intake answers 503 and readiness says no."""
+        self._stopping = True
+
+    async def stop(self) -> None:
+        """Start nothing more, let attempts and polls in flight finish, save everything."""
+        self.announce_stop()
+        self.scheduler.stop()
+        self.poller.close()
+        self.dispatcher.close()
+        cut_off = await self.crew.drain(POLLS_FINISH_SECONDS)
+        try:
+            await self.poller.flush()
+            await self.dispatcher.flush()
+        except StoreUnavailableError as error:
+            log.error("store.unsaved", error=str(error), hint="what was not saved is learned or attempted again")
+        await self._poll_http.aclose()
+        await self._post_http.aclose()
+        log.info("daemon.stopped", cut_off=cut_off or None)
+
+
+def configure_logs(settings: Settings) -> None:
+    secrets = wiring.secret_values(settings)
+    logs.configure(level=settings.log.level, log_format=settings.log.format, secrets=secrets)
+
+
+def _keep_what_needs_a_restart(old: Settings, new: Settings) -> Settings:
+    intake = new.intake.model_copy(update={"listen": old.intake.listen})
+    return new.model_copy(update={"store": old.store, "node": old.node, "intake": intake})
+
+
+@contextlib.asynccontextmanager
+async def running(settings: Settings, load: Callable[[], Loaded | Rejected]) -> AsyncIterator[Daemon]:
+    """A daemon at work for as long as the block runs; `load` reads the configuration anew for a reload.
+
+    Raises StartError when it cannot start. Leaving the block stops it in order, within 30 s.
+    """
+    async with contextlib.AsyncExitStack() as undo:
+        listen = settings.intake.listen
+        listener = None if listen is None else open_listener(listen)
+        if listener is not None:
+            undo.callback(listener.close)
+        try:
+            store = await open_store(settings.store.url)
+        except StoreError as error:
+            raise StartError(f"store.url: {error}") from error
+        undo.push_async_callback(store.close)
+        daemon = Daemon(settings, load, store)
+        undo.push_async_callback(daemon.stop)
+        try:
+            await daemon.start()
+        except StoreUnavailableError as error:
+            raise StartError(f"store.url: the store cannot be used: {error}") from error
+        if listener is not None:
+            await undo.enter_async_context(
+                serve(build_api(daemon.api_parts()), listener, grace=INTAKE_GRACE_SECONDS)
+            )
+        undo.callback(daemon.announce_stop)
+        where = None if listener is None else describe(listener)
+        log.info("daemon.started", version=__version__, intake=where, store=settings.store.url)
+        yield daemon

@@ -1,0 +1,63 @@
+"""Is everything at work that the daemon's promises rest on?"""
+
+import asyncio
+
+from notifier.adapters.api import Paused, Readiness
+from notifier.adapters.scheduler import Scheduler
+from notifier.ports import Clock, StoreUnavailableError, Upkeep
+from notifier.services.dispatcher import Dispatcher
+from notifier.services.poller import Poller
+
+SILENT_SECONDS = 5.0
+STORE_ANSWERS_SECONDS = 3.0
+FRESH_SECONDS = 1.0
+OK = "ok"
+
+
+class Health:
+    def __init__(
+        self, store: Upkeep, scheduler: Scheduler, poller: Poller, dispatcher: Dispatcher, clock: Clock
+    ) -> None:
+        self._store = store
+        self._scheduler = scheduler
+        self._poller = poller
+        self._dispatcher = dispatcher
+        self._clock = clock
+        self._store_state = OK
+        self._looked_at = -FRESH_SECONDS
+
+    async def look(self, *, stopping: bool) -> Readiness:
+        """Ask every part; a paused provider is named, but is no reason not to be ready."""
+        checks = {
+            "store": await self._store_check(),
+            "scheduler": self._scheduler_check(),
+            "dispatcher": self._dispatcher_check(),
+        }
+        if stopping:
+            checks["daemon"] = "is stopping"
+        now = self._clock.monotonic()
+        paused = {
+            name: Paused(pause.reason, max(round(pause.until - now, 3), 0.0))
+            for name, pause in self._poller.pauses().items()
+        }
+        return Readiness(ready=all(state == OK for state in checks.values()), checks=checks, paused=paused)
+
+    async def _store_check(self) -> str:
+        """A durable write, at most once a second however often we are asked."""
+        if self._clock.monotonic() - self._looked_at >= FRESH_SECONDS:
+            self._looked_at = self._clock.monotonic()
+            try:
+                await asyncio.wait_for(self._store.ping(), STORE_ANSWERS_SECONDS)
+                self._store_state = OK
+            except TimeoutError:
+                self._store_state = f"took no write within {STORE_ANSWERS_SECONDS:g} s"
+            except StoreUnavailableError as error:
+                self._store_state = f"takes no writes: {error}"
+        return self._store_state
+
+    def _scheduler_check(self) -> str:
+        silent = self._scheduler.silent_for()
+        return OK if silent < SILENT_SECONDS else f"has fired nothing for {silent:.0f} s"
+
+    def _dispatcher_check(self) -> str:
+        return "is stuck: deliveries wait and none is attempted" if self._dispatcher.stuck() else OK

@@ -1,0 +1,119 @@
+"""Settings → the plain values that services work with. No setting reaches further than this file."""
+
+from collections.abc import Mapping
+
+from notifier import __version__
+from notifier.adapters.http import Http
+from notifier.adapters.providers import PRESETS, JsonApi
+from notifier.config import ProviderSettings, Settings
+from notifier.domain.delivery import RetrySchedule
+from notifier.domain.receiver import Receiver, Receivers
+from notifier.domain.signature import Ed25519Key, SigningKey, parse_secret
+from notifier.ports import Clock, Provider
+from notifier.services.channel import PollLimits
+from notifier.services.dispatcher import DispatchPolicy
+from notifier.services.registrar import WatchRequest, WatchRules
+
+USER_AGENT = f"notifier/{__version__}"
+
+
+def dispatch_policy(settings: Settings) -> DispatchPolicy:
+    webhooks = settings.webhooks
+    return DispatchPolicy(
+        receivers=receivers(settings),
+        schedule=RetrySchedule(tuple(webhooks.retry)),
+        concurrency=webhooks.concurrency,
+        per_host=webhooks.per_host,
+    )
+
+
+def receivers(settings: Settings) -> Receivers:
+    """An endpoint's own secrets replace the global ones for its URL."""
+    endpoints = {
+        endpoint.url: Receiver(
+            keys=tuple(parse_secret(secret.get_secret_value()) for secret in endpoint.secrets),
+            headers=dict(endpoint.headers),
+            events=frozenset(endpoint.events),
+        )
+        for endpoint in settings.endpoints
+    }
+    keys = tuple(parse_secret(secret.get_secret_value()) for secret in settings.webhooks.secrets)
+    return Receivers(Receiver(keys), endpoints)
+
+
+def public_keys(settings: Settings) -> tuple[Ed25519Key, ...]:
+    """The keys whose public halves the intake shows: those that sign for every URL without secrets of its own."""
+    keys: tuple[SigningKey, ...] = receivers(settings).usual.keys
+    return tuple(key for key in keys if isinstance(key, Ed25519Key))
+
+
+def watch_rules(settings: Settings) -> Mapping[str, WatchRules]:
+    return {
+        name: WatchRules(provider.interval, provider.min_interval, provider.deadline)
+        for name, provider in settings.providers.items()
+    }
+
+
+def declared_watches(settings: Settings) -> tuple[WatchRequest, ...]:
+    return tuple(
+        WatchRequest(
+            task_id=watch.task_id,
+            callback_url=watch.callback_url,
+            provider=watch.provider,
+            interval=watch.interval,
+            deadline=watch.deadline,
+            metadata=watch.metadata,
+        )
+        for watch in settings.watches
+    )
+
+
+def poll_limits(provider: ProviderSettings) -> PollLimits:
+    return PollLimits(
+        interval=provider.interval,
+        rate=provider.rate,
+        concurrency=provider.concurrency,
+        not_found_grace=provider.not_found_grace,
+    )
+
+
+class ProviderBook:
+    """The providers that are in use: one whose address, key and time-out did not change stays the same object, so that
+    a reload about something else does not end its pause."""
+
+    def __init__(self, http: Http, clock: Clock) -> None:
+        self._http = http
+        self._clock = clock
+        self._built: dict[str, tuple[tuple[str, ...], Provider]] = {}
+
+    def providers(self, settings: Settings) -> Mapping[str, tuple[Provider, PollLimits]]:
+        return {
+            name: (self._provider(name, provider), poll_limits(provider))
+            for name, provider in settings.providers.items()
+        }
+
+    def _provider(self, name: str, settings: ProviderSettings) -> Provider:
+        key = settings.api_key.get_secret_value()
+        marks = (settings.preset, settings.base_url, key, str(settings.timeout))
+        known = self._built.get(name)
+        if known is None or known[0] != marks:
+            built = JsonApi(
+                PRESETS[settings.preset],
+                base_url=settings.base_url,
+                api_key=key,
+                timeout=settings.timeout,
+                http=self._http,
+                clock=self._clock,
+                user_agent=USER_AGENT,
+            )
+            known = self._built[name] = (marks, built)
+        return known[1]
+
+
+def secret_values(settings: Settings) -> frozenset[str]:
+    """Every secret of the configuration: what no log line may hold."""
+    secrets = [provider.api_key for provider in settings.providers.values()]
+    secrets += [token.token for token in settings.intake.tokens]
+    secrets += settings.webhooks.secrets
+    secrets += [secret for endpoint in settings.endpoints for secret in endpoint.secrets]
+    return frozenset(secret.get_secret_value() for secret in secrets)

@@ -1,0 +1,29 @@
+"""What several commands have in common: where the configuration is, and how its problems are printed."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from notifier.config import Rejected, Settings, load
+
+WRONG_CONFIGURATION = 78
+"""EX_CONFIG of sysexits(3)."""
+
+DEFAULT_CONFIG = Path("/etc/notifier/config.yaml")
+
+ConfigOption = Annotated[
+    Path,
+    typer.Option("--config", "-c", metavar="FILE", envvar="NOTIFIER_CONFIG", help="The configuration, in YAML."),
+]
+
+
+def load_or_exit(config: Path, *, secrets: Literal["required", "optional"]) -> Settings:
+    """The settings, or every problem of the file on stderr and exit 78."""
+    loaded = load(config, os.environ, secrets=secrets)
+    if isinstance(loaded, Rejected):
+        for problem in loaded.problems:
+            typer.echo(str(problem), err=True)
+        raise typer.Exit(WRONG_CONFIGURATION)
+    return loaded.settings

@@ -1,0 +1,50 @@
+"""The table of commands."""
+
+from typing import Annotated
+
+import typer
+
+from notifier import __version__
+from notifier.cli import delivery, endpoint, secret, watch
+from notifier.cli.check import check, schema
+from notifier.cli.demo import demo
+from notifier.cli.run import run
+from notifier.cli.simulate import simulate
+from notifier.cli.verify import verify
+
+app = typer.Typer(
+    name="notifier",
+    help="Watch jobs behind polling-only APIs; POST a signed webhook when each one ends.",
+    epilog="Exit codes: 0 done, 1 failed at run time, 2 wrong usage, 78 wrong configuration.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"notifier {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Watch jobs behind polling-only APIs; POST a signed webhook when each one ends."""
+
+
+app.command()(run)
+app.command()(check)
+app.command()(demo)
+app.command()(simulate)
+app.add_typer(watch.app, name="watch")
+app.add_typer(delivery.app, name="delivery")
+app.add_typer(endpoint.app, name="endpoint")
+app.add_typer(secret.app, name="secret")
+app.command()(verify)
+app.command()(schema)

@@ -1,0 +1,236 @@
+"""The settings: every one with its default, its parser and the sentence that editors show.
+
+Durations are float seconds, rates floats per second. Each field is judged by itself; what several settings
+must agree on is in `agreement`. Defaults stand as one would write them.
+"""
+
+from typing import Annotated, Any, Literal, TypeAlias, get_args
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    SecretStr,
+    WithJsonSchema,
+    model_validator,
+)
+
+from notifier.config import fields
+from notifier.config.headers import distinct, header_name, header_value
+from notifier.config.listen import Listen, parse_listen
+from notifier.config.substitute import VARIABLE_PATTERN
+from notifier.domain.event import EVENT_TYPES, EventType
+from notifier.domain.quantity import DURATION_PATTERN, LEAST_SECONDS, RATE_PATTERN
+
+PRESETS = {"videos": "https://zcbservice.aizfw.cn/kyyReactApiServer"}
+"""The families of APIs that are known, with the `base_url` of each."""
+
+LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
+LogFormat: TypeAlias = Literal["auto", "console", "journald", "json"]
+
+MOST_WAITS = 50
+MOST_CONCURRENCY = 1000
+
+
+def setting(description: str, default: Any = ..., **more: Any) -> Any:
+    """A field; without a default it must be given."""
+    return Field(default, description=description, **more)
+
+
+def _shape(*schemas: dict[str, Any]) -> WithJsonSchema:
+    """What editors accept: one of these, or text with a variable in it."""
+    return WithJsonSchema({"anyOf": [*schemas, {"type": "string", "pattern": VARIABLE_PATTERN}]})
+
+
+def _text(**limits: Any) -> WithJsonSchema:
+    return _shape({"type": "string", **limits})
+
+
+def _words(*words: str) -> WithJsonSchema:
+    return _shape({"enum": list(words)})
+
+
+_duration_shape = _shape(
+    {"type": "string", "pattern": f"^(?:{DURATION_PATTERN})$"}, {"type": "number", "minimum": LEAST_SECONDS}
+)
+
+Duration = Annotated[float, PlainValidator(fields.duration), _duration_shape]
+MaybeDuration = Annotated[float | None, PlainValidator(fields.duration), _duration_shape]
+Rate = Annotated[float, PlainValidator(fields.rate), _text(pattern=f"^(?:{RATE_PATTERN})$")]
+Concurrency = Annotated[
+    int,
+    PlainValidator(fields.whole(1, MOST_CONCURRENCY)),
+    _shape({"type": "integer", "minimum": 1, "maximum": MOST_CONCURRENCY}),
+]
+Name = Annotated[str, PlainValidator(fields.name), _text(minLength=1, maxLength=fields.LONGEST_NAME)]
+MaybeName = Annotated[str | None, PlainValidator(fields.name), _text(minLength=1, maxLength=fields.LONGEST_NAME)]
+Network = Annotated[fields.Network, PlainValidator(fields.network), _text()]
+Event = Annotated[EventType, PlainValidator(fields.one_of(EVENT_TYPES)), _words(*EVENT_TYPES)]
+BearerSecret = Annotated[SecretStr, _text(minLength=1)]
+SigningSecret = Annotated[SecretStr, _text(pattern="^(?:whsec_|whsk_)")]
+ProviderName = Annotated[
+    str, PlainValidator(fields.provider_name), WithJsonSchema({"type": "string", "pattern": fields.PROVIDER_NAME})
+]
+HeaderValue = Annotated[str, PlainValidator(header_value), _text()]
+HeaderName = Annotated[str, PlainValidator(header_name), WithJsonSchema({"type": "string", "pattern": "^[^:\\s]+$"})]
+
+
+class _Section(BaseModel):
+    """A mapping of the file. Its keys are its fields, and the `x_file` twins of its secrets."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, hide_input_in_errors=True)
+
+
+class StoreSettings(_Section):
+    """Where watches and deliveries are kept."""
+
+    url: Annotated[str, PlainValidator(fields.store_url), _text(pattern="^sqlite:///.")] = setting(
+        "The database: sqlite:///PATH, relative to the working directory, or absolute with four slashes.",
+        "sqlite:///notifier.db",
+    )
+    retention: Duration = setting("Ended watches and their deliveries are deleted after this.", "30d")
+
+
+class TokenSettings(_Section):
+    """A bearer token of the intake."""
+
+    name: Name = setting("Whose token it is; appears in log lines.")
+    token: BearerSecret = setting("The token that the caller sends: visible ASCII without spaces.")
+
+
+class IntakeSettings(_Section):
+    """The HTTP side: registering watches, looking at deliveries, health and metrics."""
+
+    listen: Annotated[
+        Listen | None, PlainValidator(parse_listen), WithJsonSchema({"type": ["string", "null"]})
+    ] = setting(
+        'HOST:PORT, unix:/path, "systemd:" (a passed socket; in quotes), or null for no intake.', "127.0.0.1:8470"
+    )
+    tokens: tuple[TokenSettings, ...] = setting(
+        "Who may call; required when listening beyond loopback or a unix socket.", ()
+    )
+
+
+def _base_url_of(data: dict[str, Any]) -> str:
+    # An unknown preset is reported already.
+    return PRESETS.get(data.get("preset", ""), PRESETS["videos"])
+
+
+class ProviderSettings(_Section):
+    """An API that runs tasks."""
+
+    preset: Annotated[str, PlainValidator(fields.one_of(PRESETS)), _words(*PRESETS)] = setting(
+        "The family of APIs that it belongs to; by default the one with the provider's own name."
+    )
+    base_url: Annotated[str, PlainValidator(fields.base_url), _text(pattern="^https?://")] = Field(
+        default_factory=_base_url_of, description="Where the API is; may be plain http and private. Default: the preset's."
+    )
+    api_key: BearerSecret = setting("The key for its Authorization header.")
+    interval: Duration = setting("Each task is polled this often.", "30s")
+    min_interval: Duration = setting("A watch that asks for less is refused.", "5s")
+    deadline: Duration = setting("Give up on a task after this (event task.abandoned).", "24h")
+    timeout: Duration = setting("One poll, from DNS to the last byte.", "30s")
+    rate: Rate = setting("Polls against this provider over all tasks: 10/s, 600/m or 36000/h, at most 100000/s.", "10/s")
+    concurrency: Concurrency = setting("Polls in flight at once.", 32)
+    not_found_grace: Duration = setting("A task that is not found, or refused, ends only after this and 3 polls.", "2m")
+
+
+class WebhookSettings(_Section):
+    """How events are sent."""
+
+    secrets: tuple[SigningSecret, ...] = setting("Signing secrets, newest first: all of them sign.")
+    timeout: Duration = setting("One attempt, from DNS to the last byte.", "15s")
+    retry: Annotated[tuple[Duration, ...], Field(max_length=MOST_WAITS)] = setting(
+        "The waits between attempts, ±20 %; at most 50, and [] for a single attempt.",
+        ("5s", "30s", "2m", "10m", "30m", "1h", "2h", "4h", "8h", "12h", "24h", "24h"),
+    )
+    concurrency: Concurrency = setting("Attempts in flight, all endpoints together.", 256)
+    per_host: Concurrency = setting("Attempts in flight to one receiving host.", 8)
+    allow_networks: tuple[Network, ...] = setting(
+        "CIDRs that may be called although they are not public, and over http://.", ()
+    )
+
+
+class EndpointSettings(_Section):
+    """A registered callback URL."""
+
+    url: Annotated[str, PlainValidator(fields.text), _text(pattern="^https?://")] = setting(
+        "A watch whose callback_url is exactly this uses these settings."
+    )
+    secrets: tuple[SigningSecret, ...] = setting("Signing secrets, newest first; they replace the global ones.")
+    headers: Annotated[dict[HeaderName, HeaderValue], AfterValidator(distinct)] = setting(
+        "Sent with every attempt; never webhook-*, host, content-* or hop-by-hop ones.", {}, repr=False
+    )
+    events: Annotated[tuple[Event, ...], Field(min_length=1)] = setting("Which events are sent. Default: all.", EVENT_TYPES)
+
+
+class WatchSettings(_Section):
+    """A watch that is declared in the file."""
+
+    task_id: Annotated[
+        str, PlainValidator(fields.task_id), _text(minLength=1, maxLength=fields.LONGEST_TASK_ID)
+    ] = setting("The provider's id of the task; a number goes in quotes.")
+    callback_url: Annotated[str, PlainValidator(fields.text), _text(pattern="^https?://")] = setting(
+        "Who is told how the task ended."
+    )
+    provider: Annotated[str, PlainValidator(fields.text), _text()] = setting(
+        "The name of a provider; by default the only one."
+    )
+    interval: MaybeDuration = setting(
+        "Polled this often; by default the provider's interval.", None, validate_default=False
+    )
+    deadline: MaybeDuration = setting("Given up after this; by default the provider's.", None, validate_default=False)
+    metadata: Annotated[
+        dict[str, Any], PlainValidator(fields.metadata), _shape({"type": "object"})
+    ] = setting("Returned untouched in the event; at most 4 KiB as JSON.", {})
+
+
+class NodeSettings(_Section):
+    """This daemon among those that share a store."""
+
+    name: MaybeName = setting("By default host name and process id.", None, validate_default=False)
+
+
+class LogSettings(_Section):
+    """Log lines, on stderr."""
+
+    level: Annotated[LogLevel, PlainValidator(fields.one_of(get_args(LogLevel))), _words(*get_args(LogLevel))] = setting(
+        "The least level that is logged.", "info"
+    )
+    format: Annotated[LogFormat, PlainValidator(fields.one_of(get_args(LogFormat))), _words(*get_args(LogFormat))] = setting(
+        "auto: console on a terminal, journald's when under it, else JSON lines.", "auto"
+    )
+
+
+class Settings(_Section):
+    """The whole file. With `secrets="optional"` a secret that is not known is empty, or missing from its list."""
+
+    store: StoreSettings = setting("Where watches and deliveries are kept.", {})
+    intake: IntakeSettings = setting("The HTTP side.", {})
+    providers: Annotated[dict[ProviderName, ProviderSettings], Field(min_length=1)] = setting(
+        "The APIs that run tasks, by the names that watches use."
+    )
+    webhooks: WebhookSettings = setting("How events are sent.")
+    endpoints: tuple[EndpointSettings, ...] = setting("Registered callback URLs with their own secrets.", ())
+    watches: tuple[WatchSettings, ...] = setting("Watches that are declared here.", ())
+    node: NodeSettings = setting("This daemon among those that share a store.", {})
+    log: LogSettings = setting("Log lines, on stderr.", {})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, data: Any) -> Any:
+        """Defaults that depend on a name: a provider's preset, and a watch's provider if there is only one."""
+        providers = data.get("providers") if isinstance(data, dict) else None
+        if not isinstance(providers, dict):
+            return data
+        presets = {name: {"preset": name} for name in providers if name in PRESETS}
+        filled = {**data, "providers": {name: _under(body, presets.get(name, {})) for name, body in providers.items()}}
+        if len(providers) == 1 and isinstance(watches := data.get("watches"), list):
+            filled["watches"] = [_under(watch, {"provider": next(iter(providers))}) for watch in watches]
+        return filled
+
+
+def _under(body: Any, defaults: dict[str, Any]) -> Any:
+    return defaults | body if isinstance(body, dict) else body

@@ -1,0 +1,189 @@
+"""Secrets: given in the file, through the environment or in a file of their own (`x_file`), and checked when known."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path as FilePath
+from typing import Any
+
+from pydantic import SecretStr
+
+from notifier.config.problem import Fault, Path, Unusable
+from notifier.domain.signature import parse_secret
+
+ANY = "*"
+"""Stands for every key or index in a pattern of paths."""
+
+MOST_BYTES = 65_536
+"""Of a file that holds secrets; a larger one is some other file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Mappings that must hold one secret, or a list of them; `keys` are the ways to write it, the usual one first."""
+
+    where: tuple[str, ...]
+    keys: tuple[str, ...]
+    judge: Callable[[str], None]
+
+    @property
+    def target(self) -> str:
+        """The one setting that all ways lead to."""
+        return "secrets" if "secrets" in self.keys else self.keys[0]
+
+
+_VISIBLE = re.compile(r"[\x21-\x7e]+")
+
+
+def _judge_bearer(text: str) -> None:
+    if not _VISIBLE.fullmatch(text):
+        raise ValueError("cannot go into an HTTP header (only visible ASCII characters without spaces can)")
+
+
+def _judge_signing(text: str) -> None:
+    parse_secret(text)
+
+
+_SIGNING_KEYS = ("secret", "secret_file", "secrets", "secrets_file")
+
+PLACES = (
+    Place(("intake", "tokens", ANY), ("token", "token_file"), _judge_bearer),
+    Place(("providers", ANY), ("api_key", "api_key_file"), _judge_bearer),
+    Place(("webhooks",), _SIGNING_KEYS, _judge_signing),
+    Place(("endpoints", ANY), ("secrets", "secrets_file", "secret", "secret_file"), _judge_signing),
+)
+
+
+def matches(path: Path, where: tuple[str, ...]) -> bool:
+    return len(path) == len(where) and all(
+        want in (ANY, step) for step, want in zip(path, where, strict=True)
+    )
+
+
+def is_secret(path: Path) -> bool:
+    """Whether a value at this path is a secret, or names the file of one."""
+    for place in PLACES:
+        depth = len(place.where)
+        if matches(path[:depth], place.where) and len(path) > depth and path[depth] in place.keys:
+            return True
+    return False
+
+
+def settle(data: dict[str, Any], *, required: bool) -> tuple[dict[str, Any], list[Fault]]:
+    """A copy of `data` with a `SecretStr` (or a list of them) in the place of all ways to give one.
+
+    Secrets that are not known are faults only if `required`. Without a value, a single one is empty and a list lacks
+    it.
+    """
+    settler = _Settler(required)
+    result: Any = data
+    for place in PLACES:
+        result = _rewrite(result, place.where, (), lambda found, path, place=place: settler.settle(found, path, place))
+    return result, settler.faults
+
+
+def _rewrite(data: Any, where: tuple[str, ...], path: Path, change: Callable[[dict[str, Any], Path], Any]) -> Any:
+    """A copy of `data` with the mappings at `where` changed; what has another shape than expected stays."""
+    if not where:
+        return change(data, path) if isinstance(data, dict) else data
+    head, *rest = where
+    if isinstance(data, dict):
+        return {
+            key: _rewrite(value, tuple(rest), (*path, key), change) if head in (ANY, key) else value
+            for key, value in data.items()
+        }
+    if isinstance(data, list) and head == ANY:
+        return [_rewrite(value, tuple(rest), (*path, index), change) for index, value in enumerate(data)]
+    return data
+
+
+@dataclass(frozen=True, slots=True)
+class _Settler:
+    required: bool
+    faults: list[Fault] = field(default_factory=list)
+
+    def settle(self, mapping: Mapping[str, Any], path: Path, place: Place) -> dict[str, Any]:
+        rest = {key: value for key, value in mapping.items() if key not in place.keys}
+        given = [key for key in mapping if key in place.keys]
+        if not given:
+            usual = place.keys[0]
+            self._fault((*path, usual), f"is missing (take it from the environment with ${{NAME}}, or give {place.keys[1]})")
+        for key in given[1:]:
+            self._fault((*path, key), f"cannot stand beside {given[0]} (keep one of them)")
+        secrets = [SecretStr(text) for key in given[:1] for text in self._read(mapping[key], (*path, key), place.judge)]
+        rest[place.target] = secrets if place.target == "secrets" else (secrets or [SecretStr("")])[0]
+        return rest
+
+    def _read(self, value: Any, path: Path, judge: Callable[[str], None]) -> Iterator[str]:
+        match path[-1]:
+            case "secrets":
+                yield from self._list(value, path, judge)
+            case "secrets_file":
+                for line in self._file(value, path, several=True):
+                    yield from self._judged(line, path, judge)
+            case str() as key if key.endswith("_file"):
+                for text in self._file(value, path, several=False):
+                    yield from self._judged(text, path, judge)
+            case _:
+                yield from self._judged(value, path, judge)
+
+    def _list(self, value: Any, path: Path, judge: Callable[[str], None]) -> Iterator[str]:
+        if isinstance(value, Unusable):
+            return
+        if not isinstance(value, list):
+            self._fault(path, "is not a list of secrets (write [newest, older], or use secret for a single one)")
+        elif not value:
+            self._fault(path, "is empty (give at least one secret)")
+        else:
+            for index, item in enumerate(value):
+                yield from self._judged(item, (*path, index), judge)
+
+    def _file(self, value: Any, path: Path, *, several: bool) -> list[str]:
+        """The secrets in the file that `value` names: every line, or the whole without its line ending."""
+        if isinstance(value, Unusable):
+            return []
+        if not isinstance(value, str) or not value or "\0" in value:
+            self._fault(path, "is not the path of a file (relative ones begin at the working directory)")
+            return []
+        match _read_text(value):
+            case Fault() as fault:
+                if self.required:
+                    self._fault(path, fault.message)
+                return []
+            case text if not text.strip():
+                self._fault(path, "names a file that is empty (write the secret into it)")
+                return []
+            case text:
+                return [line for line in text.splitlines() if line.strip()] if several else [text.rstrip("\r\n")]
+
+    def _judged(self, value: Any, path: Path, judge: Callable[[str], None]) -> Iterator[str]:
+        if isinstance(value, Unusable):
+            return
+        if not isinstance(value, str):
+            self._fault(path, "is not text (put the secret in quotes)")
+        elif not value:
+            self._fault(path, "is empty (write the secret, or ${NAME} to take it from the environment)")
+        else:
+            try:
+                judge(value)
+            except ValueError as error:
+                self._fault(path, str(error))
+            else:
+                yield value
+
+    def _fault(self, path: Path, message: str) -> None:
+        self.faults.append(Fault(path, message))
+
+
+def _read_text(name: str) -> str | Fault:
+    try:
+        with FilePath(name).open("rb") as file:
+            raw = file.read(MOST_BYTES + 1)
+        if len(raw) > MOST_BYTES:
+            return Fault((), f"names a file of more than {MOST_BYTES} bytes (name the file that holds just the secret)")
+        return raw.decode()
+    except UnicodeDecodeError:
+        return Fault((), "names a file that is not text (secrets are ASCII)")
+    except OSError as error:
+        # The name is not told: people put the secret itself here by mistake.
+        return Fault((), f"names a file that cannot be read: {error.strerror} (check its path and permissions)")

@@ -1,0 +1,74 @@
+"""An event: what a receiver is told when a task has ended."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, TypeAlias
+
+from notifier.domain.moment import rfc3339
+from notifier.domain.task import End, Task
+from notifier.domain.watch import Watch
+
+EventType: TypeAlias = Literal["task.completed", "task.failed", "task.abandoned", "notifier.test"]
+
+EVENT_TYPES: tuple[EventType, ...] = ("task.completed", "task.failed", "task.abandoned")
+TEST_EVENT = "notifier.test"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A message that is owed: `body` is the exact bytes of every attempt, `id` (`evt_…`) their `webhook-id`."""
+
+    id: str
+    type: EventType
+    body: bytes
+
+
+def event_type(end: End) -> EventType:
+    match end.state:
+        case "completed":
+            return "task.completed"
+        case "failed":
+            return "task.failed"
+        case "abandoned":
+            return "task.abandoned"
+
+
+def announce(task: Task, watch: Watch, event_id: str) -> Event:
+    """The message that an ended task owes to one of its watches."""
+    end = task.end
+    if end is None:
+        raise ValueError("a task that goes on has nothing to announce")
+    kind = event_type(end)
+    error = None if end.error is None else {"code": end.error.code, "message": end.error.message}
+    data = _object(
+        watch_id=_text(watch.id),
+        provider=_text(task.provider),
+        task_id=_text(task.task_id),
+        status=_text(task.status),
+        urls=_text(end.urls),
+        error=_text(error),
+        reason=_text(end.reason),
+        polls=_text(task.polls),
+        registered_at=_text(rfc3339(watch.registered_at)),
+        response=task.response or "null",
+        metadata=watch.metadata,
+    )
+    body = _object(type=_text(kind), timestamp=_text(rfc3339(end.at)), data=data)
+    return Event(event_id, kind, body.encode())
+
+
+def announce_test(now: datetime) -> bytes:
+    """The body of a `notifier.test` event: it is sent once, on request, and about no task."""
+    message = "A test event from Notifier: no task has ended. If you can read this and verify it, all is well."
+    body = _object(type=_text(TEST_EVENT), timestamp=_text(rfc3339(now)), data=_text({"message": message}))
+    return body.encode()
+
+
+def _text(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def _object(**members: str) -> str:
+    """A JSON object of members that are JSON texts already: what came from outside goes out byte for byte."""
+    return "{" + ",".join(f'"{name}":{text}' for name, text in members.items()) + "}"

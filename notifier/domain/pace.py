@@ -1,0 +1,247 @@
+"""Who may go next: first come first served, within a concurrency, a rate and a pause.
+
+Everything here is plain state driven from outside; `now` is a monotonic time in seconds.
+"""
+
+from collections import deque
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Generic, Literal, TypeAlias, TypeVar
+
+Key = TypeVar("Key", bound=Hashable)
+PauseReason: TypeAlias = Literal["throttled", "unauthorized"]
+
+
+class TokenBucket:
+    """At most `rate` a second on average, and one second's worth (at least one) at once."""
+
+    def __init__(self, rate: float, now: float) -> None:
+        self._rate = rate
+        self._burst = max(rate, 1.0)
+        self._tokens = self._burst
+        self._filled_at = now
+
+    def change(self, rate: float, now: float) -> None:
+        """Another rate from now on; what was saved up stays, within the new burst."""
+        self._fill(now)
+        self._rate = rate
+        self._burst = max(rate, 1.0)
+        self._tokens = min(self._tokens, self._burst)
+
+    def take(self, now: float) -> bool:
+        self._fill(now)
+        if self._tokens < 1.0:
+            return False
+        self._tokens -= 1.0
+        return True
+
+    def ready_at(self, now: float) -> float:
+        """When the next token is there."""
+        self._fill(now)
+        return now + max(1.0 - self._tokens, 0.0) / self._rate
+
+    def _fill(self, now: float) -> None:
+        # A hair more than time gives: else a token that is due "now" can miss by a rounding error and cost a wake-up.
+        gained = max(now - self._filled_at, 0.0) * self._rate + 1e-9
+        self._tokens = min(self._tokens + gained, self._burst)
+        self._filled_at = now
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Nobody goes before `until`; then one at a time, until an answer shows that the reason is gone.
+
+    `strikes` counts the refusals in a row, `since` is when the latest of them was counted.
+    """
+
+    reason: PauseReason
+    since: float
+    until: float
+    strikes: int
+
+
+def pause_again(
+    pause: Pause | None,
+    reason: PauseReason,
+    *,
+    started: float,
+    now: float,
+    told: float | None,
+    wait: float,
+) -> Pause:
+    """The pause after one more refusal: as long as `told` (seconds) says, else `wait` for this strike.
+
+    A refusal of a request that `started` before the pause was counted already is the same strike: it can only
+    prolong the pause, so that forty requests in flight do not double a backoff forty times.
+    """
+    if pause is not None and started <= pause.since:
+        until = max(pause.until, now + told) if told is not None else pause.until
+        return Pause(reason, pause.since, until, pause.strikes)
+    strikes = next_strike(pause, started)
+    return Pause(reason, now, now + (wait if told is None else told), strikes)
+
+
+def next_strike(pause: Pause | None, started: float) -> int:
+    """Which refusal in a row one is that answers a request `started` then."""
+    if pause is None:
+        return 1
+    return pause.strikes if started <= pause.since else pause.strikes + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Turn(Generic[Key]):
+    """Whose turn it is, and since when it was waiting."""
+
+    key: Key
+    due: float
+
+
+class Line(Generic[Key]):
+    """A queue in which everybody stands at most once.
+
+    Who waits or is busy already is not queued again: a firing that finds its task still waiting costs next to nothing.
+    """
+
+    def __init__(self, *, concurrency: int, rate: float | None = None, now: float = 0.0) -> None:
+        self.concurrency = concurrency
+        self.pause: Pause | None = None
+        self._bucket = None if rate is None else TokenBucket(rate, now)
+        self._waiting: deque[Turn[Key]] = deque()
+        self._present: set[Key] = set()
+        self._busy = 0
+
+    def join(self, key: Key, now: float) -> bool:
+        """Stand in line from `now`; False if `key` waits or is busy already."""
+        if key in self._present:
+            return False
+        self._present.add(key)
+        self._waiting.append(Turn(key, now))
+        return True
+
+    def take(self, now: float) -> Turn[Key] | None:
+        """The next one that may start now; it is busy until `leave()`."""
+        if not self._waiting or self._busy >= self._room() or (self.pause and now < self.pause.until):
+            return None
+        if self._bucket is not None and not self._bucket.take(now):
+            return None
+        self._busy += 1
+        return self._waiting.popleft()
+
+    def leave(self, key: Key) -> None:
+        """`key`, which was taken, is done."""
+        self._present.discard(key)
+        self._busy -= 1
+
+    def wake_at(self, now: float) -> float | None:
+        """When `take()` is worth asking again; None when only a `join()` or a `leave()` can change its answer."""
+        if not self._waiting or self._busy >= self._room():
+            return None
+        resumed = now if self.pause is None else max(self.pause.until, now)
+        return resumed if self._bucket is None else max(resumed, self._bucket.ready_at(now))
+
+    def change(self, *, concurrency: int, rate: float, now: float) -> None:
+        """Other limits from now on (a reload)."""
+        self.concurrency = concurrency
+        if self._bucket is not None:
+            self._bucket.change(rate, now)
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def busy(self) -> int:
+        return self._busy
+
+    @property
+    def idle(self) -> bool:
+        return not self._present
+
+    def oldest(self) -> float | None:
+        """Since when the one in front has been waiting."""
+        return self._waiting[0].due if self._waiting else None
+
+    def _room(self) -> int:
+        return 1 if self.pause else self.concurrency
+
+
+class Lanes(Generic[Key]):
+    """Many lines under one roof: so many at once for each lane, so many for all, and lanes take turns.
+
+    A lane that is narrowed gets one at a time, so that a receiver which hangs costs one place and not `per_lane`.
+    """
+
+    def __init__(self, *, concurrency: int, per_lane: int) -> None:
+        self.concurrency = concurrency
+        self.per_lane = per_lane
+        self._lines: dict[str, Line[Key]] = {}
+        self._ready: deque[str] = deque()
+        self._queued: set[str] = set()
+        self._narrow: set[str] = set()
+        self._busy = 0
+
+    def join(self, lane: str, key: Key, now: float) -> bool:
+        line = self._lines.get(lane)
+        if line is None:
+            line = self._lines[lane] = Line(concurrency=self._room(lane))
+        joined = line.join(key, now)
+        if joined:
+            self._offer(lane)
+        return joined
+
+    def take(self, now: float) -> tuple[str, Turn[Key]] | None:
+        """The next one that may start, of the lane that waited longest for its turn."""
+        while self._ready and self._busy < self.concurrency:
+            lane = self._ready.popleft()
+            self._queued.discard(lane)
+            line = self._lines[lane]
+            line.concurrency = self._room(lane)
+            turn = line.take(now)
+            if turn is not None:
+                self._busy += 1
+                self._offer(lane)
+                return lane, turn
+        return None
+
+    def leave(self, lane: str, key: Key) -> None:
+        self._busy -= 1
+        line = self._lines[lane]
+        line.leave(key)
+        if line.idle:
+            del self._lines[lane]
+        else:
+            self._offer(lane)
+
+    def narrow(self, lane: str, *, on: bool) -> None:
+        """One at a time for this lane, or as many as the others again."""
+        if on:
+            self._narrow.add(lane)
+        else:
+            self._narrow.discard(lane)
+
+    def change(self, *, concurrency: int, per_lane: int) -> None:
+        """Other limits from now on (a reload)."""
+        self.concurrency = concurrency
+        self.per_lane = per_lane
+        for lane in self._lines:
+            self._offer(lane)
+
+    @property
+    def busy(self) -> int:
+        return self._busy
+
+    @property
+    def waiting(self) -> int:
+        return sum(line.waiting for line in self._lines.values())
+
+    def oldest(self) -> float | None:
+        """Since when the longest waiting one has been waiting."""
+        return min((due for line in self._lines.values() if (due := line.oldest()) is not None), default=None)
+
+    def _room(self, lane: str) -> int:
+        return 1 if lane in self._narrow else self.per_lane
+
+    def _offer(self, lane: str) -> None:
+        if lane not in self._queued and self._lines[lane].waiting:
+            self._queued.add(lane)
+            self._ready.append(lane)

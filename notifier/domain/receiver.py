@@ -1,0 +1,27 @@
+"""Receivers: whose secrets sign for which callback URL, and which events it wants."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from notifier.domain.event import EVENT_TYPES
+from notifier.domain.signature import SigningKey
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """How one callback URL is addressed: `keys` sign newest first, `headers` are added to every request."""
+
+    keys: tuple[SigningKey, ...]
+    headers: Mapping[str, str] = field(default_factory=dict)
+    events: frozenset[str] = frozenset(EVENT_TYPES)
+
+
+@dataclass(frozen=True, slots=True)
+class Receivers:
+    """Registered endpoints by their exact URL, and what holds for every other URL."""
+
+    usual: Receiver
+    endpoints: Mapping[str, Receiver] = field(default_factory=dict)
+
+    def at(self, callback_url: str) -> Receiver:
+        return self.endpoints.get(callback_url, self.usual)

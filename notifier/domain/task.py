@@ -1,0 +1,149 @@
+"""A task: the remote job, and what each poll's answer makes of it."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Literal, TypeAlias, assert_never
+
+from notifier.domain.answer import (
+    Answer,
+    Completed,
+    Failed,
+    Missed,
+    Running,
+    TaskError,
+    Throttled,
+    Unauthorized,
+    Unavailable,
+)
+
+MISSES_BEFORE_END = 3
+POLLS_FOR_A_MISSING_URL = 3
+MAX_BACKOFF_SECONDS = 300.0
+
+EndState: TypeAlias = Literal["completed", "failed", "abandoned"]
+Reason: TypeAlias = Literal["deadline", "not_found", "refused"]
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a task ended, as we learned it at `at`."""
+
+    state: EndState
+    at: datetime
+    urls: tuple[str, ...] = ()
+    error: TaskError | None = None
+    reason: Reason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One remote job that at least one watch is interested in.
+
+    `interval` (seconds) and `deadline_at` are the smallest of its watches'. `misses` counts the unbroken row of
+    404s and refusals since `missed_since`, `bare` the successes that named no result URL, `setbacks` the unbroken
+    row of unavailable answers. `response` is the provider's last answer as JSON text.
+    """
+
+    key: int
+    provider: str
+    task_id: str
+    interval: float
+    deadline_at: datetime
+    status: str | None = None
+    response: str | None = None
+    polls: int = 0
+    last_polled_at: datetime | None = None
+    last_error: str | None = None
+    misses: int = 0
+    missed_since: datetime | None = None
+    bare: int = 0
+    setbacks: int = 0
+    end: End | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one answer changed.
+
+    `task` is the task afterwards; `changed` says that it differs in something a restart must not forget;
+    `back_off` asks for the next poll later than the interval says.
+    """
+
+    task: Task
+    changed: bool = False
+    back_off: bool = False
+
+
+def advance(task: Task, answer: Answer, *, now: datetime, not_found_grace: float) -> Step:
+    """Apply one poll's answer to a task that has not ended. `not_found_grace` is in seconds.
+
+    Only a final status, or a long enough row of misses, ends a task: one bad poll never does.
+    """
+    if task.end is not None:
+        return Step(task)
+    polled = replace(task, polls=task.polls + 1, last_polled_at=now)
+    match answer:
+        case Running(status=status, response=response):
+            return Step(_heard(polled, status, response), changed=_differs(task, status))
+        case Completed():
+            return _complete(polled, answer, now)
+        case Failed(status=status, error=error, response=response):
+            heard = _heard(polled, status, response)
+            return Step(replace(heard, end=End("failed", now, error=error)), changed=True)
+        case Missed():
+            return _miss(polled, answer, now, not_found_grace)
+        case Throttled():
+            return Step(replace(polled, last_error="the provider is throttling"))
+        case Unauthorized(http_status=http_status):
+            return Step(replace(polled, last_error=f"HTTP {http_status}: the provider refuses our key"))
+        case Unavailable(message=message):
+            unbroken = replace(polled, misses=0, missed_since=None, setbacks=task.setbacks + 1, last_error=message)
+            return Step(unbroken, changed=task.misses > 0, back_off=True)
+        case _:
+            assert_never(answer)
+
+
+def _heard(task: Task, status: str | None, response: str | None) -> Task:
+    """The provider told us about the task: every row of bad answers is broken."""
+    return replace(
+        task, status=status, response=response, last_error=None, misses=0, missed_since=None, setbacks=0
+    )
+
+
+def _differs(task: Task, status: str | None) -> bool:
+    return status != task.status or task.misses > 0
+
+
+def _complete(task: Task, answer: Completed, now: datetime) -> Step:
+    """A success without a result URL is asked for again a few times: some APIs fill the URL in late."""
+    heard = _heard(task, answer.status, answer.response)
+    if not answer.urls and task.bare < POLLS_FOR_A_MISSING_URL:
+        return Step(replace(heard, bare=task.bare + 1), changed=True)
+    return Step(replace(heard, end=End("completed", now, urls=answer.urls)), changed=True)
+
+
+def _miss(task: Task, answer: Missed, now: datetime, grace: float) -> Step:
+    since = task.missed_since or now
+    missed = replace(
+        task,
+        misses=task.misses + 1,
+        missed_since=since,
+        setbacks=0,
+        last_error=answer.message,
+        response=answer.response or task.response,
+    )
+    if missed.misses >= MISSES_BEFORE_END and now - since >= timedelta(seconds=grace):
+        reason: Reason = "refused" if answer.refused else "not_found"
+        return Step(replace(missed, end=End("abandoned", now, reason=reason)), changed=True)
+    return Step(missed, changed=True)
+
+
+def backoff(interval: float, failures: int, spread: float) -> float:
+    """Seconds to wait after the `failures`-th bad answer in a row (from 1).
+
+    Starts at the interval and doubles up to five minutes (or the interval, when that is longer); `spread` in [-1, 1]
+    moves it by up to 20 %.
+    """
+    ceiling = max(interval, MAX_BACKOFF_SECONDS)
+    doubled = interval * 2.0 ** min(failures - 1, 30)
+    return min(doubled, ceiling) * (1 + 0.2 * spread)

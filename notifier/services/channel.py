@@ -1,0 +1,151 @@
+"""One provider's polls: the line of due tasks, and the pause when the provider will not talk to us."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import structlog
+
+from notifier.domain.answer import Answer, Throttled, Unauthorized, outcome_name
+from notifier.domain.pace import Line, Pause, PauseReason, Turn, next_strike, pause_again
+from notifier.domain.task import backoff
+from notifier.ports import Chance, Clock, Crew, PollMeter, Provider
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class PollLimits:
+    """A provider's numbers: `interval` and `not_found_grace` in seconds, `rate` in polls a second."""
+
+    interval: float
+    rate: float
+    concurrency: int
+    not_found_grace: float
+
+
+class Channel:
+    """Starts `visit(channel, turn)` for whoever's turn it is; a visit that answers True stands in line again."""
+
+    def __init__(
+        self,
+        name: str,
+        provider: Provider,
+        limits: PollLimits,
+        *,
+        crew: Crew,
+        clock: Clock,
+        chance: Chance,
+        meter: PollMeter,
+        visit: "Callable[[Channel, Turn[int]], Awaitable[bool]]",
+    ) -> None:
+        self.name = name
+        self.limits = limits
+        self._provider = provider
+        self._crew = crew
+        self._clock = clock
+        self._chance = chance
+        self._meter = meter
+        self._visit = visit
+        self._line = Line[int](concurrency=limits.concurrency, rate=limits.rate, now=clock.monotonic())
+        self._wake: Callable[[], None] | None = None
+        self._wake_at = 0.0
+        self._closed = False
+
+    def change(self, provider: Provider, limits: PollLimits) -> None:
+        """Other numbers from now on; a provider that was replaced (another key or address) starts unpaused."""
+        if provider is not self._provider:
+            self._resume()
+        self._provider, self.limits = provider, limits
+        self._line.change(concurrency=limits.concurrency, rate=limits.rate, now=self._clock.monotonic())
+        self._pump()
+
+    def close(self) -> None:
+        """Nobody starts any more; who is busy finishes."""
+        self._closed = True
+        self._meter.paused(self.name, None)
+        self._stop_waiting()
+
+    @property
+    def pause(self) -> Pause | None:
+        return self._line.pause
+
+    def oldest_wait(self) -> float:
+        """For how long the task in front has been due, in seconds; 0 while the provider is paused on purpose."""
+        oldest = self._line.oldest()
+        return 0.0 if oldest is None or self._line.pause is not None else self._clock.monotonic() - oldest
+
+    def join(self, key: int) -> None:
+        """The task is due; one that waits or is being polled is not queued again."""
+        if self._line.join(key, self._clock.monotonic()):
+            self._pump()
+
+    async def ask(self, task_id: str, due: float) -> Answer:
+        """Poll once. `due` (monotonic) is since when the task was waiting for its turn."""
+        started = self._clock.monotonic()
+        answer = await self._provider.poll(task_id)
+        duration = self._clock.monotonic() - started
+        self._meter.polled(self.name, outcome_name(answer), duration=duration, lag=started - due)
+        self._heed(answer, started)
+        return answer
+
+    def _pump(self) -> None:
+        """Start whoever may go now, and come back when the next one may."""
+        if self._closed:
+            return
+        now = self._clock.monotonic()
+        while (turn := self._line.take(now)) is not None:
+            self._crew.spawn(self._take_turn(turn))
+        wake_at = self._line.wake_at(now)
+        if wake_at is None or (self._wake is not None and self._wake_at <= wake_at):
+            return
+        self._stop_waiting()
+        self._wake_at = wake_at
+        self._wake = self._crew.later(wake_at - now, self._woken)
+
+    def _woken(self) -> None:
+        self._wake = None
+        self._pump()
+
+    def _stop_waiting(self) -> None:
+        if self._wake is not None:
+            self._wake()
+            self._wake = None
+
+    async def _take_turn(self, turn: Turn[int]) -> None:
+        again = False
+        try:
+            again = await self._visit(self, turn)
+        finally:
+            self._line.leave(turn.key)
+            if again:
+                self._line.join(turn.key, self._clock.monotonic())
+            self._pump()
+
+    def _heed(self, answer: Answer, started: float) -> None:
+        """Pause the whole provider, or take an answer as the sign that the pause is over."""
+        pause = self._line.pause
+        match answer:
+            case Throttled(retry_after=told):
+                self._pause("throttled", started, told)
+            case Unauthorized():
+                self._pause("unauthorized", started, None)
+            case _ if pause is not None and started >= pause.until:
+                self._resume()
+            case _:
+                pass
+
+    def _pause(self, reason: PauseReason, started: float, told: float | None) -> None:
+        before, now = self._line.pause, self._clock.monotonic()
+        wait = backoff(self.limits.interval, next_strike(before, started), self._chance.spread())
+        pause = pause_again(before, reason, started=started, now=now, told=told, wait=wait)
+        self._line.pause = pause
+        if before is None or pause.strikes != before.strikes or pause.reason != before.reason:
+            seconds = round(pause.until - now, 3)
+            log.warning("provider.paused", provider=self.name, reason=reason, seconds=seconds, strikes=pause.strikes)
+        self._meter.paused(self.name, reason)
+
+    def _resume(self) -> None:
+        if self._line.pause is not None:
+            log.info("provider.resumed", provider=self.name, after=self._line.pause.reason)
+            self._line.pause = None
+            self._meter.paused(self.name, None)

@@ -1,0 +1,275 @@
+"""One poll: fetch, advance, save – or end the task and owe deliveries.
+
+The poller keeps the watched tasks in memory: a poll that changes nothing writes nothing.
+"""
+
+import heapq
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import structlog
+
+from notifier.domain.answer import Answer, Running, Throttled, Unauthorized, outcome_name
+from notifier.domain.delivery import Delivery
+from notifier.domain.pace import Pause, Turn
+from notifier.domain.task import Task, advance, backoff
+from notifier.ports import (
+    Announce,
+    Chance,
+    Clock,
+    Crew,
+    PollMeter,
+    Provider,
+    StoreUnavailableError,
+    TaskStore,
+    Timetable,
+)
+from notifier.services.channel import Channel, PollLimits
+
+log = structlog.get_logger()
+
+SAVE_AGAIN_SECONDS = 1.0
+LAST_LOOK_SECONDS = 5.0
+"""A task whose deadline passed while the daemon was down gets this long for one last poll: it may be completed."""
+MAX_WORDS_REMEMBERED = 1000
+
+
+class Poller:
+    def __init__(
+        self,
+        *,
+        store: TaskStore,
+        timetable: Timetable,
+        crew: Crew,
+        clock: Clock,
+        chance: Chance,
+        meter: PollMeter,
+        announce: Announce,
+        accept: Callable[[Sequence[Delivery]], None],
+    ) -> None:
+        self._store = store
+        self._timetable = timetable
+        self._crew = crew
+        self._clock = clock
+        self._chance = chance
+        self._meter = meter
+        self._announce = announce
+        self._accept = accept
+        self._channels: dict[str, Channel] = {}
+        self._tasks: dict[int, Task] = {}
+        self._deadlines: list[tuple[datetime, int]] = []
+        self._saving: set[int] = set()
+        self._words: set[tuple[str, str]] = set()
+        self._closed = False
+
+    # Which tasks are polled, and through which providers
+
+    def configure(self, providers: Mapping[str, tuple[Provider, PollLimits]]) -> None:
+        """These are the providers from now on; tasks of a missing one rest until it is back or their deadline."""
+        for name in self._channels.keys() - providers.keys():
+            self._channels.pop(name).close()
+        for name, (provider, limits) in providers.items():
+            if name in self._channels:
+                self._channels[name].change(provider, limits)
+            else:
+                self._channels[name] = Channel(
+                    name,
+                    provider,
+                    limits,
+                    crew=self._crew,
+                    clock=self._clock,
+                    chance=self._chance,
+                    meter=self._meter,
+                    visit=self._visit,
+                )
+
+    async def start(self) -> None:
+        """Follow every watched task of the store, the first polls spread out so that they are no burst."""
+        tasks = await self._load()
+        counts = Counter(task.provider for task in tasks)
+        last_look = self._clock.now() + timedelta(seconds=LAST_LOOK_SECONDS)
+        for task in tasks:
+            delay = self._window(task, counts[task.provider]) * (self._chance.spread() + 1) / 2
+            self.follow(replace(task, deadline_at=max(task.deadline_at, last_look)), delay=delay)
+
+    async def refresh(self) -> None:
+        """After a reload: take over intervals that changed with their provider's."""
+        for task in await self._load():
+            self.follow(task)
+
+    async def _load(self) -> Sequence[Task]:
+        tasks = await self._store.watched({name: channel.limits.interval for name, channel in self._channels.items()})
+        orphans = Counter(task.provider for task in tasks if task.provider not in self._channels)
+        for name, count in orphans.items():
+            log.error("provider.missing", provider=name, tasks=count, hint=f"name {name} under providers: again")
+        return tasks
+
+    def _window(self, task: Task, tasks: int) -> float:
+        """Over how many seconds first polls are spread: half the rate is left for what else is due."""
+        channel = self._channels.get(task.provider)
+        return task.interval if channel is None else min(task.interval, 2 * tasks / channel.limits.rate)
+
+    def follow(self, task: Task, *, delay: float = 0.0) -> None:
+        """Poll this task from now on, first in `delay` seconds; one that is followed already keeps its phase and what
+        was learned, and takes over interval and deadline."""
+        known = self._tasks.get(task.key)
+        if known is None:
+            self._tasks[task.key] = task
+            self._timetable.repeat(task.key, task.interval, delay=delay)
+        else:
+            self._tasks[task.key] = replace(known, interval=task.interval, deadline_at=task.deadline_at)
+            if known.interval != task.interval:
+                self._timetable.repeat(task.key, task.interval, delay=self._rest(known, task.interval))
+        if known is None or known.deadline_at != task.deadline_at:
+            heapq.heappush(self._deadlines, (task.deadline_at, task.key))
+
+    def _rest(self, task: Task, interval: float) -> float:
+        """What is left of an interval that began with the task's last poll."""
+        if task.last_polled_at is None:
+            return 0.0
+        return max(interval - (self._clock.now() - task.last_polled_at).total_seconds(), 0.0)
+
+    def forget(self, key: int) -> None:
+        """Nobody watches this task any more."""
+        self._tasks.pop(key, None)
+        self._timetable.drop(key)
+
+    def task(self, key: int) -> Task | None:
+        """The task as it is known now, which may be newer than the store; None if it is not polled."""
+        return self._tasks.get(key)
+
+    def pauses(self) -> Mapping[str, Pause]:
+        """Which providers are paused, and why."""
+        return {name: channel.pause for name, channel in self._channels.items() if channel.pause is not None}
+
+    def lag(self) -> float:
+        """For how many seconds the longest waiting due task has waited for its turn."""
+        return max((channel.oldest_wait() for channel in self._channels.values()), default=0.0)
+
+    # One poll
+
+    def due(self, key: int) -> None:
+        """The task's interval job fired: stand in line, or save at last an end that the store did not take."""
+        task = self._tasks.get(key)
+        if task is None or self._closed:
+            return
+        if task.end is None:
+            channel = self._channels.get(task.provider)
+            if channel is not None:
+                channel.join(key)
+        elif key not in self._saving:
+            self._crew.spawn(self._finish(task))
+
+    async def _visit(self, channel: Channel, turn: Turn[int]) -> bool:
+        """Poll once; True if the task should stand in line again because its provider would not talk to us."""
+        task = self._tasks.get(turn.key)
+        if task is None or task.end is not None:
+            return False
+        answer = await channel.ask(task.task_id, turn.due)
+        task = self._tasks.get(turn.key)
+        if task is None or task.end is not None:  # cancelled, expired or told while we asked
+            return False
+        await self._apply(channel, task, answer)
+        return isinstance(answer, Throttled | Unauthorized)
+
+    async def _apply(self, channel: Channel, task: Task, answer: Answer) -> None:
+        step = advance(task, answer, now=self._clock.now(), not_found_grace=channel.limits.not_found_grace)
+        self._tasks[task.key] = step.task
+        self._report(task, step.task, answer)
+        if step.task.end is not None:
+            await self._finish(step.task)
+            return
+        if step.back_off:
+            wait = backoff(task.interval, step.task.setbacks, self._chance.spread())
+            self._timetable.postpone(task.key, wait)
+        if step.changed:
+            try:
+                await self._store.save([step.task])
+            except StoreUnavailableError as error:  # kept in memory; the next change or the stop saves it
+                log.warning("task.unsaved", provider=task.provider, task_id=task.task_id, error=str(error))
+
+    async def _finish(self, task: Task) -> None:
+        """Save an end and what it owes. If the store does not take it, it is kept and the next firing tries again."""
+        self._saving.add(task.key)
+        try:
+            owed = await self._store.end(task, self._announce)
+        except StoreUnavailableError as error:
+            log.error("task.unsaved", provider=task.provider, task_id=task.task_id, error=str(error), ended=True)
+            self._timetable.postpone(task.key, SAVE_AGAIN_SECONDS)
+            return
+        finally:
+            self._saving.discard(task.key)
+        self.forget(task.key)
+        self._owe(task, owed)
+
+    def _owe(self, task: Task, owed: Sequence[Delivery]) -> None:
+        for delivery in owed:
+            log.info(
+                "task.ended",
+                provider=task.provider,
+                task_id=task.task_id,
+                watch_id=delivery.watch_id,
+                event_id=delivery.id,
+                type=delivery.type,
+                status=task.status,
+                reason=task.end.reason if task.end else "deadline",
+                polls=task.polls,
+            )
+        self._accept(owed)
+
+    def _report(self, before: Task, after: Task, answer: Answer) -> None:
+        """One wide line for each poll: debug unless the status changed or the poll failed."""
+        if isinstance(answer, Running) and not answer.known and answer.status is not None:
+            self._remember_word(before.provider, answer.status)
+        failed = after.last_error is not None
+        say = log.warning if failed else log.info if before.status != after.status else log.debug
+        say(
+            "task.polled",
+            provider=before.provider,
+            task_id=before.task_id,
+            outcome=outcome_name(answer),
+            status=after.status,
+            polls=after.polls,
+            error=after.last_error,
+        )
+
+    def _remember_word(self, provider: str, word: str) -> None:
+        if (provider, word) not in self._words and len(self._words) < MAX_WORDS_REMEMBERED:
+            self._words.add((provider, word))
+            log.warning("status.unknown", provider=provider, status=word, hint="taken as running; nothing ends by it")
+
+    # Deadlines, and the stop
+
+    async def expire(self) -> None:
+        """Abandon what has reached its deadline, whatever its provider is doing. Called about twice a second."""
+        now = self._clock.now()
+        while self._deadlines and self._deadlines[0][0] <= now:
+            at, key = heapq.heappop(self._deadlines)
+            task = self._tasks.get(key)
+            if task is None or task.end is not None or task.deadline_at != at:
+                continue  # ended, about to be saved as ended, or another deadline by now
+            try:
+                expired = await self._store.expire(task, now, self._announce)
+            except StoreUnavailableError as error:
+                log.error("task.unsaved", provider=task.provider, task_id=task.task_id, error=str(error), ended=True)
+                heapq.heappush(self._deadlines, (at, key))
+                return
+            if expired.task is None:
+                self.forget(key)
+            else:
+                self.follow(expired.task)
+            self._owe(task, expired.owed)
+
+    def close(self) -> None:
+        """Start no more polls; those in flight finish."""
+        self._closed = True
+        for channel in self._channels.values():
+            channel.close()
+
+    async def flush(self) -> None:
+        """At the stop: save what polls learned that was not worth a write of its own, and ends not yet saved."""
+        for task in [task for task in self._tasks.values() if task.end is not None]:
+            await self._finish(task)
+        await self._store.save([task for task in self._tasks.values() if task.polls and task.end is None])

@@ -1,0 +1,209 @@
+"""Accept a watch once, reject a bad one, reconcile the file's watches."""
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from notifier.domain.address import Refusal
+from notifier.domain.delivery import Delivery
+from notifier.domain.quantity import format_duration
+from notifier.domain.watch import Registration, Source
+from notifier.ports import Announce, Chance, Clock, Declared, Guard, Registered, WatchStore
+from notifier.services.poller import Poller
+
+log = structlog.get_logger()
+
+MAX_METADATA_BYTES = 4096
+MAX_TASK_ID_CHARACTERS = 512
+
+
+@dataclass(frozen=True, slots=True)
+class WatchRequest:
+    """A watch that somebody asks for, as it was written: right in its types, not yet judged. Durations in seconds."""
+
+    task_id: str
+    callback_url: str
+    provider: str | None = None
+    interval: float | None = None
+    deadline: float | None = None
+    metadata: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Invalid:
+    """Why a request cannot become a watch; `field` is the part of the request that is wrong."""
+
+    field: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class WatchRules:
+    """What a provider allows and assumes, in seconds."""
+
+    interval: float
+    min_interval: float
+    deadline: float
+
+
+class Registrar:
+    def __init__(
+        self,
+        *,
+        store: WatchStore,
+        poller: Poller,
+        guard: Guard,
+        clock: Clock,
+        chance: Chance,
+        announce: Announce,
+        accept: Callable[[Sequence[Delivery]], None],
+    ) -> None:
+        self._store = store
+        self._poller = poller
+        self._guard = guard
+        self._clock = clock
+        self._chance = chance
+        self._announce = announce
+        self._accept = accept
+        self._rules: Mapping[str, WatchRules] = {}
+
+    def configure(self, rules: Mapping[str, WatchRules], guard: Guard) -> None:
+        """These are the providers and the guard from now on."""
+        self._rules, self._guard = rules, guard
+
+    async def register(self, requests: Sequence[WatchRequest]) -> Sequence[Registered | Invalid]:
+        """Judge each request and accept the good ones in one transaction; the answers come in the same order."""
+        refusals = await self._judge_urls({request.callback_url for request in requests})
+        judged = [self._judge(request, refusals[request.callback_url]) for request in requests]
+        accepted = [registration for registration in judged if isinstance(registration, Registration)]
+        registered = iter(
+            await self._store.register(accepted, self._clock.now(), self._announce) if accepted else ()
+        )
+        results = [next(registered) if isinstance(one, Registration) else one for one in judged]
+        for result in results:
+            if isinstance(result, Registered):
+                self._take_up(result)
+        return results
+
+    async def _judge_urls(self, urls: set[str]) -> Mapping[str, Refusal | None]:
+        """Each URL once, all at the same time: their look-ups may be slow."""
+        verdicts = await asyncio.gather(*(self._guard.check(url) for url in urls))
+        return dict(zip(urls, verdicts, strict=True))
+
+    def _judge(self, request: WatchRequest, refusal: Refusal | None) -> Registration | Invalid:
+        wrong = judge_task_id(request.task_id)
+        if wrong is not None:
+            return Invalid("task_id", wrong)
+        if refusal is not None:
+            return Invalid("callback_url", refusal.message)
+        metadata = metadata_text(request.metadata or {})
+        if isinstance(metadata, Invalid):
+            return metadata
+        provider = self._provider(request.provider)
+        if isinstance(provider, Invalid):
+            return provider
+        rules = self._rules[provider]
+        if request.interval is not None and request.interval < rules.min_interval:
+            least = format_duration(rules.min_interval)
+            return Invalid("interval", f"must be at least {least}, the min_interval of provider {provider!r}")
+        return self._registration(request, provider, metadata, "intake")
+
+    def _provider(self, name: str | None) -> str | Invalid:
+        known = ", ".join(sorted(self._rules))
+        if name is None:
+            return next(iter(self._rules)) if len(self._rules) == 1 else Invalid("provider", f"name one of: {known}")
+        return name if name in self._rules else Invalid("provider", f"{name!r} is not configured; known: {known}")
+
+    def _registration(self, request: WatchRequest, provider: str, metadata: str, source: Source) -> Registration:
+        rules = self._rules[provider]
+        return Registration(
+            id=self._chance.new_id("wch_"),
+            provider=provider,
+            task_id=request.task_id,
+            callback_url=request.callback_url,
+            interval=request.interval,
+            usual_interval=rules.interval,
+            deadline=rules.deadline if request.deadline is None else request.deadline,
+            metadata=metadata,
+            source=source,
+        )
+
+    def _take_up(self, result: Registered) -> None:
+        """What was committed now happens: the task is polled, or its known end is told at once."""
+        if result.task is not None:
+            self._poller.follow(result.task)
+        self._accept(result.owed)
+        if result.created:
+            watch = result.view.watch
+            log.info(
+                "watch.registered",
+                watch_id=watch.id,
+                provider=watch.provider,
+                task_id=watch.task_id,
+                source=watch.source,
+                state=watch.state,
+            )
+
+    async def cancel(self, watch_id: str) -> bool:
+        """Cancel a watch; no event will be sent for it. True also if it had ended; False if there is none."""
+        cancelled = await self._store.cancel(watch_id, self._clock.now())
+        if cancelled is None:
+            return False
+        if cancelled.task is not None:
+            self._poller.follow(cancelled.task)
+        elif cancelled.task_key is not None:
+            self._poller.forget(cancelled.task_key)
+        log.info("watch.cancelled", watch_id=watch_id)
+        return True
+
+    async def declare(self, requests: Sequence[WatchRequest]) -> Declared:
+        """Make the configuration's watches these; they were judged when the file was read."""
+        registrations = [
+            self._registration(request, self._declared_provider(request), _declared_metadata(request), "config")
+            for request in requests
+        ]
+        declared = await self._store.declare(registrations, self._clock.now(), self._announce)
+        for key in declared.dropped:
+            self._poller.forget(key)
+        for task in declared.tasks:
+            self._poller.follow(task)
+        self._accept(declared.owed)
+        return declared
+
+    def _declared_provider(self, request: WatchRequest) -> str:
+        return request.provider if request.provider is not None else next(iter(self._rules))
+
+
+def _declared_metadata(request: WatchRequest) -> str:
+    return json.dumps(request.metadata or {}, ensure_ascii=False, separators=(",", ":"))
+
+
+def judge_task_id(task_id: str) -> str | None:
+    """What is wrong with a task id, or None.
+
+    Any printable text will do, for it is percent-encoded into the URL; `.` and `..` would change the path all the same
+    (RFC 3986, section 5.2.4).
+    """
+    if not 1 <= len(task_id) <= MAX_TASK_ID_CHARACTERS:
+        return f"must have 1 to {MAX_TASK_ID_CHARACTERS} characters"
+    if task_id in (".", ".."):
+        return "must not be a path segment that means another path"
+    if any(ord(char) < 0x20 or ord(char) == 0x7F or 0xD800 <= ord(char) <= 0xDFFF for char in task_id):
+        return "must not hold control characters or lone surrogates"
+    return None
+
+
+def metadata_text(metadata: Mapping[str, Any]) -> str | Invalid:
+    """Metadata as the JSON text that the event will carry: at most 4 KiB, in UTF-8."""
+    try:
+        text = json.dumps(metadata, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        size = len(text.encode())
+    except (ValueError, RecursionError):  # a UnicodeEncodeError is a ValueError
+        return Invalid("metadata", "must be plain JSON: finite numbers, whole Unicode characters, not too deep")
+    if size > MAX_METADATA_BYTES:
+        return Invalid("metadata", f"is {size} bytes as JSON; at most {MAX_METADATA_BYTES} are kept")
+    return text
