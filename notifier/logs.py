@@ -21,7 +21,9 @@ SHORTEST_SECRET = 6
 """Shorter values are not masked in running text: they would turn ordinary words into asterisks."""
 
 
-def configure(*, level: str, log_format: LogFormat, secrets: Collection[str] = (), stream: TextIO | None = None) -> None:
+def configure(
+    *, level: str, log_format: LogFormat, secrets: Collection[str] = (), stream: TextIO | None = None
+) -> None:
     """Set logging up, or anew after a reload. `secrets` are values that never appear in any line."""
     out = stream or sys.stderr
     chosen = _detect(out) if log_format == "auto" else log_format

@@ -121,8 +121,8 @@ class Metrics:
 
     def render(self, counts: Counts) -> tuple[bytes, str]:
         """The exposition text and its content type."""
-        for state in WATCH_STATES:
-            self._watches.labels(state).set(counts.watches.get(state, 0))
-        for state in DELIVERY_STATES:
-            self._deliveries.labels(state).set(counts.deliveries.get(state, 0))
+        for watch_state in WATCH_STATES:
+            self._watches.labels(watch_state).set(counts.watches.get(watch_state, 0))
+        for delivery_state in DELIVERY_STATES:
+            self._deliveries.labels(delivery_state).set(counts.deliveries.get(delivery_state, 0))
         return generate_latest(self.registry), CONTENT_TYPE_LATEST

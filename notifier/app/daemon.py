@@ -9,14 +9,16 @@ from datetime import timedelta
 import structlog
 
 from notifier import __version__, logs
-from notifier.adapters.api import ApiParts, Readiness, ReloadRefused, ReloadResult, Reloaded, build_api
+from notifier.adapters.api import ApiParts, Readiness, Reloaded, ReloadRefused, ReloadResult, build_api
 from notifier.adapters.clock import SystemChance, SystemClock
 from notifier.adapters.crew import AsyncioCrew
 from notifier.adapters.http import Http
 from notifier.adapters.metrics import Metrics
 from notifier.adapters.scheduler import Scheduler
 from notifier.adapters.serving import serve
-from notifier.adapters.stores import SqlStore, StoreError, open_store
+from notifier.adapters.stores.errors import StoreError
+from notifier.adapters.stores.sqlite import open_sqlite
+from notifier.adapters.stores.store import SqlStore
 from notifier.adapters.webhook import WebhookSender
 from notifier.app import wiring
 from notifier.app.errors import StartError
@@ -45,6 +47,7 @@ class Daemon:
 
     def __init__(self, settings: Settings, load: Callable[[], Loaded | Rejected], store: SqlStore) -> None:
         self.settings = settings
+        self.intake: str | None = None
         self._load = load
         self._store = store
         self._reloading = asyncio.Lock()
@@ -250,7 +253,7 @@ async def running(settings: Settings, load: Callable[[], Loaded | Rejected]) -> 
         if listener is not None:
             undo.callback(listener.close)
         try:
-            store = await open_store(settings.store.url)
+            store = await open_sqlite(wiring.store_path(settings))
         except StoreError as error:
             raise StartError(f"store.url: {error}") from error
         undo.push_async_callback(store.close)
@@ -265,6 +268,6 @@ async def running(settings: Settings, load: Callable[[], Loaded | Rejected]) -> 
                 serve(build_api(daemon.api_parts()), listener, grace=INTAKE_GRACE_SECONDS)
             )
         undo.callback(daemon.announce_stop)
-        where = None if listener is None else describe(listener)
-        log.info("daemon.started", version=__version__, intake=where, store=settings.store.url)
+        daemon.intake = None if listener is None else describe(listener)
+        log.info("daemon.started", version=__version__, intake=daemon.intake, store=settings.store.url)
         yield daemon

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from notifier.adapters.api import Paused, Readiness
+from notifier.adapters.api import PausedProvider, Readiness
 from notifier.adapters.scheduler import Scheduler
 from notifier.ports import Clock, StoreUnavailableError, Upkeep
 from notifier.services.dispatcher import Dispatcher
@@ -37,7 +37,7 @@ class Health:
             checks["daemon"] = "is stopping"
         now = self._clock.monotonic()
         paused = {
-            name: Paused(pause.reason, max(round(pause.until - now, 3), 0.0))
+            name: PausedProvider(pause.reason, max(round(pause.until - now, 3), 0.0))
             for name, pause in self._poller.pauses().items()
         }
         return Readiness(ready=all(state == OK for state in checks.values()), checks=checks, paused=paused)

@@ -47,7 +47,8 @@ def _tcp(host: str, port: int) -> socket.socket:
         listener.listen(BACKLOG)
     except OSError as error:
         reason = error.strerror or error
-        raise StartError(f"intake.listen: cannot listen on {host}:{port}: {reason}; stop what holds it or name another")
+        message = f"cannot listen on {host}:{port}: {reason}; stop what holds it or name another"
+        raise StartError(f"intake.listen: {message}") from error
     return listener
 
 
@@ -62,7 +63,8 @@ def _unix(path: Path) -> socket.socket:
         listener.listen(BACKLOG)
     except OSError as error:
         reason = error.strerror or error
-        raise StartError(f"intake.listen: cannot listen on unix:{path}: {reason}; is its folder there and writable?")
+        message = f"cannot listen on unix:{path}: {reason}; is its folder there and writable?"
+        raise StartError(f"intake.listen: {message}") from error
     return listener
 
 

@@ -1,6 +1,7 @@
 """Settings → the plain values that services work with. No setting reaches further than this file."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from notifier import __version__
 from notifier.adapters.http import Http
@@ -15,6 +16,11 @@ from notifier.services.dispatcher import DispatchPolicy
 from notifier.services.registrar import WatchRequest, WatchRules
 
 USER_AGENT = f"notifier/{__version__}"
+
+
+def store_path(settings: Settings) -> Path:
+    """`sqlite:///notifier.db` is relative to the working directory, four slashes make it absolute."""
+    return Path(settings.store.url.removeprefix("sqlite:///"))
 
 
 def dispatch_policy(settings: Settings) -> DispatchPolicy:

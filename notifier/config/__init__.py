@@ -1,0 +1,50 @@
+"""The configuration: YAML → frozen `Settings`, or every problem in the file with its line and column.
+
+    text ──nodes──▶ nodes ──tree──▶ data + places ──substitute──▶ ${NAME} filled in ──secret──▶ secrets read
+         ──model──▶ Settings          and beside it: agreement (what settings must agree on), verdict (pydantic's
+                                      findings in the reader's words), problem (where, and how it is told)
+"""
+
+from notifier.config.listen import Listen, SystemdListen, TcpListen, UnixListen
+from notifier.config.load import Loaded, Rejected, Secrets, load, needs_restart, parse
+from notifier.config.model import (
+    PRESETS,
+    EndpointSettings,
+    IntakeSettings,
+    LogSettings,
+    NodeSettings,
+    ProviderSettings,
+    Settings,
+    StoreSettings,
+    TokenSettings,
+    WatchSettings,
+    WebhookSettings,
+)
+from notifier.config.problem import Problem
+from notifier.config.schema import json_schema
+
+__all__ = [
+    "PRESETS",
+    "EndpointSettings",
+    "IntakeSettings",
+    "Listen",
+    "Loaded",
+    "LogSettings",
+    "NodeSettings",
+    "Problem",
+    "ProviderSettings",
+    "Rejected",
+    "Secrets",
+    "Settings",
+    "StoreSettings",
+    "SystemdListen",
+    "TcpListen",
+    "TokenSettings",
+    "UnixListen",
+    "WatchSettings",
+    "WebhookSettings",
+    "json_schema",
+    "load",
+    "needs_restart",
+    "parse",
+]

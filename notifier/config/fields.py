@@ -47,8 +47,8 @@ def whole(least: int, most: int) -> Callable[[Any], int]:
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
             quoted = isinstance(value, str) and not isinstance(value, Substituted) and _DIGITS.fullmatch(value)
-            advice = "write it without quotes" if quoted else f"write a number from {least} to {most}"
-            raise ValueError(f"{shown(value)} is not a whole number from {least} to {most} ({advice})")
+            advice = "write it without quotes" if quoted else f"write {least} to {most}"
+            raise ValueError(f"{shown(value)} is not a whole number in range ({advice})")
         return value
 
     return parse
@@ -135,7 +135,7 @@ def store_url(value: Any) -> str:
     if scheme.partition("+")[0] in ("postgresql", "postgres"):
         raise ValueError("this version has the embedded store only, not PostgreSQL (write sqlite:///notifier.db)")
     if scheme != "sqlite":
-        raise ValueError("is not the URL of a store (write sqlite:///notifier.db, or sqlite:////var/lib/… with four slashes)")
+        raise ValueError("is not the URL of a store (write sqlite:///notifier.db; an absolute path has four slashes)")
     path = rest.removeprefix("/")
     if path in ("", ":memory:") or path.startswith("file:"):
         raise ValueError("names no file, and a store in memory would forget every watch (write sqlite:///notifier.db)")
@@ -162,10 +162,11 @@ def base_url(value: Any) -> str:
 def _split(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
-        if parts.port == 0:
-            raise ValueError
+        usable = parts.port != 0
     except ValueError:
-        raise ValueError("has no valid host and port (write https://host/path or https://host:8443/path)") from None
+        usable = False
+    if not usable:
+        raise ValueError("has no valid host and port (write https://host/path or https://host:8443/path)")
     return parts
 
 

@@ -68,6 +68,8 @@ Name = Annotated[str, PlainValidator(fields.name), _text(minLength=1, maxLength=
 MaybeName = Annotated[str | None, PlainValidator(fields.name), _text(minLength=1, maxLength=fields.LONGEST_NAME)]
 Network = Annotated[fields.Network, PlainValidator(fields.network), _text()]
 Event = Annotated[EventType, PlainValidator(fields.one_of(EVENT_TYPES)), _words(*EVENT_TYPES)]
+Level = Annotated[LogLevel, PlainValidator(fields.one_of(get_args(LogLevel))), _words(*get_args(LogLevel))]
+Format = Annotated[LogFormat, PlainValidator(fields.one_of(get_args(LogFormat))), _words(*get_args(LogFormat))]
 BearerSecret = Annotated[SecretStr, _text(minLength=1)]
 SigningSecret = Annotated[SecretStr, _text(pattern="^(?:whsec_|whsk_)")]
 ProviderName = Annotated[
@@ -125,14 +127,15 @@ class ProviderSettings(_Section):
         "The family of APIs that it belongs to; by default the one with the provider's own name."
     )
     base_url: Annotated[str, PlainValidator(fields.base_url), _text(pattern="^https?://")] = Field(
-        default_factory=_base_url_of, description="Where the API is; may be plain http and private. Default: the preset's."
+        default_factory=_base_url_of,
+        description="Where the API is, by default the preset's; may be plain http and private.",
     )
     api_key: BearerSecret = setting("The key for its Authorization header.")
     interval: Duration = setting("Each task is polled this often.", "30s")
     min_interval: Duration = setting("A watch that asks for less is refused.", "5s")
     deadline: Duration = setting("Give up on a task after this (event task.abandoned).", "24h")
     timeout: Duration = setting("One poll, from DNS to the last byte.", "30s")
-    rate: Rate = setting("Polls against this provider over all tasks: 10/s, 600/m or 36000/h, at most 100000/s.", "10/s")
+    rate: Rate = setting("Polls against this provider, over all tasks: 10/s, 600/m or 36000/h.", "10/s")
     concurrency: Concurrency = setting("Polls in flight at once.", 32)
     not_found_grace: Duration = setting("A task that is not found, or refused, ends only after this and 3 polls.", "2m")
 
@@ -159,11 +162,15 @@ class EndpointSettings(_Section):
     url: Annotated[str, PlainValidator(fields.text), _text(pattern="^https?://")] = setting(
         "A watch whose callback_url is exactly this uses these settings."
     )
-    secrets: tuple[SigningSecret, ...] = setting("Signing secrets, newest first; they replace the global ones.")
+    secrets: tuple[SigningSecret, ...] = setting(
+        "Signing secrets, newest first, in the place of the global ones; by default those.", ()
+    )
     headers: Annotated[dict[HeaderName, HeaderValue], AfterValidator(distinct)] = setting(
         "Sent with every attempt; never webhook-*, host, content-* or hop-by-hop ones.", {}, repr=False
     )
-    events: Annotated[tuple[Event, ...], Field(min_length=1)] = setting("Which events are sent. Default: all.", EVENT_TYPES)
+    events: Annotated[tuple[Event, ...], Field(min_length=1)] = setting(
+        "Which events are sent; by default all.", EVENT_TYPES
+    )
 
 
 class WatchSettings(_Section):
@@ -196,12 +203,8 @@ class NodeSettings(_Section):
 class LogSettings(_Section):
     """Log lines, on stderr."""
 
-    level: Annotated[LogLevel, PlainValidator(fields.one_of(get_args(LogLevel))), _words(*get_args(LogLevel))] = setting(
-        "The least level that is logged.", "info"
-    )
-    format: Annotated[LogFormat, PlainValidator(fields.one_of(get_args(LogFormat))), _words(*get_args(LogFormat))] = setting(
-        "auto: console on a terminal, journald's when under it, else JSON lines.", "auto"
-    )
+    level: Level = setting("The least level that is logged.", "info")
+    format: Format = setting("auto: console on a terminal, journald's when under it, else JSON lines.", "auto")
 
 
 class Settings(_Section):
@@ -222,13 +225,17 @@ class Settings(_Section):
     @classmethod
     def _fill_in(cls, data: Any) -> Any:
         """Defaults that depend on a name: a provider's preset, and a watch's provider if there is only one."""
-        providers = data.get("providers") if isinstance(data, dict) else None
-        if not isinstance(providers, dict):
+        if not isinstance(data, dict):
             return data
-        presets = {name: {"preset": name} for name in providers if name in PRESETS}
-        filled = {**data, "providers": {name: _under(body, presets.get(name, {})) for name, body in providers.items()}}
-        if len(providers) == 1 and isinstance(watches := data.get("watches"), list):
-            filled["watches"] = [_under(watch, {"provider": next(iter(providers))}) for watch in watches]
+        providers, watches = data.get("providers"), data.get("watches")
+        names = list(providers) if isinstance(providers, dict) else []
+        filled = dict(data)
+        if isinstance(providers, dict):
+            presets = {name: {"preset": name} for name in names if name in PRESETS}
+            filled["providers"] = {name: _under(body, presets.get(name, {})) for name, body in providers.items()}
+        if isinstance(watches, list) and len(names) < 2:
+            # Without any provider that is what is wrong, and no watch is to blame.
+            filled["watches"] = [_under(watch, {"provider": "".join(names)}) for watch in watches]
         return filled
 
 

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import yaml
 
-from notifier.config.problem import Fault, Place
+from notifier.config.problem import START, Fault, Place
 
 DEEPEST = 50
 """Lists and mappings inside each other; a configuration needs six, metadata some more."""
@@ -58,7 +58,7 @@ Node: TypeAlias = Scalar | Sequence | Mapping
 
 # Without libyaml, PyYAML's own parser does it, seven times slower.
 _FAST_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 
 _ADVICE = (
     (r"'\\t'", "indent with spaces, not tabs"),
@@ -89,18 +89,14 @@ def compose(text: str) -> Node | Fault | None:
 
 
 def _compose(text: str, loader: Any) -> Node | Fault | None:
-    place = Place(1, 1)
+    composer = _Composer(yaml.parse(text, Loader=loader))
     try:
-        for event in (events := yaml.parse(text, Loader=loader)):
-            place = _place(event.start_mark)
-            if isinstance(event, yaml.DocumentStartEvent):
-                return _Composer(events).document()
+        return composer.document()
     except yaml.MarkedYAMLError as error:
         return _syntax_fault(error)
     except (ValueError, OverflowError):
-        # The parser trips over escapes and version numbers beyond Unicode and machine numbers.
-        return Fault((), "not valid YAML: a number in an escape or a directive is out of range", place)
-    return None
+        # PyYAML trips over escapes and version numbers that are larger than Unicode and the machine's numbers.
+        return Fault((), "not valid YAML: a number in an escape or a directive is out of range", composer.place)
 
 
 def _syntax_fault(error: yaml.MarkedYAMLError) -> Fault:
@@ -121,20 +117,32 @@ def _place(mark: Any) -> Place:
 
 
 class _Composer:
-    """Makes nodes of one document's events; faults are raised as PyYAML's own composer does."""
+    """Makes nodes of one document's events; faults are raised as PyYAML's own composer does.
+
+    `place` is that of the last event.
+    """
 
     def __init__(self, events: Iterator[Any]) -> None:
         self._events = events
         self._anchors: dict[str, Node | None] = {}  # None: still open, an alias would contain itself
         self._depth = 0
         self._repeated = 0
+        self.place = START
 
-    def document(self) -> Node:
-        node = self._node(next(self._events))
-        next(self._events)  # the document's end
-        if isinstance(event := next(self._events), yaml.DocumentStartEvent):
+    def document(self) -> Node | None:
+        self._next()  # the stream's beginning
+        if isinstance(self._next(), yaml.StreamEndEvent):
+            return None
+        node = self._node(self._next())
+        self._next()  # the document's end
+        if isinstance(event := self._next(), yaml.DocumentStartEvent):
             raise _error("a second document begins here (keep one: remove the line ---)", event)
         return node
+
+    def _next(self) -> Any:
+        event = next(self._events)
+        self.place = _place(event.start_mark)
+        return event
 
     def _node(self, event: Any) -> Node:
         if isinstance(event, yaml.AliasEvent):
@@ -175,7 +183,7 @@ class _Composer:
         return Mapping(place, event.tag, tuple(zip(children[::2], children[1::2], strict=True)), size, height)
 
     def _children(self) -> Iterator[Node]:
-        while not isinstance(event := next(self._events), yaml.SequenceEndEvent | yaml.MappingEndEvent):
+        while not isinstance(event := self._next(), yaml.SequenceEndEvent | yaml.MappingEndEvent):
             yield self._node(event)
 
     def _check_depth(self, depth: int, event: Any) -> None:

@@ -119,7 +119,9 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f" (known here: {', '.join(names.values())})"
 
 
-def locate(faults: Iterable[Fault], values: Mapping[Path, Place], keys: Mapping[Path, Place], file: str) -> list[Problem]:
+def locate(
+    faults: Iterable[Fault], values: Mapping[Path, Place], keys: Mapping[Path, Place], file: str
+) -> list[Problem]:
     """The faults as problems in the order of the file, each once."""
     problems = set()
     for fault in faults:

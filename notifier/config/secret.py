@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -20,11 +21,12 @@ MOST_BYTES = 65_536
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Mappings that must hold one secret, or a list of them; `keys` are the ways to write it, the usual one first."""
+    """Mappings that hold one secret, or a list of them; `keys` are the ways to write it, the usual one first."""
 
     where: tuple[str, ...]
     keys: tuple[str, ...]
     judge: Callable[[str], None]
+    needed: bool = True
 
     @property
     def target(self) -> str:
@@ -50,7 +52,7 @@ PLACES = (
     Place(("intake", "tokens", ANY), ("token", "token_file"), _judge_bearer),
     Place(("providers", ANY), ("api_key", "api_key_file"), _judge_bearer),
     Place(("webhooks",), _SIGNING_KEYS, _judge_signing),
-    Place(("endpoints", ANY), ("secrets", "secrets_file", "secret", "secret_file"), _judge_signing),
+    Place(("endpoints", ANY), ("secrets", "secrets_file", "secret", "secret_file"), _judge_signing, needed=False),
 )
 
 
@@ -78,7 +80,7 @@ def settle(data: dict[str, Any], *, required: bool) -> tuple[dict[str, Any], lis
     settler = _Settler(required)
     result: Any = data
     for place in PLACES:
-        result = _rewrite(result, place.where, (), lambda found, path, place=place: settler.settle(found, path, place))
+        result = _rewrite(result, place.where, (), partial(settler.settle, place))
     return result, settler.faults
 
 
@@ -102,12 +104,12 @@ class _Settler:
     required: bool
     faults: list[Fault] = field(default_factory=list)
 
-    def settle(self, mapping: Mapping[str, Any], path: Path, place: Place) -> dict[str, Any]:
+    def settle(self, place: Place, mapping: Mapping[str, Any], path: Path) -> dict[str, Any]:
         rest = {key: value for key, value in mapping.items() if key not in place.keys}
         given = [key for key in mapping if key in place.keys]
-        if not given:
-            usual = place.keys[0]
-            self._fault((*path, usual), f"is missing (take it from the environment with ${{NAME}}, or give {place.keys[1]})")
+        if not given and place.needed:
+            advice = f"take it from the environment with ${{NAME}}, or give {place.keys[1]}"
+            self._fault((*path, place.keys[0]), f"is missing ({advice})")
         for key in given[1:]:
             self._fault((*path, key), f"cannot stand beside {given[0]} (keep one of them)")
         secrets = [SecretStr(text) for key in given[:1] for text in self._read(mapping[key], (*path, key), place.judge)]

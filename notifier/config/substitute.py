@@ -61,8 +61,9 @@ class _Filler:
 
 
 def _not_set(names: list[str]) -> str:
-    what = f"variable {names[0]} is" if len(names) == 1 else f"variables {', '.join(names)} are"
-    return f"the environment {what} not set (set what is missing, or write $$ for a dollar)"
+    if len(names) == 1:
+        return f"the environment variable {names[0]} is not set (set it, or write $$ for a dollar)"
+    return f"the environment variables {', '.join(names)} are not set (set them, or write $$ for a dollar)"
 
 
 def _is_text(value: str) -> bool:

@@ -13,13 +13,14 @@ from typing import Any, assert_never
 from notifier.config.nodes import Mapping, Node, Scalar, Sequence, compose
 from notifier.config.problem import START, Fault, Path, Place, Unusable, shown
 
-_WORDS = {"": None, "~": None}
-_WORDS |= {form: None for form in ("null", "Null", "NULL")}
-_WORDS |= {form: True for form in ("true", "True", "TRUE")}
-_WORDS |= {form: False for form in ("false", "False", "FALSE")}
+_WORDS: dict[str, bool | None] = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
 # Longer ones would cost quadratic time to read.
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,299})")
-_FLOAT = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?")
+_FLOAT = re.compile(r"-?(?:0|[1-9][0-9]*)(?=[.eE])(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?")
 _EMPTY = "the file has no settings in it (begin with a copy of config.example.yaml)"
 
 

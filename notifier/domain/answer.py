@@ -18,6 +18,8 @@ MAX_RESPONSE_BYTES = 64 * 1024
 """The largest answer that is passed on in an event."""
 MAX_PAUSE_SECONDS = 3600.0
 """The longest pause that a provider's Retry-After can impose."""
+MIN_PAUSE_SECONDS = 1.0
+"""`Retry-After: 0`, or a date that has passed, still pauses this long: who throttles is not asked again at once."""
 MAX_WORD_CHARACTERS = 2048
 
 
@@ -124,7 +126,7 @@ def interpret(
         return _interpret_body(body, truncated, task_id, read)
     wait = parse_retry_after(retry_after, now)
     if http_status == 429 or (http_status == 503 and wait is not None):
-        return Throttled(None if wait is None else min(wait, MAX_PAUSE_SECONDS))
+        return Throttled(None if wait is None else min(max(wait, MIN_PAUSE_SECONDS), MAX_PAUSE_SECONDS))
     if http_status in (401, 403):
         return Unauthorized(http_status)
     if 400 <= http_status < 500:

@@ -234,7 +234,7 @@ def _parse_signatures(header: str) -> Iterator[tuple[str, bytes]]:
     """The signatures of a version that we know; others are passed over, as the standard asks of receivers."""
     for part in header.split(" "):
         version, _, encoded = part.partition(",")
-        if version not in ("v1", "v1a"):
+        if version not in ("v1", "v1a") or not encoded:
             continue
         try:
             yield version, base64.b64decode(encoded, validate=True)

@@ -81,11 +81,12 @@ class Channel:
 
     async def ask(self, task_id: str, due: float) -> Answer:
         """Poll once. `due` (monotonic) is since when the task was waiting for its turn."""
-        started = self._clock.monotonic()
-        answer = await self._provider.poll(task_id)
+        started, provider = self._clock.monotonic(), self._provider
+        answer = await provider.poll(task_id)
         duration = self._clock.monotonic() - started
         self._meter.polled(self.name, outcome_name(answer), duration=duration, lag=started - due)
-        self._heed(answer, started)
+        if provider is self._provider and not self._closed:  # what a replaced one says is no longer about this one
+            self._heed(answer, started)
         return answer
 
     def _pump(self) -> None:

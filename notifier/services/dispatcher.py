@@ -9,6 +9,7 @@ import structlog
 
 from notifier.domain.address import Refusal
 from notifier.domain.delivery import (
+    Answered,
     Attempt,
     Delivery,
     Receipt,
@@ -167,7 +168,8 @@ class Dispatcher:
 
     async def _attempt(self, delivery: Delivery, lane: str) -> tuple[Delivery, Attempt]:
         receipt = await self._post(delivery.id, delivery.callback_url, delivery.body)
-        self._lanes.narrow(lane, on=isinstance(receipt, Unanswered) and receipt.timed_out)
+        if isinstance(receipt, Answered) or receipt.timed_out:  # a refused connection says neither
+            self._lanes.narrow(lane, on=isinstance(receipt, Unanswered))
         settled, attempt = settle(
             delivery,
             receipt,

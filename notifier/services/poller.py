@@ -86,12 +86,14 @@ class Poller:
                 )
 
     async def start(self) -> None:
-        """Follow every watched task of the store, the first polls spread out so that they are no burst."""
+        """Follow every watched task of the store, the first polls spread out so that they are no burst; only those that
+        get a last look before their deadline go at once."""
         tasks = await self._load()
         counts = Counter(task.provider for task in tasks)
         last_look = self._clock.now() + timedelta(seconds=LAST_LOOK_SECONDS)
         for task in tasks:
-            delay = self._window(task, counts[task.provider]) * (self._chance.spread() + 1) / 2
+            late = task.deadline_at < last_look
+            delay = 0.0 if late else self._window(task, counts[task.provider]) * (self._chance.spread() + 1) / 2
             self.follow(replace(task, deadline_at=max(task.deadline_at, last_look)), delay=delay)
 
     async def refresh(self) -> None:
@@ -129,7 +131,8 @@ class Poller:
         """What is left of an interval that began with the task's last poll."""
         if task.last_polled_at is None:
             return 0.0
-        return max(interval - (self._clock.now() - task.last_polled_at).total_seconds(), 0.0)
+        rest = interval - (self._clock.now() - task.last_polled_at).total_seconds()
+        return min(max(rest, 0.0), interval)  # more than that only when the wall clock was set back
 
     def forget(self, key: int) -> None:
         """Nobody watches this task any more."""

@@ -12,13 +12,14 @@ from notifier.domain.address import Refusal
 from notifier.domain.delivery import Delivery
 from notifier.domain.quantity import format_duration
 from notifier.domain.watch import Registration, Source
-from notifier.ports import Announce, Chance, Clock, Declared, Guard, Registered, WatchStore
+from notifier.ports import Announce, Cancelled, Chance, Clock, Declared, Guard, Registered, WatchStore
 from notifier.services.poller import Poller
 
 log = structlog.get_logger()
 
 MAX_METADATA_BYTES = 4096
 MAX_TASK_ID_CHARACTERS = 512
+ENDED_BEFORE = Cancelled(None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +158,8 @@ class Registrar:
             self._poller.follow(cancelled.task)
         elif cancelled.task_key is not None:
             self._poller.forget(cancelled.task_key)
-        log.info("watch.cancelled", watch_id=watch_id)
+        if cancelled != ENDED_BEFORE:
+            log.info("watch.cancelled", watch_id=watch_id)
         return True
 
     async def declare(self, requests: Sequence[WatchRequest]) -> Declared:

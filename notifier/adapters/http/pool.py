@@ -1,17 +1,22 @@
 """Connections, kept alive between requests, and the way a request reaches one of them."""
 
 import contextlib
+import functools
+import re
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, cast
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 from httpx_aiohttp import AiohttpTransport
 from yarl import URL
 
 from notifier.adapters.http.guard import Resolver, dialler
 from notifier.adapters.http.lookup import Lookup
 from notifier.domain.address import Network
+
+_BLANK_LINE = re.compile(rb"\r?\n\r?\n")
 
 
 class Pool(AiohttpTransport):
@@ -29,7 +34,7 @@ class Pool(AiohttpTransport):
         self.users = 0
         self._sessions = {
             scheme: aiohttp.ClientSession(
-                connector=_connector(scheme, allow, lookup, tls, keepalive),
+                connector=_Connector(scheme, allow, lookup, tls, keepalive),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trust_env=False,
             )
@@ -51,17 +56,39 @@ class Pool(AiohttpTransport):
             await session.close()
 
 
-def _connector(
-    scheme: str, allow: Sequence[Network] | None, lookup: Lookup, tls: ssl.SSLContext, keepalive: float
-) -> aiohttp.TCPConnector:
-    return aiohttp.TCPConnector(
-        resolver=Resolver(lookup, scheme, allow),
-        use_dns_cache=False,
-        socket_factory=None if allow is None else dialler(scheme, allow),
-        ssl=tls,
-        limit=0,
-        keepalive_timeout=keepalive,
-    )
+class _HeadFirst(ResponseHandler):
+    """Gives the parser the headers before the rest, also where both came in one packet.
+
+    The parser forgets an answer whose body is malformed, or that has a body where there should be none (204), when
+    it meets both at once. A status that has arrived counts, and how TCP cut the bytes must not decide about it.
+    """
+
+    def data_received(self, data: bytes) -> None:
+        while data.startswith(b"HTTP/") and (blank := _BLANK_LINE.search(data)) and blank.end() < len(data):
+            super().data_received(data[: blank.end()])
+            data = data[blank.end() :]
+        super().data_received(data)
+        # The parser tells its own queue that the body is malformed, but not who is waiting for that body.
+        if (error := self.exception()) is not None and self._payload is not None and not self._payload.is_eof():
+            self._payload.set_exception(aiohttp.ClientPayloadError("malformed body"), error)
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Connections for URLs of one scheme, with `_HeadFirst` for their protocol."""
+
+    def __init__(
+        self, scheme: str, allow: Sequence[Network] | None, lookup: Lookup, tls: ssl.SSLContext, keepalive: float
+    ) -> None:
+        super().__init__(
+            resolver=Resolver(lookup, scheme, allow),
+            use_dns_cache=False,
+            socket_factory=None if allow is None else dialler(scheme, allow),
+            ssl=tls,
+            limit=0,
+            keepalive_timeout=keepalive,
+        )
+        protocol: type[ResponseHandler] = _HeadFirst
+        self._factory = functools.partial(protocol, loop=self._loop)
 
 
 class Pools:

@@ -126,7 +126,8 @@ def test_one_good_signature_is_enough(keys, signature):
         ({"signature": V1.replace("g0", "g1")}, "mismatch"),
         ({"signature": V1A}, "mismatch"),
         ({"signature": ""}, "signature"),
-        ({"signature": "v1,"}, "mismatch"),
+        ({"signature": "v1,"}, "signature"),
+        ({"signature": "v1,AAAA"}, "mismatch"),
         ({"signature": V1.replace(",", ":")}, "signature"),
         ({"signature": "v1,not*base64"}, "signature"),
         ({"signature": "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE"}, "signature"),
@@ -158,7 +159,7 @@ def test_the_tolerance_is_inclusive(now):
     assert check([HMAC], now=now) == Valid()
 
 
-@pytest.mark.parametrize("encoded", ["", "AAAA", b64(bytes(64)), b64(bytes(63))])
+@pytest.mark.parametrize("encoded", ["AAAA", b64(bytes(64)), b64(bytes(63))])
 def test_a_bad_ed25519_signature_is_invalid(encoded):
     """Signatures of a wrong length are no match, not an error."""
     assert isinstance(check([ED25519], signature=f"v1a,{encoded}"), Invalid)

@@ -1,0 +1,123 @@
+"""The intake as one ASGI application: which call goes where, and what is judged before.
+
+From outside to inside: faults, tokens, the gate (path, method, stop), then the route, which reads the body.
+"""
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from functools import cache
+from typing import Any, TypeAlias
+
+from fastapi import Depends, FastAPI, params
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+from notifier.adapters.api import models, shapes
+from notifier.adapters.api.auth import Auth, FailedAttempts
+from notifier.adapters.api.deliveries import Deliveries
+from notifier.adapters.api.faults import Faults
+from notifier.adapters.api.gate import Gate
+from notifier.adapters.api.openapi import Answers, describe, documented
+from notifier.adapters.api.operations import Operations
+from notifier.adapters.api.parts import ApiParts
+from notifier.adapters.api.problems import invalid
+from notifier.adapters.api.watches import Watches
+
+Handler: TypeAlias = Callable[..., Awaitable[Response]]
+
+
+async def _each_once(request: Request) -> None:
+    """A parameter given twice would be half ignored."""
+    counts = Counter(name for name, _ in request.query_params.multi_items())
+    twice = [name for name, count in counts.items() if count > 1]
+    if twice:
+        error = ValueError("is given more than once")
+        raise RequestValidationError([_error(("query", name), error) for name in twice])
+
+
+_LIST = [Depends(_each_once)]
+
+
+def build_api(parts: ApiParts) -> ASGIApp:
+    """The intake over these parts. It keeps nothing itself but the count of failed authentications."""
+    app = FastAPI(
+        version=parts.version,
+        openapi_url=None,
+        redirect_slashes=False,
+        exception_handlers={RequestValidationError: _refuse_query},
+    )
+    _route_watches(app, Watches(parts))
+    _route_deliveries(app, Deliveries(parts))
+    _route_operations(app, Operations(parts, cache(lambda secured: describe(app, secured=secured))))
+    # The last one added is the outermost.
+    app.add_middleware(Gate, routes=app.routes, stopping=parts.stopping)
+    app.add_middleware(Auth, tokens=parts.tokens, failures=FailedAttempts(parts.clock.monotonic))
+    app.add_middleware(Faults)
+    return app
+
+
+def _route_watches(app: FastAPI, calls: Watches) -> None:
+    many, one = "/v1/watches", "/v1/watches/{watch_id}"
+    watch, found, results = shapes.Watch, shapes.WatchList, shapes.BatchResults
+    _route(app, f"POST {many}", calls.add, "Watch a task", {201: watch, 200: watch}, takes=models.NewWatch)
+    _route(app, f"POST {many}/batch", calls.add_batch, "Watch many tasks", {200: results}, takes=models.Batch)
+    _route(app, f"GET {many}", calls.list, "List watches", {200: found}, refuses=[422], dependencies=_LIST)
+    _route(app, f"GET {one}", calls.show, "Show a watch", {200: watch}, refuses=[404])
+    _route(app, f"DELETE {one}", calls.cancel, "Cancel a watch", {204: None}, refuses=[404])
+
+
+def _route_deliveries(app: FastAPI, calls: Deliveries) -> None:
+    many, one, test = "/v1/deliveries", "/v1/deliveries/{delivery_id}", "/v1/endpoints/test"
+    item, found, trial = shapes.DeliveryItem, shapes.DeliveryList, shapes.Trial
+    _route(app, f"GET {many}", calls.list, "List deliveries", {200: found}, refuses=[422], dependencies=_LIST)
+    _route(app, f"GET {one}", calls.show, "Show a delivery", {200: shapes.Delivery}, refuses=[404])
+    _route(app, f"POST {one}/redeliver", calls.redeliver, "Send an event again", {202: item}, refuses=[404, 409])
+    _route(app, f"POST {test}", calls.test_endpoint, "Send a test event", {200: trial}, takes=models.EndpointTest)
+
+
+def _route_operations(app: FastAPI, calls: Operations) -> None:
+    ready, keys = {200: shapes.Readiness, 503: shapes.Readiness}, {200: shapes.PublicKeys}
+    _route(app, "POST /v1/reload", calls.reload, "Reload the configuration", {200: shapes.Reloaded}, refuses=[422])
+    _route(app, "GET /healthz", calls.health, "Is the process alive", {200: shapes.Health}, protected=False)
+    _route(app, "GET /readyz", calls.ready, "Does everything work", ready, protected=False)
+    _route(app, "GET /.well-known/webhook-keys", calls.keys, "Keys that verify webhooks", keys, protected=False)
+    _route(app, "GET /metrics", calls.metrics, "Metrics for Prometheus", {200: "text/plain"})
+    _route(app, "GET /openapi.json", calls.description, "This document", {200: "application/json"})
+
+
+def _route(
+    app: FastAPI,
+    call: str,
+    handler: Handler,
+    summary: str,
+    answers: Answers,
+    *,
+    refuses: Sequence[int] = (),
+    takes: type[BaseModel] | None = None,
+    protected: bool = True,
+    dependencies: Sequence[params.Depends] = (),
+) -> None:
+    method, _, path = call.partition(" ")
+    app.add_api_route(
+        path,
+        handler,
+        methods=[method],
+        summary=summary,
+        operation_id=handler.__qualname__.replace(".", "_").lower(),
+        dependencies=dependencies,
+        **documented(answers, refuses, takes=takes, protected=protected),
+    )
+
+
+def _error(location: tuple[str, str], error: ValueError) -> dict[str, Any]:
+    return {"type": "value_error", "loc": location, "msg": str(error), "ctx": {"error": error}}
+
+
+async def _refuse_query(_: Request, error: Exception) -> Response:
+    """The framework validates query strings only; its errors become ours, without the leading "query"."""
+    found = error.errors() if isinstance(error, RequestValidationError) else ()
+    stripped = [{**one, "loc": one["loc"][1:]} for one in found]
+    return invalid(models.complaints(stripped, models.QUERY_NAMES)).response()

@@ -1,0 +1,62 @@
+"""The calls about the daemon itself: reload, health, readiness, metrics, public keys, and this API's description."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any, assert_never
+
+from starlette.responses import Response
+
+from notifier.adapters.api.parts import ApiParts, Readiness, Reloaded, ReloadRefused
+from notifier.adapters.api.problems import Complaint, Problem, encode
+from notifier.domain.signature import public_jwk, public_key
+
+
+@dataclass(frozen=True, slots=True)
+class Operations:
+    """`describe` gives the OpenAPI document; True when a token is needed."""
+
+    parts: ApiParts
+    describe: Callable[[bool], bytes]
+
+    async def reload(self) -> Response:
+        result = await self.parts.reload()
+        match result:
+            case Reloaded():
+                watches = {"added": result.added, "changed": result.changed, "cancelled": result.cancelled}
+                return _json({"watches": watches, "needs_restart": result.needs_restart})
+            case ReloadRefused(errors=errors):
+                detail = "the configuration is wrong and nothing was changed; the errors say where"
+                return Problem(422, detail, [Complaint(error) for error in errors]).response()
+            case _:
+                assert_never(result)
+
+    async def health(self) -> Response:
+        return _json({"status": "ok"})
+
+    async def ready(self) -> Response:
+        readiness = await self.parts.readiness()
+        return _json(_readiness(readiness), 200 if readiness.ready else 503)
+
+    async def metrics(self) -> Response:
+        content, content_type = await self.parts.render_metrics()
+        # Set as a header, because a media type of text/… would get a second charset.
+        return Response(content, headers={"Content-Type": content_type})
+
+    async def keys(self) -> Response:
+        keys = self.parts.public_keys()
+        return _json({"keys": [public_jwk(key) for key in keys], "whpk": [public_key(key) for key in keys]})
+
+    async def description(self) -> Response:
+        return Response(self.describe(bool(self.parts.tokens())), media_type="application/json")
+
+
+def _json(value: dict[str, Any], status: int = 200) -> Response:
+    return Response(encode(value), status, media_type="application/json")
+
+
+def _readiness(readiness: Readiness) -> dict[str, Any]:
+    return {
+        "ready": readiness.ready,
+        "checks": dict(readiness.checks),
+        "paused": {name: asdict(provider) for name, provider in readiness.paused.items()},
+    }

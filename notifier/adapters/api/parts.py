@@ -1,0 +1,72 @@
+"""What the intake is made of: the services it calls and the questions it asks of the daemon around it."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from notifier.domain.signature import Ed25519Key
+from notifier.ports import Catalog, Clock, Timetable
+from notifier.services.dispatcher import Dispatcher
+from notifier.services.poller import Poller
+from notifier.services.registrar import Registrar
+
+
+@dataclass(frozen=True, slots=True)
+class Reloaded:
+    """The file was read again and applies. The numbers are its declared watches; `needs_restart` names settings that
+    changed and stay as they were until then."""
+
+    added: int = 0
+    changed: int = 0
+    cancelled: int = 0
+    needs_restart: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadRefused:
+    """The file is wrong and nothing changed; each error is one line for people."""
+
+    errors: tuple[str, ...]
+
+
+ReloadResult: TypeAlias = Reloaded | ReloadRefused
+
+
+@dataclass(frozen=True, slots=True)
+class PausedProvider:
+    """A provider that is paused: it will not be asked for so many seconds."""
+
+    reason: str
+    seconds_left: float
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """`checks` says "ok", or what is wrong, for each part; a paused provider alone is no reason for `ready` to be
+    false."""
+
+    ready: bool
+    checks: Mapping[str, str]
+    paused: Mapping[str, PausedProvider] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ApiParts:
+    """`tokens` are bearer tokens by the name of their owner, none when no token is needed; `usual_interval` is a
+    provider's own interval in seconds, None for one that is not configured; `render_metrics` gives a body and its
+    content type."""
+
+    registrar: Registrar
+    dispatcher: Dispatcher
+    poller: Poller
+    timetable: Timetable
+    catalog: Catalog
+    clock: Clock
+    tokens: Callable[[], Mapping[str, str]]
+    usual_interval: Callable[[str], float | None]
+    reload: Callable[[], Awaitable[ReloadResult]]
+    readiness: Callable[[], Awaitable[Readiness]]
+    render_metrics: Callable[[], Awaitable[tuple[bytes, str]]]
+    public_keys: Callable[[], Sequence[Ed25519Key]]
+    stopping: Callable[[], bool]
+    version: str

@@ -1,0 +1,179 @@
+"""What answers look like, for the OpenAPI document; the tests hold every answer against these.
+
+They describe and do not serialize: `views` writes the same members by hand, once and fast.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from notifier.domain.delivery import AttemptOutcome, DeliveryState, ExhaustedReason
+from notifier.domain.watch import Source, WatchState
+
+Moment = Annotated[datetime, Field(description="RFC 3339, UTC.")]
+Pointer = Annotated[str, Field(description="RFC 6901, as a URI fragment.", examples=["#/callback_url"])]
+
+
+class Answer(BaseModel):
+    """What all answers have in common: no member beyond those named."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Complaint(Answer):
+    """One thing that is wrong with a request."""
+
+    detail: str
+    pointer: Pointer = "#"
+
+
+class Problem(Answer):
+    """A problem document (RFC 9457)."""
+
+    type: str = Field(description="about:blank: the status says it all.")
+    title: str
+    status: int
+    detail: str
+    pointer: Pointer = "#"
+    errors: list[Complaint] = []
+
+
+class DeliveryBrief(Answer):
+    """What became of a watch's event."""
+
+    id: str
+    state: DeliveryState
+    attempts: int
+    next_attempt_at: Moment | None
+
+
+class Watch(Answer):
+    """A promise to tell one callback URL how one task ended."""
+
+    id: str = Field(examples=["wch_5f0c2a9be1d34c7788aa01ef"])
+    provider: str
+    task_id: str
+    callback_url: str
+    state: WatchState
+    status: str | None = Field(description="The provider's own word, as of the last poll.")
+    interval: float | None = Field(description="Seconds; null when its provider is not configured any more.")
+    registered_at: Moment
+    deadline_at: Moment
+    last_polled_at: Moment | None
+    next_poll_at: Moment | None
+    polls: int
+    ended_at: Moment | None
+    source: Source
+    metadata: dict[str, Any]
+    last_error: str | None
+    delivery: DeliveryBrief | None
+
+
+class WatchList(Answer):
+    """Newest first; `next_cursor` is null on the last page."""
+
+    watches: list[Watch]
+    next_cursor: str | None
+
+
+class Accepted(Answer):
+    """201: registered; 200: it was watched already."""
+
+    status: Literal[200, 201]
+    watch: Watch
+
+
+class Refused(Answer):
+    """This one cannot be watched."""
+
+    status: Literal[422]
+    error: Problem
+
+
+class BatchResults(Answer):
+    """One result for each watch, in the order in which they were sent."""
+
+    results: list[Accepted | Refused]
+
+
+class DeliveryItem(Answer):
+    """The obligation to bring one event to one URL."""
+
+    id: str = Field(description="The event's id, which is the webhook-id.", examples=["evt_9d3b1c"])
+    type: str = Field(examples=["task.completed"])
+    watch_id: str
+    callback_url: str
+    state: DeliveryState
+    reason: ExhaustedReason | None = Field(description="Why it is exhausted.")
+    attempts: int
+    created_at: Moment
+    next_attempt_at: Moment | None
+
+
+class Trial(Answer):
+    """What one attempt to reach a receiver came to."""
+
+    outcome: AttemptOutcome
+    http_status: int | None
+    error: str | None
+    duration_ms: float
+    response: str | None = Field(description="The first 1 KiB of the receiver's answer.")
+
+
+class Attempt(Trial):
+    """One HTTP try of a delivery."""
+
+    at: Moment
+
+
+class Delivery(DeliveryItem):
+    """A delivery with its latest 50 attempts, oldest first."""
+
+    log: list[Attempt]
+
+
+class DeliveryList(Answer):
+    """Newest first; `next_cursor` is null on the last page."""
+
+    deliveries: list[DeliveryItem]
+    next_cursor: str | None
+
+
+class Declared(Answer):
+    """What became of the file's watches."""
+
+    added: int
+    changed: int
+    cancelled: int
+
+
+class Reloaded(Answer):
+    """The configuration applies; what is named in `needs_restart` stays as it was until then."""
+
+    watches: Declared
+    needs_restart: list[str]
+
+
+class Health(Answer):
+    status: Literal["ok"]
+
+
+class PausedProvider(Answer):
+    reason: str
+    seconds_left: float
+
+
+class Readiness(Answer):
+    """Which parts work ("ok", or what is wrong), and which providers are paused."""
+
+    ready: bool
+    checks: dict[str, str]
+    paused: dict[str, PausedProvider]
+
+
+class PublicKeys(Answer):
+    """The keys that verify our v1a signatures: as a JWK set (RFC 8037) and in the form of Standard Webhooks."""
+
+    keys: list[dict[str, str]]
+    whpk: list[str]

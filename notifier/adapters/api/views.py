@@ -1,0 +1,85 @@
+"""How watches, deliveries and attempts are shown: as JSON text, made once and sent as it is."""
+
+from datetime import datetime
+from typing import Any
+
+from notifier.adapters.api.problems import encode
+from notifier.domain.delivery import Attempt, DeliveryView
+from notifier.domain.moment import rfc3339, rfc3339_or_none
+from notifier.domain.task import Task
+from notifier.domain.watch import DeliveryBrief, WatchView
+
+
+def watch_json(view: WatchView, interval: float | None, task: Task | None, next_poll_at: datetime | None) -> bytes:
+    """A watch. `interval` is the one in force (seconds), `task` what is known in memory of a task that is polled:
+    newer than the view, which is as the store has it."""
+    watch, newest = view.watch, view if task is None else task
+    head = {
+        "id": watch.id,
+        "provider": watch.provider,
+        "task_id": watch.task_id,
+        "callback_url": watch.callback_url,
+        "state": watch.state,
+        "status": newest.status,
+        "interval": _number(interval),
+        "registered_at": rfc3339(watch.registered_at),
+        "deadline_at": rfc3339(watch.deadline_at),
+        "last_polled_at": rfc3339_or_none(newest.last_polled_at),
+        "next_poll_at": rfc3339_or_none(next_poll_at),
+        "polls": newest.polls,
+        "ended_at": rfc3339_or_none(watch.ended_at),
+        "source": watch.source,
+    }
+    tail = {"last_error": newest.last_error, "delivery": None if view.delivery is None else _brief(view.delivery)}
+    # Metadata is JSON text already and goes out as it came in: no number changes its form on the way.
+    metadata = watch.metadata.encode("utf-8", "replace")
+    return encode(head)[:-1] + b',"metadata":' + metadata + b"," + encode(tail)[1:]
+
+
+def delivery_json(view: DeliveryView, *, with_log: bool) -> bytes:
+    """A delivery; `with_log` adds its latest attempts, oldest first."""
+    delivery = view.delivery
+    shown: dict[str, Any] = {
+        "id": delivery.id,
+        "type": delivery.type,
+        "watch_id": delivery.watch_id,
+        "callback_url": delivery.callback_url,
+        "state": delivery.state,
+        "reason": delivery.reason,
+        "attempts": delivery.attempts,
+        "created_at": rfc3339(delivery.created_at),
+        "next_attempt_at": rfc3339_or_none(delivery.next_attempt_at),
+    }
+    if with_log:
+        shown["log"] = [{"at": rfc3339(attempt.at)} | attempt_members(attempt) for attempt in view.log]
+    return encode(shown)
+
+
+def attempt_members(attempt: Attempt) -> dict[str, Any]:
+    """What one HTTP try came to, without when it was."""
+    return {
+        "outcome": attempt.outcome,
+        "http_status": attempt.http_status,
+        "error": attempt.error,
+        "duration_ms": round(attempt.duration * 1000, 1),
+        "response": attempt.response,
+    }
+
+
+def list_json(name: str, items: list[bytes], next_cursor: str | None) -> bytes:
+    """One page of a list whose items are JSON texts."""
+    return b'{"%s":[%s],"next_cursor":%s}' % (name.encode(), b",".join(items), encode(next_cursor))
+
+
+def _brief(delivery: DeliveryBrief) -> dict[str, Any]:
+    return {
+        "id": delivery.id,
+        "state": delivery.state,
+        "attempts": delivery.attempts,
+        "next_attempt_at": rfc3339_or_none(delivery.next_attempt_at),
+    }
+
+
+def _number(seconds: float | None) -> float | int | None:
+    """Whole seconds without a decimal point, as people write them."""
+    return int(seconds) if seconds is not None and seconds == int(seconds) else seconds

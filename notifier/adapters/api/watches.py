@@ -1,0 +1,115 @@
+"""The calls about watches: register one or many, list, show, cancel."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from notifier.adapters.api.body import BATCH_LIMIT, read_object
+from notifier.adapters.api.models import Batch, NewWatch, WatchQuery, read
+from notifier.adapters.api.paging import next_cursor, page
+from notifier.adapters.api.parts import ApiParts
+from notifier.adapters.api.problems import Complaint, Problem, encode, invalid, not_found, pointer
+from notifier.adapters.api.views import list_json, watch_json
+from notifier.domain.watch import WatchView
+from notifier.ports import Registered
+from notifier.services.registrar import Invalid
+
+ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+"""Whatever else is in a path is no id of ours, and the store need not be asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watches:
+    parts: ApiParts
+
+    async def add(self, request: Request) -> Response:
+        body = await read_object(request)
+        if isinstance(body, Problem):
+            return body.response()
+        asked = read(NewWatch, body.value)
+        if isinstance(asked, tuple):
+            return invalid(asked).response()
+        (result,) = await self.parts.registrar.register([asked.request()])
+        if isinstance(result, Invalid):
+            return invalid([_complaint(result)]).response()
+        status = 201 if result.created else 200
+        headers = {"Location": f"/v1/watches/{result.view.watch.id}"} if result.created else None
+        return Response(self._json(result.view), status, headers, "application/json")
+
+    async def add_batch(self, request: Request) -> Response:
+        body = await read_object(request, limit=BATCH_LIMIT)
+        if isinstance(body, Problem):
+            return body.response()
+        batch = read(Batch, body.value)
+        if isinstance(batch, tuple):
+            return invalid(batch).response()
+        asked = [read(NewWatch, item, "watches", index) for index, item in enumerate(batch.watches)]
+        registered = await self._register(asked)
+        results = (self._result(index, one) for index, one in enumerate(registered))
+        return Response(b'{"results":[%s]}' % b",".join(results), media_type="application/json")
+
+    async def _register(
+        self, asked: Sequence[NewWatch | tuple[Complaint, ...]]
+    ) -> list[Registered | Invalid | tuple[Complaint, ...]]:
+        """Register what could be read, together; what could not keeps its place."""
+        requests = [one.request() for one in asked if isinstance(one, NewWatch)]
+        results = iter(await self.parts.registrar.register(requests) if requests else ())
+        return [next(results) if isinstance(one, NewWatch) else one for one in asked]
+
+    def _result(self, index: int, one: Registered | Invalid | tuple[Complaint, ...]) -> bytes:
+        match one:
+            case Registered(view=view, created=created):
+                return b'{"status":%d,"watch":%s}' % (201 if created else 200, self._json(view))
+            case Invalid():
+                return _item_problem((_complaint(one, "watches", index),))
+            case _:
+                return _item_problem(one)
+
+    async def list(self, query: Annotated[WatchQuery, Query()]) -> Response:
+        wanted = page("w", query.limit, query.cursor)
+        if isinstance(wanted, Problem):
+            return wanted.response()
+        found = await self.parts.catalog.watches(
+            wanted, state=query.state, provider=query.provider, task_id=query.task_id
+        )
+        shown = [self._json(view) for view in found.watches]
+        return Response(
+            list_json("watches", shown, next_cursor("w", found.next_before)), media_type="application/json"
+        )
+
+    async def show(self, watch_id: str) -> Response:
+        view = await self.parts.catalog.watch(watch_id) if ID.fullmatch(watch_id) else None
+        if view is None:
+            return _no_watch().response()
+        return Response(self._json(view), media_type="application/json")
+
+    async def cancel(self, watch_id: str) -> Response:
+        if not ID.fullmatch(watch_id) or not await self.parts.registrar.cancel(watch_id):
+            return _no_watch().response()
+        return Response(status_code=204)
+
+    def _json(self, view: WatchView) -> bytes:
+        """With what the poller knows by now, as a poll that changes nothing is not written to the store."""
+        watch, parts = view.watch, self.parts
+        interval = parts.usual_interval(watch.provider) if watch.interval is None else watch.interval
+        task = parts.poller.task(view.task_key) if watch.state == "watching" else None
+        polled = task is not None and task.end is None
+        return watch_json(view, interval, task, parts.timetable.next_at(view.task_key) if polled else None)
+
+
+def _complaint(wrong: Invalid, *at: str | int) -> Complaint:
+    return Complaint(wrong.message, pointer(*at, wrong.field))
+
+
+def _item_problem(wrong: Sequence[Complaint]) -> bytes:
+    document: dict[str, Any] = {"status": 422, "error": invalid(wrong).document()}
+    return encode(document)
+
+
+def _no_watch() -> Problem:
+    return not_found("there is no watch with this id; GET /v1/watches lists them")

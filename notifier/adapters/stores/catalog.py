@@ -1,0 +1,93 @@
+"""Reading for people. A cursor is the number of the last row on the page: rows are numbered as they come."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, bindparam, func, select
+
+from notifier.adapters.stores.rows import SHOWN_WATCH, AnyRow, Query, attempt_of, delivery_of, shown_watch
+from notifier.adapters.stores.schema import attempts, deliveries, tasks, watches
+from notifier.domain.delivery import DELIVERY_STATES, DeliveryView
+from notifier.domain.watch import WATCH_STATES, WatchView
+from notifier.ports import Counts, DeliveryPage, Page, WatchPage
+
+ATTEMPTS_SHOWN = 50
+
+_WATCH = SHOWN_WATCH.where(watches.c.id == bindparam("wanted"))
+_WATCHES = SHOWN_WATCH.order_by(watches.c.seq.desc()).limit(bindparam("one_more"))
+_DELIVERY = select(deliveries).where(deliveries.c.id == bindparam("wanted"))
+_LOG = (
+    select(attempts)
+    .where(attempts.c.delivery_id == bindparam("wanted"))
+    .order_by(attempts.c.number.desc())
+    .limit(ATTEMPTS_SHOWN)
+)
+_DELIVERIES = (
+    select(*(column for column in deliveries.c if column.name != "body"))
+    .order_by(deliveries.c.seq.desc())
+    .limit(bindparam("one_more"))
+)
+_WATCH_COUNTS = select(watches.c.state, func.count()).group_by(watches.c.state)
+_DELIVERY_COUNTS = select(deliveries.c.state, func.count()).group_by(deliveries.c.state)
+
+
+def watch(connection: Connection, watch_id: str) -> WatchView | None:
+    row = connection.execute(_WATCH, {"wanted": watch_id}).one_or_none()
+    return None if row is None else shown_watch(row)
+
+
+def watches_page(
+    connection: Connection, page: Page, state: str | None, provider: str | None, task_id: str | None
+) -> WatchPage:
+    query = _WATCHES
+    if page.before is not None:
+        query = query.where(watches.c.seq < page.before)
+    if state is not None:
+        query = query.where(watches.c.state == state)
+    if provider is not None:
+        query = query.where(tasks.c.provider == provider)
+    if task_id is not None:
+        query = query.where(tasks.c.task_id == task_id)
+    rows, cursor = _fetch(connection, query, page)
+    return WatchPage(tuple(shown_watch(row) for row in rows), cursor)
+
+
+def delivery(connection: Connection, delivery_id: str) -> DeliveryView | None:
+    row = connection.execute(_DELIVERY, {"wanted": delivery_id}).one_or_none()
+    if row is None:
+        return None
+    log = connection.execute(_LOG, {"wanted": delivery_id}).all()
+    return DeliveryView(delivery_of(row, row.body), tuple(attempt_of(tried) for tried in reversed(log)))
+
+
+def deliveries_page(connection: Connection, page: Page, state: str | None, watch_id: str | None) -> DeliveryPage:
+    """Lists do not read the bodies, which may be large: they are empty here."""
+    query = _DELIVERIES
+    if page.before is not None:
+        query = query.where(deliveries.c.seq < page.before)
+    if state is not None:
+        query = query.where(deliveries.c.state == state)
+    if watch_id is not None:
+        query = query.where(deliveries.c.watch_id == watch_id)
+    rows, cursor = _fetch(connection, query, page)
+    return DeliveryPage(tuple(DeliveryView(delivery_of(row, b"")) for row in rows), cursor)
+
+
+def _fetch(connection: Connection, query: Query, page: Page) -> tuple[Sequence[AnyRow], int | None]:
+    """One page's rows, and its cursor if there is a next one: a row more than shown is asked for to know."""
+    rows = connection.execute(query, {"one_more": page.limit + 1}).all()
+    if len(rows) <= page.limit:
+        return rows, None
+    shown = rows[: page.limit]
+    return shown, shown[-1].seq
+
+
+def counts(connection: Connection) -> Counts:
+    """Every state is named, also those in which there is nothing."""
+    return Counts(
+        watches=dict.fromkeys(WATCH_STATES, 0) | _count(connection, _WATCH_COUNTS),
+        deliveries=dict.fromkeys(DELIVERY_STATES, 0) | _count(connection, _DELIVERY_COUNTS),
+    )
+
+
+def _count(connection: Connection, query: Query) -> dict[str, int]:
+    return {row[0]: row[1] for row in connection.execute(query)}

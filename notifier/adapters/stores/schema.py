@@ -1,0 +1,157 @@
+"""The tables, in words that SQLite and PostgreSQL share.
+
+Points in time are integer microseconds since the epoch, durations are seconds. Wide texts stand last in their rows:
+SQLite finds what comes before them without reading through them. The migrations build exactly this, and a test
+compares the two.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ColumnElement,
+    Dialect,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    literal_column,
+    text,
+)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Moment(TypeDecorator[datetime]):
+    """An aware datetime as microseconds since the epoch: exact, sortable, and the same in every database."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        return None if value is None else (value - _EPOCH) // _MICROSECOND
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else _EPOCH + timedelta(microseconds=value)
+
+
+_Key = BigInteger().with_variant(Integer, "sqlite")  # only INTEGER PRIMARY KEY is SQLite's own row number
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+tasks = Table(
+    "tasks",
+    metadata,
+    Column("key", _Key, primary_key=True),
+    Column("provider", Text, nullable=False),
+    Column("task_id", Text, nullable=False),
+    Column("state", Text, nullable=False),  # watching | completed | failed | abandoned | idle (nobody watches)
+    Column("polls", Integer, nullable=False, server_default=text("0")),
+    Column("last_polled_at", Moment),
+    Column("misses", Integer, nullable=False, server_default=text("0")),
+    Column("missed_since", Moment),
+    Column("bare", Integer, nullable=False, server_default=text("0")),
+    Column("ended_at", Moment),
+    Column("reason", Text),
+    Column("status", Text),
+    Column("last_error", Text),
+    Column("error_code", Text),
+    Column("error_message", Text),
+    Column("urls", Text),  # a JSON array; NULL is none
+    Column("response", Text),
+    UniqueConstraint("task_id", "provider"),  # in this order, so that a task id alone is found as well
+    sqlite_autoincrement=True,  # a key is never used again: what is in flight for an old task cannot hit a new one
+)
+
+watches = Table(
+    "watches",
+    metadata,
+    Column("seq", _Key, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("task_key", ForeignKey("tasks.key"), nullable=False, index=True),
+    Column("state", Text, nullable=False),  # watching | completed | failed | abandoned | cancelled
+    Column("interval", Double),  # NULL follows the provider's
+    Column("registered_at", Moment, nullable=False),
+    Column("deadline_at", Moment, nullable=False),
+    Column("ended_at", Moment),
+    Column("source", Text, nullable=False),  # who registered it first: intake | config
+    Column("declared", Boolean, nullable=False),  # whether the configuration lists it now
+    Column("callback_url", Text, nullable=False),
+    Column("metadata", Text, nullable=False),
+    Index(None, "state", "seq"),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("seq", _Key, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("watch_id", ForeignKey("watches.id"), nullable=False, unique=True),  # one watch, one event, one delivery
+    Column("type", Text, nullable=False),
+    Column("state", Text, nullable=False),  # pending | delivered | exhausted
+    Column("reason", Text),
+    Column("attempts", Integer, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("deferrals", Integer, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("next_attempt_at", Moment),
+    Column("callback_url", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Index(None, "state", "seq"),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("delivery_id", ForeignKey("deliveries.id"), nullable=False),
+    Column("number", Integer, nullable=False),  # from 1, over all redeliveries
+    Column("at", Moment, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("http_status", Integer),
+    Column("duration", Double, nullable=False),
+    Column("error", Text),
+    Column("response", Text),
+    PrimaryKeyConstraint("delivery_id", "number"),
+    sqlite_with_rowid=False,  # an attempt is only ever found by its delivery
+)
+
+pulse = Table(
+    "pulse",  # one row, written to prove that writing works
+    metadata,
+    Column("beats", BigInteger, nullable=False),
+)
+
+# Conditions of partial indexes are written out, not bound: only then does a planner see that a query implies them.
+WATCHING: ColumnElement[bool] = watches.c.state == literal_column("'watching'")
+NOT_CANCELLED: ColumnElement[bool] = watches.c.state != literal_column("'cancelled'")
+OVER: ColumnElement[bool] = watches.c.state != literal_column("'watching'")
+DECLARED: ColumnElement[bool] = watches.c.declared.is_(True)
+PENDING: ColumnElement[bool] = deliveries.c.state == literal_column("'pending'")
+
+
+def _partial(name: str, *columns: Column[Any], where: ColumnElement[bool], unique: bool = False) -> None:
+    Index(name, *columns, unique=unique, sqlite_where=where, postgresql_where=where)
+
+
+_partial("uq_watches_promise", watches.c.task_key, watches.c.callback_url, where=NOT_CANCELLED, unique=True)
+_partial("ix_watches_over", watches.c.ended_at, where=OVER)
+_partial("ix_watches_declared", watches.c.seq, where=DECLARED)
+_partial("ix_deliveries_pending", deliveries.c.next_attempt_at, where=PENDING)

@@ -1,0 +1,224 @@
+"""The embedded store: one SQLite file, one daemon.
+
+Commits are durable (write-ahead log, `synchronous=FULL`: fsync before a commit returns). The file is never created
+behind the back of a running daemon: if it goes missing, writes fail until it is back.
+"""
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import quote
+
+from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from notifier.adapters.stores.errors import StoreError
+from notifier.adapters.stores.lock import FileLock
+from notifier.adapters.stores.migrate import migrate
+from notifier.adapters.stores.reader import Reader
+from notifier.adapters.stores.store import SqlStore
+from notifier.adapters.stores.transaction import transaction
+from notifier.adapters.stores.writer import Writer
+from notifier.ports import StoreUnavailableError
+
+BUSY_TIMEOUT_SECONDS = 5.0
+READERS = 2
+APPLICATION_ID = 0x4E746679
+"""In the file's header ("Ntfy"): says that the file is ours (https://sqlite.org/pragma.html#pragma_application_id)."""
+CHECKPOINT_PAGES = 1000
+MAX_LOG_BYTES = 64 * 1024 * 1024
+"""The write-ahead log is cut back to this after a burst."""
+
+_HINTS = {
+    sqlite3.SQLITE_BUSY: "another program holds its lock; it works again as soon as that lets go",
+    sqlite3.SQLITE_LOCKED: "another program holds its lock; it works again as soon as that lets go",
+    sqlite3.SQLITE_FULL: "free some space on its disk",
+    sqlite3.SQLITE_READONLY: "make the file and its folder writable for this user",
+    sqlite3.SQLITE_CANTOPEN: "the file or its folder is missing or not accessible; put it back",
+    sqlite3.SQLITE_IOERR: "look into the kernel's log for disk errors",
+    sqlite3.SQLITE_CORRUPT: "the file is damaged; stop the daemon and restore a backup, or try sqlite3's .recover",
+    sqlite3.SQLITE_NOTADB: "the file is damaged, or is no SQLite database; restore a backup or name another store.url",
+}
+
+
+async def open_sqlite(path: Path, *, busy_timeout: float = BUSY_TIMEOUT_SECONDS) -> SqlStore:
+    """Create or migrate the file, and take it for this process. `busy_timeout` (seconds): how long to wait for other
+    programs' locks. StoreError when the file cannot be used; the message says what to do."""
+    return await asyncio.to_thread(_open, path, busy_timeout)
+
+
+def _open(path: Path, busy_timeout: float) -> SqlStore:
+    path = _real(path)
+    lock = _take(path)
+    engines: list[Engine] = []
+    try:
+        identity = _create(path)
+        explain = _explainer(path)
+        engines.append(_engine(path, busy_timeout, writes=True))
+        _prepare(engines[0], path)
+        _guard(engines[0], path, identity)
+        engines.append(_engine(path, busy_timeout, writes=False))
+    except SQLAlchemyError as error:
+        _let_go(engines, lock)
+        raise StoreError(_explain(error, path)) from None
+    except BaseException:
+        _let_go(engines, lock)
+        raise
+    writer, reader = Writer(engines[0], explain), Reader(engines[1], explain, threads=READERS)
+
+    async def release() -> None:
+        await asyncio.to_thread(_let_go, engines, lock)
+
+    return SqlStore(writer, reader, release=release)
+
+
+# The file
+
+
+def _real(path: Path) -> Path:
+    """Where links lead to: the lock belongs to the file, whatever it is called."""
+    if path.is_dir():
+        raise StoreError(f"{path} is a folder; store.url names a file: sqlite:///{path}/notifier.db")
+    real = path.resolve()
+    if not real.parent.is_dir():
+        raise StoreError(f"the folder of {real} does not exist; create it: mkdir -p {real.parent}")
+    return real
+
+
+def _take(path: Path) -> FileLock:
+    lock_path = path.with_name(path.name + ".lock")
+    try:
+        return FileLock.take(lock_path, store=str(path))
+    except OSError as error:
+        raise StoreError(
+            f"cannot write {lock_path}: {error.strerror}; make {path.parent} writable for this user (id {os.getuid()})"
+        ) from None
+
+
+def _create(path: Path) -> tuple[int, int]:
+    """Create the file, for its owner only, if it is not there; returns which file it is (device and inode)."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StoreError(
+            f"cannot write {path}: {error.strerror}; make it writable for this user (id {os.getuid()})"
+        ) from None
+    try:
+        found = os.fstat(descriptor)
+    finally:
+        os.close(descriptor)
+    _sync_folder(path.parent)
+    return found.st_dev, found.st_ino
+
+
+def _sync_folder(folder: Path) -> None:
+    """A new file survives a power cut only when its folder was synced, too."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _guard(engine: Engine, path: Path, identity: tuple[int, int]) -> None:
+    """Refuse to begin when the file is no longer the one that was opened: what is written then is lost."""
+
+    def check(connection: Connection) -> None:
+        try:
+            found = path.stat()
+        except OSError as error:
+            raise StoreUnavailableError(f"{path}: {error.strerror}; put the file back") from None
+        if (found.st_dev, found.st_ino) != identity:
+            raise StoreUnavailableError(f"{path} is another file than the one that was opened; restart the daemon")
+
+    event.listen(engine, "begin", check, insert=True)
+
+
+# The database
+
+
+def _engine(path: Path, busy_timeout: float, *, writes: bool) -> Engine:
+    """Transactions begin when we say so: at once with the write lock, or with one consistent view for a reader."""
+
+    def connect() -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            f"file:{quote(str(path))}?mode=rw",  # never creates a file
+            uri=True,
+            timeout=busy_timeout,
+            isolation_level=None,
+            check_same_thread=False,  # the pool hands a connection to one thread at a time
+        )
+        for pragma in _pragmas(writes=writes):
+            connection.execute(f"PRAGMA {pragma}")
+        return connection
+
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    size = 1 if writes else READERS
+    engine = create_engine("sqlite://", creator=connect, poolclass=QueuePool, pool_size=size, max_overflow=0)
+    event.listen(engine, "begin", begin)
+    return engine
+
+
+def _pragmas(*, writes: bool) -> tuple[str, ...]:
+    if not writes:
+        return ("query_only = ON",)
+    return (
+        "synchronous = FULL",
+        "foreign_keys = ON",
+        f"wal_autocheckpoint = {CHECKPOINT_PAGES}",
+        f"journal_size_limit = {MAX_LOG_BYTES}",
+    )
+
+
+def _prepare(engine: Engine, path: Path) -> None:
+    """Find out whose file it is, then bring it up to date, all or nothing."""
+    _use_log(engine, path)
+    with transaction(engine) as connection:
+        owner = connection.exec_driver_sql("PRAGMA application_id").scalar_one()
+        used = connection.exec_driver_sql("SELECT count(*) FROM sqlite_schema").scalar_one()
+        if owner != APPLICATION_ID and (owner or used):
+            raise StoreError(f"{path} is another program's database; give Notifier a file of its own in store.url")
+        connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
+        migrate(connection, store=str(path))
+
+
+def _use_log(engine: Engine, path: Path) -> None:
+    raw = engine.raw_connection()
+    try:
+        cursor = raw.cursor()
+        mode = cursor.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+    except sqlite3.Error as error:
+        raise StoreError(_describe(error, path)) from None
+    finally:
+        raw.close()
+    if mode != "wal":
+        raise StoreError(f"{path} cannot have a write-ahead log there; keep the store on a local disk")
+
+
+def _let_go(engines: list[Engine], lock: FileLock) -> None:
+    """The last connection to close empties the write-ahead log into the file."""
+    for engine in reversed(engines):
+        engine.dispose()
+    lock.release()
+
+
+# What went wrong
+
+
+def _explainer(path: Path) -> Callable[[SQLAlchemyError], str]:
+    return lambda error: _explain(error, path)
+
+
+def _explain(error: SQLAlchemyError, path: Path) -> str:
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return _describe(cause or error, path)
+
+
+def _describe(error: BaseException, path: Path) -> str:
+    code = getattr(error, "sqlite_errorcode", None) or 0
+    hint = _HINTS.get(code & 0xFF)  # the low byte is the kind, the rest its variety
+    return f"{path}: {error}" + (f"; {hint}" if hint else "")

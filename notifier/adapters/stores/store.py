@@ -1,0 +1,134 @@
+"""All five ports over one SQL database: what changes something goes to the writer, what only looks to the reader."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection
+
+from notifier.adapters.stores import catalog, deliveries, tasks, upkeep, watches
+from notifier.adapters.stores.reader import Reader
+from notifier.adapters.stores.writer import Writer
+from notifier.domain.delivery import Attempt, Delivery, DeliveryView
+from notifier.domain.task import Task
+from notifier.domain.watch import Registration, WatchView
+from notifier.ports import (
+    Announce,
+    Cancelled,
+    Counts,
+    Declared,
+    DeliveryPage,
+    Expired,
+    Page,
+    Registered,
+    Waiting,
+    WatchPage,
+)
+
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class SqlStore:
+    """WatchStore, TaskStore, DeliveryStore, Catalog and Upkeep.
+
+    It remembers the providers' usual intervals as `watched`, `register` and `declare` last told them: a watch without
+    an interval of its own counts with its provider's wherever a task's interval is summed up.
+    """
+
+    def __init__(self, writer: Writer, reader: Reader, *, release: Callable[[], Awaitable[None]]) -> None:
+        self._writer = writer
+        self._reader = reader
+        self._release = release
+        self._usual: Mapping[str, float] = {}
+
+    async def close(self) -> None:
+        """Finish what was asked for, then let go of the database; everything after that is refused."""
+        await self._reader.close()
+        await self._writer.close()
+        await self._release()
+
+    # WatchStore
+
+    async def register(
+        self, registrations: Sequence[Registration], now: datetime, announce: Announce
+    ) -> Sequence[Registered]:
+        usual = self._learn(registrations)
+        return await self._writer.write(lambda on: watches.register(on, registrations, now, announce, usual))
+
+    async def cancel(self, watch_id: str, now: datetime) -> Cancelled | None:
+        return await self._writer.write(lambda on: watches.cancel(on, watch_id, now, self._usual))
+
+    async def declare(self, registrations: Sequence[Registration], now: datetime, announce: Announce) -> Declared:
+        usual = self._learn(registrations)
+        return await self._writer.write(lambda on: watches.declare(on, registrations, now, announce, usual))
+
+    def _learn(self, registrations: Sequence[Registration]) -> Mapping[str, float]:
+        told = {one.provider: one.usual_interval for one in registrations}
+        self._usual = {**self._usual, **told}
+        return self._usual
+
+    # TaskStore
+
+    async def watched(self, usual_intervals: Mapping[str, float]) -> Sequence[Task]:
+        self._usual = {**self._usual, **usual_intervals}
+        return await self._reader.read(lambda on: tasks.watched(on, usual_intervals))
+
+    async def save(self, tasks_: Sequence[Task]) -> None:
+        await self._writer.write(lambda on: tasks.save(on, tasks_))
+
+    async def end(self, task: Task, announce: Announce) -> Sequence[Delivery]:
+        return await self._writer.write(lambda on: tasks.end(on, task, announce))
+
+    async def expire(self, task: Task, now: datetime, announce: Announce) -> Expired:
+        return await self._writer.write(lambda on: tasks.expire(on, task, now, announce, self._usual))
+
+    # DeliveryStore
+
+    async def waiting(self) -> Sequence[Waiting]:
+        return await self._reader.read(deliveries.waiting)
+
+    async def delivery(self, delivery_id: str) -> Delivery | None:
+        return await self._reader.read(lambda on: deliveries.delivery(on, delivery_id))
+
+    async def settle(self, delivery: Delivery, attempt: Attempt) -> bool:
+        return await self._writer.write(lambda on: deliveries.settle(on, delivery, attempt))
+
+    async def redeliver(self, delivery_id: str, now: datetime) -> Delivery | None:
+        return await self._writer.write(lambda on: deliveries.redeliver(on, delivery_id, now))
+
+    # Catalog
+
+    async def watch(self, watch_id: str) -> WatchView | None:
+        return await self._reader.read(lambda on: catalog.watch(on, watch_id))
+
+    async def watches(
+        self, page: Page, *, state: str | None = None, provider: str | None = None, task_id: str | None = None
+    ) -> WatchPage:
+        return await self._reader.read(lambda on: catalog.watches_page(on, page, state, provider, task_id))
+
+    async def delivery_view(self, delivery_id: str) -> DeliveryView | None:
+        return await self._reader.read(lambda on: catalog.delivery(on, delivery_id))
+
+    async def deliveries(self, page: Page, *, state: str | None = None, watch_id: str | None = None) -> DeliveryPage:
+        return await self._reader.read(lambda on: catalog.deliveries_page(on, page, state, watch_id))
+
+    async def counts(self) -> Counts:
+        return await self._reader.read(catalog.counts)
+
+    # Upkeep
+
+    async def clean(self, before: datetime) -> int:
+        """In portions, each a transaction of its own, so that other writes slip in between."""
+        deleted, since = 0, LONG_AGO
+        while True:
+            cleaned = await self._writer.write(_cleaning(before, since))
+            deleted += cleaned.watches
+            if cleaned.resume is None:
+                return deleted
+            since = cleaned.resume
+
+    async def ping(self) -> None:
+        await self._writer.write(upkeep.ping)
+
+
+def _cleaning(before: datetime, since: datetime) -> Callable[[Connection], upkeep.Cleaned]:
+    return lambda on: upkeep.clean(on, before, since)

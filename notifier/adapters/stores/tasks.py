@@ -1,0 +1,187 @@
+"""Tasks: what is polled, what polls taught us, and how they end.
+
+Whoever changes a watch locks its task's row first, so that an end and a registration cannot pass each other.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import TypeAlias, TypeVar
+
+from sqlalchemy import Connection, bindparam, func, insert, select, tuple_, update
+
+from notifier.adapters.stores import deliveries
+from notifier.adapters.stores.rows import (
+    ENDLESS,
+    UNTOUCHED,
+    AnyRow,
+    Query,
+    Terms,
+    end_params,
+    learned_params,
+    task_of,
+    watch_of,
+)
+from notifier.adapters.stores.schema import WATCHING, tasks, watches
+from notifier.domain.delivery import Delivery
+from notifier.domain.task import End, Task
+from notifier.ports import Announce, Expired
+
+PORTION = 1000
+"""How many rows one statement asks for by name: SQLite takes 32,766 parameters, older builds 999 or so pairs."""
+INTERVAL_AT_REST = 60.0
+"""Seconds. Stands in for the interval of a provider that the configuration does not name: its tasks are not polled."""
+
+T = TypeVar("T")
+Name: TypeAlias = tuple[str, str]
+"""A task's provider and its id there."""
+
+_TERMS = (
+    select(
+        watches.c.task_key,
+        func.min(watches.c.interval).label("own"),
+        (func.count() - func.count(watches.c.interval)).label("followers"),
+        func.min(watches.c.deadline_at).label("earliest"),
+    )
+    .where(WATCHING)
+    .group_by(watches.c.task_key)
+)
+
+
+def _with_terms(terms: Query) -> Query:
+    summed = terms.subquery()
+    columns = (summed.c.own, summed.c.followers, summed.c.earliest)
+    return select(tasks, *columns).select_from(summed.join(tasks, tasks.c.key == summed.c.task_key))
+
+
+_WATCHED = _with_terms(_TERMS)
+_CURRENT = _with_terms(_TERMS.where(watches.c.task_key.in_(bindparam("keys", expanding=True))))
+_NAMED = (
+    select(tasks)
+    .where(tuple_(tasks.c.provider, tasks.c.task_id).in_(bindparam("names", expanding=True)))
+    .order_by(tasks.c.key)  # every node locks in the same order
+    .with_for_update()
+)
+_INSERT = insert(tasks).values(state="watching")
+_POLLED = update(tasks).where(tasks.c.key == bindparam("wanted"), tasks.c.state == "watching")
+_RESTART = update(tasks).where(tasks.c.key == bindparam("wanted")).values(state="watching", **UNTOUCHED, **ENDLESS)
+_REST = update(tasks).where(tasks.c.key == bindparam("wanted")).values(state="idle")
+_LOCK = select(tasks.c.key).where(tasks.c.key == bindparam("wanted"), tasks.c.state == "watching").with_for_update()
+_OPEN_WATCHES = (
+    select(watches).where(watches.c.task_key == bindparam("wanted"), WATCHING).order_by(watches.c.seq).with_for_update()
+)
+_END_WATCH = update(watches).where(watches.c.seq == bindparam("wanted"))
+
+
+def watched(connection: Connection, usual_intervals: Mapping[str, float]) -> list[Task]:
+    rows = connection.execute(_WATCHED).all()
+    return [task_of(row, _terms(row, usual_intervals)) for row in rows]
+
+
+def current(connection: Connection, keys: Collection[int], usual_intervals: Mapping[str, float]) -> dict[int, Task]:
+    """Those of the tasks that are still watched, as they now are, by key."""
+    found = {}
+    for portion in portions(list(keys)):
+        for row in connection.execute(_CURRENT, {"keys": portion}):
+            found[row.key] = task_of(row, _terms(row, usual_intervals))
+    return found
+
+
+def _terms(row: AnyRow, usual_intervals: Mapping[str, float]) -> Terms:
+    own, usual = row.own, usual_intervals.get(row.provider, INTERVAL_AT_REST)
+    if own is None:
+        return Terms(usual, row.earliest)
+    return Terms(min(own, usual) if row.followers else own, row.earliest)
+
+
+def save(connection: Connection, learned: Sequence[Task]) -> None:
+    if learned:
+        connection.execute(_POLLED, [{"wanted": task.key, **learned_params(task)} for task in learned])
+
+
+def end(connection: Connection, task: Task, announce: Announce) -> list[Delivery]:
+    if task.end is None:
+        raise ValueError("a task that goes on cannot be stored as ended")
+    if not _close(connection, task, task.end):
+        return []
+    rows = connection.execute(_OPEN_WATCHES, {"wanted": task.key}).all()
+    return _end_watches(connection, task, task.end, rows, announce)
+
+
+def expire(
+    connection: Connection, task: Task, now: datetime, announce: Announce, usual_intervals: Mapping[str, float]
+) -> Expired:
+    if connection.execute(_LOCK, {"wanted": task.key}).one_or_none() is None:
+        return Expired((), None)
+    rows = connection.execute(_OPEN_WATCHES, {"wanted": task.key}).all()
+    due = [row for row in rows if row.deadline_at <= now]
+    over = End("abandoned", now, reason="deadline")
+    if len(due) == len(rows):
+        _close(connection, task, over)
+    owed = tuple(_end_watches(connection, replace(task, end=over), over, due, announce))
+    return Expired(owed, _reduced(connection, task, usual_intervals))
+
+
+def _reduced(connection: Connection, task: Task, usual_intervals: Mapping[str, float]) -> Task | None:
+    """The task as its caller knows it, on the terms of the watches that are left."""
+    left = current(connection, [task.key], usual_intervals).get(task.key)
+    return None if left is None else replace(task, interval=left.interval, deadline_at=left.deadline_at)
+
+
+def _close(connection: Connection, task: Task, how: End) -> bool:
+    params = {"wanted": task.key, **learned_params(task), **end_params(how)}
+    return connection.execute(_POLLED, params).rowcount == 1
+
+
+def _end_watches(
+    connection: Connection, task: Task, how: End, rows: Sequence[AnyRow], announce: Announce
+) -> list[Delivery]:
+    if not rows:
+        return []
+    connection.execute(_END_WATCH, [{"wanted": row.seq, "state": how.state, "ended_at": how.at} for row in rows])
+    ended = [replace(watch_of(row, task.provider, task.task_id), state=how.state, ended_at=how.at) for row in rows]
+    return deliveries.owe(connection, [(task, watch) for watch in ended], announce, how.at)
+
+
+# What registering needs
+
+
+def find(connection: Connection, names: Collection[Name]) -> dict[Name, AnyRow]:
+    """The rows of those tasks that are known, locked."""
+    return {
+        (row.provider, row.task_id): row
+        for portion in portions(list(names))
+        for row in connection.execute(_NAMED, {"names": portion})
+    }
+
+
+def create(connection: Connection, names: Collection[Name]) -> dict[Name, AnyRow]:
+    """New tasks, to be polled."""
+    if not names:
+        return {}
+    connection.execute(_INSERT, [{"provider": provider, "task_id": task_id} for provider, task_id in names])
+    return find(connection, names)
+
+
+def restart(connection: Connection, keys: Collection[int]) -> None:
+    """Poll these afresh: nothing stays of what was known, so that nothing old can end them."""
+    if keys:
+        connection.execute(_RESTART, [{"wanted": key} for key in keys])
+
+
+def rest(connection: Connection, keys: Collection[int]) -> None:
+    """Nobody watches these any more."""
+    if keys:
+        connection.execute(_REST, [{"wanted": key} for key in keys])
+
+
+def ended(row: AnyRow) -> Task | None:
+    """The task, if it is known to have completed or failed: nothing will change that."""
+    if row.state not in ("completed", "failed"):
+        return None
+    return task_of(row, Terms(INTERVAL_AT_REST, row.ended_at))
+
+
+def portions(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    for start in range(0, len(items), PORTION):
+        yield items[start : start + PORTION]

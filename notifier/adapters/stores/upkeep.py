@@ -1,0 +1,56 @@
+"""Retention, and the proof that writing works."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import BindParameter, Connection, bindparam, delete, exists, select, update
+
+from notifier.adapters.stores.schema import DECLARED, OVER, PENDING, attempts, deliveries, pulse, tasks, watches
+
+PORTION = 200
+"""How many watches one transaction deletes: other writes wait for it some milliseconds at most."""
+
+_IDS: BindParameter[str] = bindparam("ids", expanding=True)
+_OWING = exists().where(deliveries.c.watch_id == watches.c.id, PENDING)
+_OUTDATED = (
+    select(watches.c.id, watches.c.task_key, watches.c.ended_at)
+    .where(OVER, ~DECLARED, watches.c.ended_at < bindparam("before"), ~_OWING)
+    .where(watches.c.ended_at >= bindparam("since"))
+    .order_by(watches.c.ended_at)
+    .limit(PORTION)
+)
+_DELETIONS = (
+    delete(attempts).where(attempts.c.delivery_id.in_(select(deliveries.c.id).where(deliveries.c.watch_id.in_(_IDS)))),
+    delete(deliveries).where(deliveries.c.watch_id.in_(_IDS)),
+    delete(watches).where(watches.c.id.in_(_IDS)),
+)
+_DELETE_TASKS = delete(tasks).where(
+    tasks.c.key.in_(bindparam("keys", expanding=True)),
+    tasks.c.state != "watching",
+    ~exists().where(watches.c.task_key == tasks.c.key),
+)
+_BEAT = update(pulse).values(beats=pulse.c.beats + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """How many watches one portion deleted, and from which end on the next one looks; None: there is nothing more."""
+
+    watches: int
+    resume: datetime | None
+
+
+def clean(connection: Connection, before: datetime, since: datetime) -> Cleaned:
+    """Delete one portion, the longest ended first, of what ended from `since` until `before`."""
+    rows = connection.execute(_OUTDATED, {"before": before, "since": since}).all()
+    if not rows:
+        return Cleaned(0, None)
+    ids = [row.id for row in rows]
+    for deletion in _DELETIONS:
+        connection.execute(deletion, {"ids": ids})
+    connection.execute(_DELETE_TASKS, {"keys": list({row.task_key for row in rows})})
+    return Cleaned(len(rows), rows[-1].ended_at if len(rows) == PORTION else None)
+
+
+def ping(connection: Connection) -> None:
+    connection.execute(_BEAT)

@@ -1,0 +1,142 @@
+"""One thread that writes, with group commit: what is asked for while the disk syncs shares the next sync."""
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeAlias, TypeVar
+
+from sqlalchemy import Connection, Engine
+
+from notifier.adapters.stores.transaction import Explain, transaction, trouble
+from notifier.ports import StoreUnavailableError
+
+MAX_BATCH = 500
+"""How many writes share a commit at most: the first of them waits for the last."""
+T = TypeVar("T")
+
+@dataclass(frozen=True, slots=True)
+class _Job(Generic[T]):
+    work: Callable[[Connection], T]
+    future: asyncio.Future[T]
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    result: Any
+
+
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    error: Exception
+
+
+_Outcome: TypeAlias = _Done | _Failed
+
+
+class Writer:
+    """Runs functions on a connection, in the order in which they were given, and tells their callers after the commit.
+
+    A function may be called twice, if another one of its batch failed: what it does outside the connection must not
+    matter. A caller that goes away does not undo its write.
+    """
+
+    def __init__(self, engine: Engine, explain: Explain) -> None:
+        self._engine = engine
+        self._explain = explain
+        self._queue: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
+        self._closed = False
+        self._thread = threading.Thread(target=self._serve, name="store-writer", daemon=True)
+        self._thread.start()
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        """Durable when it returns. StoreUnavailableError: nothing of it happened."""
+        if self._closed:
+            raise StoreUnavailableError("the store is closed")
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._queue.put(_Job(work, future))
+        return await future
+
+    async def close(self) -> None:
+        """Take nothing more, write what was taken."""
+        if not self._closed:
+            self._closed = True
+            self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    def _serve(self) -> None:
+        going_on = True
+        while going_on:
+            batch, going_on = self._gather()
+            if batch:
+                _tell(batch, self._outcomes(batch))
+
+    def _gather(self) -> tuple[list[_Job[Any]], bool]:
+        """Wait for a job, then take all that are there; False when the last one was taken."""
+        batch: list[_Job[Any]] = []
+        job = self._queue.get()
+        while job is not None:
+            batch.append(job)
+            if len(batch) == MAX_BATCH:
+                return batch, True
+            try:
+                job = self._queue.get_nowait()
+            except queue.Empty:
+                return batch, True
+        return batch, False
+
+    def _outcomes(self, batch: Sequence[_Job[Any]]) -> Sequence[_Outcome]:
+        """All in one transaction. If one of them fails by its own fault, all again, each in its own savepoint."""
+        try:
+            return self._commit(batch, _run)
+        except Exception as error:  # noqa: BLE001 -- whatever it is, the jobs' callers must be told
+            if len(batch) == 1 or trouble(error, self._explain) is not None:
+                return self._failures(batch, error)
+        try:
+            return self._commit(batch, self._run_apart)
+        except Exception as error:  # noqa: BLE001 -- as above
+            return self._failures(batch, error)
+
+    def _failures(self, batch: Sequence[_Job[Any]], error: Exception) -> Sequence[_Outcome]:
+        """To each its own exception: one that is raised in several places collects all their tracebacks."""
+        reason = trouble(error, self._explain)
+        return [_Failed(error if reason is None else StoreUnavailableError(reason)) for _ in batch]
+
+    def _commit(
+        self, batch: Sequence[_Job[Any]], run: Callable[[Connection, _Job[Any]], _Outcome]
+    ) -> Sequence[_Outcome]:
+        with transaction(self._engine) as connection:
+            return [run(connection, job) for job in batch]
+
+    def _run_apart(self, connection: Connection, job: _Job[Any]) -> _Outcome:
+        try:
+            with connection.begin_nested():
+                return _run(connection, job)
+        except Exception as error:
+            if trouble(error, self._explain) is not None:
+                raise
+            return _Failed(error)
+
+
+def _run(connection: Connection, job: _Job[Any]) -> _Outcome:
+    return _Done(job.work(connection))
+
+
+def _tell(batch: Sequence[_Job[Any]], outcomes: Sequence[_Outcome]) -> None:
+    """All at once and in order: what was committed first is acted upon first."""
+
+    def tell() -> None:
+        for job, outcome in zip(batch, outcomes, strict=True):
+            if job.future.done():  # its caller was cancelled
+                continue
+            match outcome:
+                case _Done(result):
+                    job.future.set_result(result)
+                case _Failed(error):
+                    job.future.set_exception(error)
+
+    try:
+        batch[0].future.get_loop().call_soon_threadsafe(tell)
+    except RuntimeError:
+        return  # the loop is closed: nobody waits any more

@@ -1,0 +1,148 @@
+"""What settings must agree on with each other.
+
+It is judged on the file's own data, so that a mistake in one setting hides nothing about the others: each rule looks
+at the values that are right by themselves, and is silent where one that it needs is not.
+"""
+
+from collections.abc import Callable, Iterator
+from ipaddress import ip_network
+from typing import Any, TypeVar
+
+from notifier.config import fields
+from notifier.config.listen import is_private, parse_listen
+from notifier.config.model import IntakeSettings, ProviderSettings
+from notifier.config.problem import Fault, Path, Unusable, did_you_mean, shown
+from notifier.domain.address import Refusal, examine
+from notifier.domain.quantity import format_duration
+
+T = TypeVar("T")
+
+_EVERYTHING = [ip_network("0.0.0.0/0"), ip_network("::/0")]
+
+
+def disagreements(data: dict[str, Any]) -> Iterator[Fault]:
+    """All faults between settings; `data` has its variables filled in."""
+    yield from _intake(_mapping(data, "intake"))
+    for name, provider in _mapping(data, "providers").items():
+        if isinstance(provider, dict):
+            yield from _pace(provider, ("providers", name))
+    yield from _callbacks(data)
+    yield from _repeated(data, "endpoints", "url")
+    yield from _watches(data)
+
+
+def _intake(intake: dict[str, Any]) -> Iterator[Fault]:
+    for fault in _repeated(intake, "tokens", "name"):
+        yield Fault(("intake", *fault.path), fault.message)
+    try:
+        listen = parse_listen(intake.get("listen", IntakeSettings.model_fields["listen"].default))
+    except ValueError:
+        return
+    if not is_private(listen) and intake.get("tokens", []) == []:
+        advice = "give at least one {name: …, token: ${…}}, or listen on 127.0.0.1 or a unix socket"
+        yield Fault(("intake", "tokens"), f"is needed when listening beyond this machine ({advice})")
+
+
+def _pace(provider: dict[str, Any], path: Path) -> Iterator[Fault]:
+    interval, least = _interval_of(provider, "interval"), _interval_of(provider, "min_interval")
+    if interval is None or least is None or interval >= least:
+        return
+    if "interval" in provider:
+        yield Fault((*path, "interval"), f"{format_duration(interval)} is below min_interval, {_at_least(least)}")
+    else:
+        message = f"{format_duration(least)} is above interval, {format_duration(interval)} (raise that, or lower this)"
+        yield Fault((*path, "min_interval"), message)
+
+
+def _interval_of(provider: dict[str, Any], key: str) -> float | None:
+    return _known(fields.duration, provider.get(key, ProviderSettings.model_fields[key].default))
+
+
+def _at_least(least: float) -> str:
+    return f"{format_duration(least)} (write at least that, or lower min_interval)"
+
+
+def _callbacks(data: dict[str, Any]) -> Iterator[Fault]:
+    allow = _networks(_mapping(data, "webhooks"))
+    for section, key in (("endpoints", "url"), ("watches", "callback_url")):
+        for index, entry in _entries(data, section):
+            url = _text(entry, key)
+            if url is not None and isinstance(refusal := examine(url, allow), Refusal):
+                yield Fault((section, index, key), refusal.message)
+
+
+def _networks(webhooks: dict[str, Any]) -> list[fields.Network]:
+    """While one of them is wrong, everything: then only what no network could allow is told."""
+    written = webhooks.get("allow_networks", [])
+    if not isinstance(written, list):
+        return _EVERYTHING
+    networks = [_known(fields.network, network) for network in written]
+    return _EVERYTHING if None in networks else [network for network in networks if network is not None]
+
+
+def _repeated(data: dict[str, Any], section: str, key: str) -> Iterator[Fault]:
+    first: dict[str, int] = {}
+    for index, entry in _entries(data, section):
+        value = _text(entry, key)
+        if value is not None and first.setdefault(value, index) != index:
+            yield Fault((section, index, key), f"is the same as in {section}[{first[value]}] (keep one of them)")
+
+
+def _watches(data: dict[str, Any]) -> Iterator[Fault]:
+    providers = _mapping(data, "providers")
+    first: dict[tuple[str, ...], int] = {}
+    for index, watch in _entries(data, "watches"):
+        path = ("watches", index)
+        name = _provider_of(watch, providers)
+        if name is not None:
+            yield from _provider(watch, name, providers, path)
+        identity = (name, _text(watch, "task_id"), _text(watch, "callback_url"))
+        whole = tuple(part for part in identity if part is not None)
+        if len(whole) == len(identity) and first.setdefault(whole, index) != index:
+            yield Fault(path, f"is the same task and callback_url as watches[{first[whole]}] (keep one of them)")
+
+
+def _provider_of(watch: dict[str, Any], providers: dict[str, Any]) -> str | None:
+    if "provider" not in watch and len(providers) == 1:
+        return next(iter(providers))
+    return _text(watch, "provider")
+
+
+def _provider(watch: dict[str, Any], name: str, providers: dict[str, Any], path: Path) -> Iterator[Fault]:
+    """Whether the watch's provider is there, and polls as often as the watch wants."""
+    if name not in providers:
+        if providers:
+            what = shown(watch["provider"])
+            yield Fault((*path, "provider"), f"{what} is not a provider of this file{did_you_mean(name, providers)}")
+        return
+    interval = _known(fields.duration, watch["interval"]) if "interval" in watch else None
+    least = _interval_of(_mapping(providers, name), "min_interval")
+    if interval is not None and least is not None and interval < least:
+        message = f"{format_duration(interval)} is below the provider's min_interval, {_at_least(least)}"
+        yield Fault((*path, "interval"), message)
+
+
+def _mapping(data: dict[str, Any], key: str) -> dict[str, Any]:
+    """The mapping under a key; an empty one where there is something else, which is reported elsewhere."""
+    found = data.get(key)
+    return found if isinstance(found, dict) else {}
+
+
+def _entries(data: dict[str, Any], key: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The mappings in the list under a key, with their indices."""
+    found = data.get(key)
+    for index, entry in enumerate(found if isinstance(found, list) else []):
+        if isinstance(entry, dict):
+            yield index, entry
+
+
+def _text(entry: dict[str, Any], key: str) -> str | None:
+    value = entry.get(key)
+    return value if isinstance(value, str) and not isinstance(value, Unusable) else None
+
+
+def _known(parse: Callable[[Any], T], value: Any) -> T | None:
+    try:
+        return parse(value)
+    except ValueError:
+        return None

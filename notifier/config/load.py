@@ -1,0 +1,105 @@
+"""FILE → Settings, or everything that is wrong with it."""
+
+import errno
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path as FilePath
+from typing import Any, Literal, TypeAlias
+
+from pydantic import ValidationError
+
+from notifier.config.agreement import disagreements
+from notifier.config.model import Settings
+from notifier.config.nodes import decode
+from notifier.config.problem import START, Fault, Problem, locate
+from notifier.config.secret import is_secret, settle
+from notifier.config.substitute import substitute
+from notifier.config.tree import Tree, plant
+from notifier.config.verdict import faults_of
+
+Secrets: TypeAlias = Literal["required", "optional"]
+"""Whether a secret whose variable is not set, or whose file cannot be read, is a problem."""
+
+MOST_BYTES = 16 * 1024 * 1024
+"""Of a configuration; a hundred thousand watches take less."""
+
+_ADVICE = {
+    errno.ENOENT: "give its path with --config, or in the environment variable NOTIFIER_CONFIG",
+    errno.EISDIR: "name the file in it",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    settings: Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """Everything that is wrong, in the order of the file; never empty."""
+
+    problems: tuple[Problem, ...]
+
+
+def load(path: str | FilePath, environ: Mapping[str, str], *, secrets: Secrets) -> Loaded | Rejected:
+    """Read and judge a file. Relative paths, its own and those in it, begin at the working directory."""
+    match _read(FilePath(path)):
+        case Fault() as fault:
+            return _rejected([fault], str(path))
+        case text:
+            return parse(text, str(path), environ, secrets=secrets)
+
+
+def parse(text: str, name: str, environ: Mapping[str, str], *, secrets: Secrets) -> Loaded | Rejected:
+    """Judge a text; `name` stands for the file in its problems. Files that the text names as secrets are read."""
+    match plant(text):
+        case Fault() as fault:
+            return _rejected([fault], name)
+        case tree:
+            return _judge(tree, name, environ, required=secrets == "required")
+
+
+def needs_restart(old: Settings, new: Settings) -> tuple[str, ...]:
+    """The changed settings that a reload does not apply."""
+    pairs = {
+        "store": (old.store, new.store),
+        "node": (old.node, new.node),
+        "intake.listen": (old.intake.listen, new.intake.listen),
+    }
+    return tuple(key for key, (before, after) in pairs.items() if before != after)
+
+
+def _judge(tree: Tree, name: str, environ: Mapping[str, str], *, required: bool) -> Loaded | Rejected:
+    filled, unset = substitute(tree.data, environ, lambda path: not required and is_secret(path))
+    settled, wrong_secrets = settle(filled, required=required)
+    settings = _validate(settled)
+    faults = [*tree.faults, *unset, *wrong_secrets, *disagreements(settled)]
+    if isinstance(settings, Settings) and not faults:
+        return Loaded(settings)
+    return _rejected([*faults, *([] if isinstance(settings, Settings) else settings)], name, tree)
+
+
+def _validate(data: dict[str, Any]) -> Settings | list[Fault]:
+    try:
+        return Settings.model_validate(data)
+    except ValidationError as error:
+        return list(faults_of(error))
+
+
+def _rejected(faults: list[Fault], name: str, tree: Tree | None = None) -> Rejected:
+    values, keys = (tree.values, tree.keys) if tree else ({}, {})
+    return Rejected(tuple(locate(faults, values, keys, name)))
+
+
+def _read(path: FilePath) -> str | Fault:
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        advice = _ADVICE.get(error.errno or 0, "check its path and permissions")
+        return Fault((), f"cannot be read: {error.strerror} ({advice})", START)
+    except ValueError:
+        return Fault((), "cannot be read: its name has a NUL character in it (remove it)", START)
+    if len(raw) > MOST_BYTES:
+        return Fault((), f"has more than {MOST_BYTES} bytes (register watches through the intake instead)", START)
+    return decode(raw)

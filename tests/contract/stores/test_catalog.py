@@ -1,0 +1,139 @@
+"""Catalog: lists for people, newest first, page by page."""
+
+from dataclasses import replace
+
+import pytest
+
+from notifier.ports import Counts, Page
+from tests.contract.stores.building import T0, Announcer, at, completed, delivered, registration, tried, watch_id
+
+
+async def fill(store, count: int):
+    """`count` watches; every third is completed (and its delivery pending), every fifth of provider `images`."""
+    announcer = Announcer()
+    wanted = [
+        registration(n, task=f"vid_{n}", provider="images" if n % 5 == 0 else "videos") for n in range(1, count + 1)
+    ]
+    registered = await store.register(wanted, T0, announcer)
+    owed = []
+    for n, result in enumerate(registered, start=1):
+        if n % 3 == 0:
+            owed += await store.end(completed(result.task, n), announcer)
+    return owed
+
+
+async def pages(list_page, limit: int):
+    """Follow the cursors to the end."""
+    page, found = await list_page(Page(limit)), []
+    while True:
+        found.append(page)
+        if page.next_before is None:
+            return found
+        page = await list_page(Page(limit, page.next_before))
+
+
+def ids(page):
+    return [view.watch.id for view in page.watches]
+
+
+async def test_watches_come_newest_first_in_pages(store):
+    """Each watch on exactly one page; the last page has no cursor, also when it is full."""
+    await fill(store, 6)
+    found = await pages(store.watches, 3)
+    assert [ids(page) for page in found] == [[watch_id(n) for n in (6, 5, 4)], [watch_id(n) for n in (3, 2, 1)]]
+
+
+async def test_what_comes_meanwhile_moves_no_page(store):
+    """A watch registered between two pages neither repeats nor hides another."""
+    await fill(store, 4)
+    first = await store.watches(Page(2))
+    await store.register([registration(9, task="vid_9")], at(1), Announcer())
+    second = await store.watches(Page(2, first.next_before))
+    assert ids(first) + ids(second) == [watch_id(n) for n in (4, 3, 2, 1)]
+
+
+@pytest.mark.parametrize(
+    ("filters", "numbers"),
+    [
+        ({"state": "completed"}, [12, 9, 6, 3]),
+        ({"provider": "images"}, [10, 5]),
+        ({"task_id": "vid_7"}, [7]),
+        ({"state": "watching", "provider": "images"}, [10, 5]),
+        ({"state": "completed", "task_id": "vid_7"}, []),
+        ({"provider": "unknown"}, []),
+    ],
+)
+async def test_watches_are_filtered(store, filters, numbers):
+    """By state, provider and task id, and by all of them together."""
+    await fill(store, 12)
+    found = await pages(lambda page: store.watches(page, **filters), 3)
+    assert [each for page in found for each in ids(page)] == [watch_id(n) for n in numbers]
+
+
+async def test_a_listed_watch_is_the_single_one(store):
+    """A list shows each watch as it is shown alone, with its delivery."""
+    await fill(store, 3)
+    for view in (await store.watches(Page())).watches:
+        assert view == await store.watch(view.watch.id)
+    assert await store.watch("wch_unknown") is None
+
+
+async def test_a_watch_shows_how_its_delivery_goes(store):
+    """State, attempts and the next attempt are the delivery's as last saved."""
+    (delivery,) = await fill(store, 3)
+    await store.settle(*tried(delivery))
+    brief = (await store.watch(watch_id(3))).delivery
+    assert (brief.id, brief.state, brief.attempts, brief.next_attempt_at) == (delivery.id, "pending", 1, at(100))
+
+
+async def test_deliveries_come_newest_first_in_pages(store):
+    """Like watches."""
+    owed = await fill(store, 12)
+    found = await pages(store.deliveries, 3)
+    assert [len(page.deliveries) for page in found] == [3, 1]
+    listed = [view.delivery.id for page in found for view in page.deliveries]
+    assert listed == [delivery.id for delivery in reversed(owed)]
+
+
+async def test_deliveries_are_filtered(store):
+    """By state and by watch."""
+    owed = await fill(store, 9)
+    await store.settle(*delivered(owed[1]))
+    by_state = await store.deliveries(Page(), state="delivered")
+    assert [view.delivery.id for view in by_state.deliveries] == [owed[1].id]
+    by_watch = await store.deliveries(Page(), watch_id=owed[2].watch_id)
+    assert [view.delivery.id for view in by_watch.deliveries] == [owed[2].id]
+    assert (await store.deliveries(Page(), state="delivered", watch_id=owed[2].watch_id)).deliveries == ()
+
+
+async def test_a_listed_delivery_has_neither_body_nor_log(store):
+    """Bodies may be large: a list does not read them. All else is as in the single one."""
+    (delivery,) = await fill(store, 3)
+    settled, attempt = tried(delivery)
+    await store.settle(settled, attempt)
+    (listed,) = (await store.deliveries(Page())).deliveries
+    assert (listed.delivery, listed.log) == (replace(settled, body=b""), ())
+
+
+async def test_the_latest_fifty_attempts_are_shown(store):
+    """Oldest first; older ones are left out."""
+    (delivery,) = await fill(store, 3)
+    for _ in range(53):
+        delivery, attempt = tried(delivery)
+        assert await store.settle(delivery, attempt)
+    view = await store.delivery_view(delivery.id)
+    assert [attempt.response for attempt in view.log] == [f"answer {number}" for number in range(4, 54)]
+    assert view.delivery == delivery
+    assert await store.delivery_view("evt_unknown") is None
+
+
+async def test_counts_name_every_state(store):
+    """Also those in which there is nothing."""
+    nothing = {"watching": 0, "completed": 0, "failed": 0, "abandoned": 0, "cancelled": 0}
+    assert await store.counts() == Counts(nothing, {"pending": 0, "delivered": 0, "exhausted": 0})
+    owed = await fill(store, 9)
+    await store.settle(*delivered(owed[0]))
+    await store.cancel(watch_id(1), at(5))
+    counts = await store.counts()
+    assert counts.watches == nothing | {"watching": 5, "completed": 3, "cancelled": 1}
+    assert counts.deliveries == {"pending": 2, "delivered": 1, "exhausted": 0}

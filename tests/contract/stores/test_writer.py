@@ -1,0 +1,119 @@
+"""Group commit: what is written together succeeds and fails as if it had been written alone."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+from sqlalchemy.exc import IntegrityError
+
+from notifier.adapters.stores.sqlite import open_sqlite
+from notifier.ports import Page, StoreUnavailableError
+from tests.contract.stores.building import T0, Announcer, at, completed, registration, watch_id
+
+
+class OurFaultError(Exception):
+    pass
+
+
+def faulty(task, watch):
+    raise OurFaultError
+
+
+async def registered(store, count: int):
+    wanted = [registration(n, task=f"vid_{n}") for n in range(count)]
+    return [result.task for result in await store.register(wanted, T0, Announcer())]
+
+
+async def test_a_failing_write_does_not_fail_its_neighbours(store, announcer):
+    """Of writes that share a transaction, the one that raises is undone alone, and its caller alone is told."""
+    tasks = await registered(store, 9)
+    ends = [store.end(completed(task), faulty if n == 4 else announcer) for n, task in enumerate(tasks)]
+    results = await asyncio.gather(*ends, return_exceptions=True)
+    assert isinstance(results[4], OurFaultError)
+    assert [len(owed) for n, owed in enumerate(results) if n != 4] == [1] * 8
+    assert [task.task_id for task in await store.watched({})] == ["vid_4"]
+    assert (await store.counts()).deliveries["pending"] == 8
+
+
+async def test_a_failing_write_alone_leaves_nothing_behind(store, announcer):
+    """Its part of the work is rolled back, and the next write goes well."""
+    (task,) = await registered(store, 1)
+    with pytest.raises(OurFaultError):
+        await store.end(completed(task), faulty)
+    assert (await store.watch(watch_id(0))).watch.state == "watching"
+    assert len(await store.end(completed(task), announcer)) == 1
+
+
+async def test_a_constraint_is_the_failing_writes_own_fault(store):
+    """A broken constraint says something of the write, not of the store: neighbours go on, and it is no outage."""
+    duplicate = registration(1, task="vid_other")
+    results = await asyncio.gather(
+        store.register([registration(1)], T0, Announcer()),
+        store.register([duplicate], T0, Announcer()),
+        store.register([registration(2, task="vid_2")], T0, Announcer()),
+        return_exceptions=True,
+    )
+    assert [isinstance(result, IntegrityError) for result in results] == [False, True, False]
+    assert len((await store.watches(Page())).watches) == 2
+
+
+async def test_writes_happen_in_the_order_in_which_they_were_asked_for(store, announcer):
+    """Also within one transaction: the first of two contradicting writes wins."""
+    (task,) = await registered(store, 1)
+    cancelled, owed = await asyncio.gather(store.cancel(watch_id(0), at(5)), store.end(completed(task), announcer))
+    assert (cancelled.task_key, list(owed)) == (task.key, [])
+
+
+async def test_callers_are_told_in_order(store):
+    """Who wrote first acts first on the outcome."""
+    told = []
+
+    async def write(number):
+        await store.register([registration(number, task=f"vid_{number}")], T0, Announcer())
+        told.append(number)
+
+    await asyncio.gather(*(write(number) for number in range(50)))
+    assert told == list(range(50))
+
+
+async def test_a_cancelled_caller_does_not_undo_its_write(store):
+    """Nor does it disturb who waits for the same commit."""
+    leaving = asyncio.ensure_future(store.register([registration(1)], T0, Announcer()))
+    staying = asyncio.ensure_future(store.register([registration(2, task="vid_2")], T0, Announcer()))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    await staying
+    assert await store.watch(watch_id(1)) is not None
+    assert leaving.cancelled() or leaving.cancelling()
+
+
+async def test_what_was_asked_for_is_written_before_the_store_closes(backend):
+    """Closing loses nothing; afterwards everything is refused as unavailable."""
+    store = await backend.open()
+    writes = [
+        asyncio.ensure_future(store.register([registration(n, task=f"vid_{n}")], T0, Announcer())) for n in range(700)
+    ]
+    await asyncio.sleep(0)
+    await store.close()
+    assert all([(await write)[0].created for write in writes])
+    for call in (store.ping(), store.counts()):
+        with pytest.raises(StoreUnavailableError, match="closed"):
+            await call
+    await store.close()
+    store = await backend.open()
+    assert (await store.counts()).watches["watching"] == 700
+    await store.close()
+
+
+async def test_a_burst_shares_its_commits(tmp_path, announcer):
+    """Many writes at once take a few fsyncs, not one each."""
+    store = await open_sqlite(tmp_path / "notifier.db")
+    tasks = await registered(store, 400)
+    frames = await _log_frames(tmp_path)
+    await asyncio.gather(*(store.save([replace(task, polls=1)]) for task in tasks))
+    assert await _log_frames(tmp_path) - frames < 400
+    await store.close()
+
+
+async def _log_frames(folder):
+    return (folder / "notifier.db-wal").stat().st_size // 4096

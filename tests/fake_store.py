@@ -1,0 +1,235 @@
+"""A store in memory: what the WatchStore, TaskStore and DeliveryStore ports promise, word for word, and no more."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from notifier.domain.delivery import Attempt, Delivery, new_delivery, redeliver
+from notifier.domain.task import End, Task
+from notifier.domain.watch import DeliveryBrief, Registration, Watch, WatchView
+from notifier.ports import Announce, Cancelled, Declared, Expired, Registered, StoreUnavailableError, Waiting
+
+
+class FakeStore:
+    """`down` makes every call raise StoreUnavailableError, `fail(n)` the next n. `writes` names what was written."""
+
+    def __init__(self) -> None:
+        self.down = False
+        self.writes: list[str] = []
+        self.watches: dict[str, Watch] = {}
+        self.tasks: dict[int, Task] = {}
+        self.deliveries: dict[str, Delivery] = {}
+        self.logs: dict[str, list[Attempt]] = {}
+        self._usual: dict[str, float] = {}
+        self._failures = 0
+
+    def fail(self, times: int) -> None:
+        self._failures = times
+
+    def _reach(self, write: str | None = None) -> None:
+        if self.down or self._failures:
+            self._failures = max(self._failures - 1, 0)
+            raise StoreUnavailableError("disk I/O error")
+        if write is not None:
+            self.writes.append(write)
+
+    # WatchStore
+
+    async def register(
+        self, registrations: Sequence[Registration], now: datetime, announce: Announce
+    ) -> Sequence[Registered]:
+        self._reach("register")
+        return [self._register(one, now, announce) for one in registrations]
+
+    async def cancel(self, watch_id: str, now: datetime) -> Cancelled | None:
+        self._reach("cancel")
+        watch = self.watches.get(watch_id)
+        if watch is None:
+            return None
+        if watch.state != "watching":
+            return Cancelled(None, None)
+        return self._cancel(watch, now)
+
+    async def declare(self, registrations: Sequence[Registration], now: datetime, announce: Announce) -> Declared:
+        self._reach("declare")
+        wanted = {(one.provider, one.task_id, one.callback_url): one for one in registrations}
+        missing = [
+            watch
+            for watch in self.watches.values()
+            if watch.source == "config" and watch.state == "watching" and _identity(watch) not in wanted
+        ]
+        gone = [self._cancel(watch, now) for watch in missing]
+        results = [self._register(one, now, announce) for one in registrations]
+        changed = [self._change(result, one) for result, one in zip(results, registrations, strict=True)]
+        keys = {result.view.task_key for result in results if result.view.watch.state == "watching"}
+        keys |= {one.task.key for one in gone if one.task is not None}
+        return Declared(
+            added=sum(result.created for result in results),
+            changed=sum(changed),
+            cancelled=len(gone),
+            tasks=tuple(self._merge(key) for key in sorted(keys)),
+            dropped=tuple(one.task_key for one in gone if one.task_key is not None and one.task_key not in keys),
+            owed=tuple(delivery for result in results for delivery in result.owed),
+        )
+
+    # TaskStore
+
+    async def watched(self, usual_intervals: Mapping[str, float]) -> Sequence[Task]:
+        self._reach()
+        self._usual.update(usual_intervals)
+        return [self._merge(key) for key in self.tasks if any(self._watching(key))]
+
+    async def save(self, tasks: Sequence[Task]) -> None:
+        self._reach("save")
+        for task in tasks:
+            if task.key in self.tasks and self.tasks[task.key].end is None:
+                self.tasks[task.key] = task
+
+    async def end(self, task: Task, announce: Announce) -> Sequence[Delivery]:
+        self._reach("end")
+        assert task.end is not None
+        watches = list(self._watching(task.key))
+        if not watches:
+            return []
+        self.tasks[task.key] = task
+        return self._end_watches(watches, task, announce)
+
+    async def expire(self, task: Task, now: datetime, announce: Announce) -> Expired:
+        self._reach("expire")
+        ended = replace(task, end=End("abandoned", now, reason="deadline"))
+        late = [watch for watch in self._watching(task.key) if watch.deadline_at <= now]
+        owed = self._end_watches(late, ended, announce)
+        left = any(self._watching(task.key))
+        self.tasks[task.key] = task if left else ended
+        return Expired(tuple(owed), self._merge(task.key) if left else None)
+
+    # DeliveryStore
+
+    async def waiting(self) -> Sequence[Waiting]:
+        self._reach()
+        pending = [
+            Waiting(one.id, one.callback_url, one.next_attempt_at)
+            for one in self.deliveries.values()
+            if one.next_attempt_at is not None
+        ]
+        return sorted(pending, key=lambda waiting: waiting.next_attempt_at)
+
+    async def delivery(self, delivery_id: str) -> Delivery | None:
+        self._reach()
+        return self.deliveries.get(delivery_id)
+
+    async def settle(self, delivery: Delivery, attempt: Attempt) -> bool:
+        self._reach("settle")
+        known = self.deliveries.get(delivery.id)
+        if known is None or known.attempts != delivery.attempts - 1:
+            return False
+        self.deliveries[delivery.id] = delivery
+        self.logs.setdefault(delivery.id, []).append(attempt)
+        return True
+
+    async def redeliver(self, delivery_id: str, now: datetime) -> Delivery | None:
+        self._reach("redeliver")
+        known = self.deliveries.get(delivery_id)
+        again = None if known is None else redeliver(known, now=now)
+        if again is not None:
+            self.deliveries[delivery_id] = again
+        return again
+
+    def view(self, watch_id: str) -> WatchView:
+        watch = self.watches[watch_id]
+        task = next(task for task in self.tasks.values() if _names(task, watch))
+        own = (one for one in self.deliveries.values() if one.watch_id == watch_id)
+        delivery = next((DeliveryBrief(one.id, one.state, one.attempts, one.next_attempt_at) for one in own), None)
+        return WatchView(watch, task.key, task.status, task.polls, task.last_polled_at, task.last_error, delivery)
+
+    def _register(self, asked: Registration, now: datetime, announce: Announce) -> Registered:
+        self._usual[asked.provider] = asked.usual_interval
+        for watch in self.watches.values():
+            if _identity(watch) == (asked.provider, asked.task_id, asked.callback_url) and watch.state != "cancelled":
+                key = self.view(watch.id).task_key
+                return Registered(self.view(watch.id), False, self._merge(key) if watch.state == "watching" else None)
+        key = self._task_for(asked, now)
+        watch = self.watches[asked.id] = _watch(asked, now)
+        if self.tasks[key].end is not None:
+            owed = self._end_watches([watch], self.tasks[key], announce, now)
+            return Registered(self.view(watch.id), True, None, tuple(owed))
+        return Registered(self.view(watch.id), True, self._merge(key))
+
+    def _task_for(self, asked: Registration, now: datetime) -> int:
+        known = next((task for task in self.tasks.values() if _names(task, asked)), None)
+        key = len(self.tasks) + 1 if known is None else known.key
+        ended = known is not None and known.end is not None and known.end.state != "abandoned"
+        if not ended and not any(self._watching(key)):
+            deadline_at = now + timedelta(seconds=asked.deadline)
+            self.tasks[key] = Task(key, asked.provider, asked.task_id, asked.usual_interval, deadline_at)
+        return key
+
+    def _change(self, result: Registered, asked: Registration) -> bool:
+        watch = result.view.watch
+        deadline_at = watch.registered_at + timedelta(seconds=asked.deadline)
+        after = replace(watch, interval=asked.interval, deadline_at=deadline_at, metadata=asked.metadata)
+        if result.created or watch.state != "watching" or after == watch:
+            return False
+        self.watches[watch.id] = after
+        return True
+
+    def _cancel(self, watch: Watch, now: datetime) -> Cancelled:
+        key = self.view(watch.id).task_key
+        self.watches[watch.id] = replace(watch, state="cancelled", ended_at=now)
+        left = any(self._watching(key))
+        return Cancelled(None, self._merge(key)) if left else Cancelled(key, None)
+
+    def _end_watches(
+        self, watches: Sequence[Watch], task: Task, announce: Announce, now: datetime | None = None
+    ) -> list[Delivery]:
+        assert task.end is not None
+        owed = []
+        for watch in watches:
+            self.watches[watch.id] = replace(watch, state=task.end.state, ended_at=task.end.at)
+            event = announce(task, watch)
+            if event is not None:
+                at = now or task.end.at
+                owed.append(new_delivery(event, watch_id=watch.id, callback_url=watch.callback_url, now=at))
+        self.deliveries |= {delivery.id: delivery for delivery in owed}
+        return owed
+
+    def _watching(self, key: int) -> Iterator[Watch]:
+        task = self.tasks.get(key)
+        return (
+            watch
+            for watch in self.watches.values()
+            if task is not None and watch.state == "watching" and _names(task, watch)
+        )
+
+    def _merge(self, key: int) -> Task:
+        """The task with the smallest interval and deadline of those who watch it."""
+        watches = list(self._watching(key))
+        task = self.tasks[key]
+        usual = self._usual.get(task.provider, task.interval)
+        interval = min(usual if watch.interval is None else watch.interval for watch in watches)
+        self.tasks[key] = replace(task, interval=interval, deadline_at=min(watch.deadline_at for watch in watches))
+        return self.tasks[key]
+
+
+def _watch(asked: Registration, now: datetime) -> Watch:
+    return Watch(
+        id=asked.id,
+        provider=asked.provider,
+        task_id=asked.task_id,
+        callback_url=asked.callback_url,
+        state="watching",
+        interval=asked.interval,
+        registered_at=now,
+        deadline_at=now + timedelta(seconds=asked.deadline),
+        ended_at=None,
+        source=asked.source,
+        metadata=asked.metadata,
+    )
+
+
+def _identity(watch: Watch) -> tuple[str, str, str]:
+    return watch.provider, watch.task_id, watch.callback_url
+
+
+def _names(task: Task, watch: Watch | Registration) -> bool:
+    return (task.provider, task.task_id) == (watch.provider, watch.task_id)
