@@ -111,10 +111,11 @@ class FakeCrew:
 
     async def aclose(self) -> None:
         """Cancel who is still at work: a test may end while somebody is held."""
-        left = list(self._tasks)
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
+        while self._tasks:
+            left = list(self._tasks)
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
 
     async def _until(self, target: float) -> None:
         await self._rest()

@@ -61,7 +61,7 @@ _FAST_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 
 _ADVICE = (
-    (r"'\\t'", "indent with spaces, not tabs"),
+    (r"'\t'", "indent with spaces, not tabs"),
     ("mapping values are not allowed", "check the indentation, and put a value with a colon in it in quotes"),
     ("cannot start any token", "put the value in quotes"),
     ("stream end", "something that was opened is not closed"),

@@ -4,7 +4,7 @@ from typing import Any
 
 from notifier.config import verdict
 from notifier.config.model import Settings
-from notifier.config.secret import PLACES, Place
+from notifier.config.secret import SLOTS, Slot
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -14,42 +14,44 @@ _PATH = {"type": "string", "minLength": 1}
 def json_schema() -> dict[str, Any]:
     """A schema of draft 2020-12. It is a little laxer than the program: what settings must agree on is not in it."""
     schema = Settings.model_json_schema()
-    for place in PLACES:
-        _add_ways(schema["$defs"][verdict.SECTIONS[place.where].__name__], place)
+    for slot in SLOTS:
+        _add_ways(schema["$defs"][verdict.SECTIONS[slot.where].__name__], slot)
     # A provider with a preset's name needs no `preset`, a watch with only one provider no `provider`.
     schema["$defs"]["ProviderSettings"]["required"].remove("preset")
     schema["$defs"]["WatchSettings"]["required"].remove("provider")
-    return {"$schema": DIALECT, **_without_titles(schema), "title": "Configuration of Notifier"}
+    return {"$schema": DIALECT, **_tidied(schema), "title": "Configuration of Notifier"}
 
 
-def _add_ways(definition: dict[str, Any], place: Place) -> None:
+def _add_ways(definition: dict[str, Any], slot: Slot) -> None:
     """Exactly one of the keys; a `_file` names the file that holds the secret, or one secret a line."""
     properties = definition["properties"]
-    usual = properties[place.target]
+    usual = properties[slot.target]
     single = usual.get("items", usual)
-    for key in place.keys:
+    for key in slot.keys:
         if key.endswith("_file"):
             lines = ", one a line" if key == "secrets_file" else ""
             what = key.removesuffix("_file")
             properties[key] = {**_PATH, "description": f"The file that holds {what}{lines}; instead of {what}."}
-        elif key != place.target:
+        elif key != slot.target:
             properties[key] = {**single, "description": "The only signing secret; instead of secrets."}
-    if place.target == "secrets":
+    if slot.target == "secrets":
         usual["minItems"] = 1
         usual.pop("default", None)
-    definition["required"] = [key for key in definition.get("required", []) if key != place.target]
-    ways = [{"required": [key]} for key in place.keys]
-    definition["oneOf"] = ways if place.needed else [*ways, {"not": {"anyOf": ways}}]
+    definition["required"] = [key for key in definition.get("required", []) if key != slot.target]
+    ways = [{"required": [key]} for key in slot.keys]
+    definition["oneOf"] = ways if slot.needed else [*ways, {"not": {"anyOf": ways}}]
 
 
-def _without_titles(schema: Any) -> Any:
-    """Without the titles that pydantic makes of names; a property may well be called `title`."""
+def _tidied(schema: Any) -> Any:
+    """Without the titles that pydantic makes of names; and where keys have a pattern, there are no others."""
     match schema:
         case {"title": str(), **rest}:
-            return _without_titles(rest)
+            return _tidied(rest)
+        case {"patternProperties": dict() as patterns, **rest}:
+            return {**_tidied(rest), "patternProperties": _tidied(patterns), "additionalProperties": False}
         case dict():
-            return {key: _without_titles(value) for key, value in schema.items()}
+            return {key: _tidied(value) for key, value in schema.items()}
         case list():
-            return [_without_titles(item) for item in schema]
+            return [_tidied(item) for item in schema]
         case _:
             return schema

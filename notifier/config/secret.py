@@ -20,7 +20,7 @@ MOST_BYTES = 65_536
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Slot:
     """Mappings that hold one secret, or a list of them; `keys` are the ways to write it, the usual one first."""
 
     where: tuple[str, ...]
@@ -48,39 +48,37 @@ def _judge_signing(text: str) -> None:
 
 _SIGNING_KEYS = ("secret", "secret_file", "secrets", "secrets_file")
 
-PLACES = (
-    Place(("intake", "tokens", ANY), ("token", "token_file"), _judge_bearer),
-    Place(("providers", ANY), ("api_key", "api_key_file"), _judge_bearer),
-    Place(("webhooks",), _SIGNING_KEYS, _judge_signing),
-    Place(("endpoints", ANY), ("secrets", "secrets_file", "secret", "secret_file"), _judge_signing, needed=False),
+SLOTS = (
+    Slot(("intake", "tokens", ANY), ("token", "token_file"), _judge_bearer),
+    Slot(("providers", ANY), ("api_key", "api_key_file"), _judge_bearer),
+    Slot(("webhooks",), _SIGNING_KEYS, _judge_signing),
+    Slot(("endpoints", ANY), ("secrets", "secrets_file", "secret", "secret_file"), _judge_signing, needed=False),
 )
 
 
 def matches(path: Path, where: tuple[str, ...]) -> bool:
-    return len(path) == len(where) and all(
-        want in (ANY, step) for step, want in zip(path, where, strict=True)
-    )
+    return len(path) == len(where) and all(want in (ANY, step) for step, want in zip(path, where, strict=True))
 
 
 def is_secret(path: Path) -> bool:
     """Whether a value at this path is a secret, or names the file of one."""
-    for place in PLACES:
-        depth = len(place.where)
-        if matches(path[:depth], place.where) and len(path) > depth and path[depth] in place.keys:
+    for slot in SLOTS:
+        depth = len(slot.where)
+        if matches(path[:depth], slot.where) and len(path) > depth and path[depth] in slot.keys:
             return True
     return False
 
 
 def settle(data: dict[str, Any], *, required: bool) -> tuple[dict[str, Any], list[Fault]]:
-    """A copy of `data` with a `SecretStr` (or a list of them) in the place of all ways to give one.
+    """A copy of `data` with a `SecretStr` (or a list of them) instead of every way to give one.
 
     Secrets that are not known are faults only if `required`. Without a value, a single one is empty and a list lacks
     it.
     """
     settler = _Settler(required)
     result: Any = data
-    for place in PLACES:
-        result = _rewrite(result, place.where, (), partial(settler.settle, place))
+    for slot in SLOTS:
+        result = _rewrite(result, slot.where, (), partial(settler.settle, slot))
     return result, settler.faults
 
 
@@ -104,16 +102,16 @@ class _Settler:
     required: bool
     faults: list[Fault] = field(default_factory=list)
 
-    def settle(self, place: Place, mapping: Mapping[str, Any], path: Path) -> dict[str, Any]:
-        rest = {key: value for key, value in mapping.items() if key not in place.keys}
-        given = [key for key in mapping if key in place.keys]
-        if not given and place.needed:
-            advice = f"take it from the environment with ${{NAME}}, or give {place.keys[1]}"
-            self._fault((*path, place.keys[0]), f"is missing ({advice})")
+    def settle(self, slot: Slot, mapping: Mapping[str, Any], path: Path) -> dict[str, Any]:
+        rest = {key: value for key, value in mapping.items() if key not in slot.keys}
+        given = [key for key in mapping if key in slot.keys]
+        if not given and slot.needed:
+            advice = f"take it from the environment with ${{NAME}}, or give {slot.keys[1]}"
+            self._fault((*path, slot.keys[0]), f"is missing ({advice})")
         for key in given[1:]:
             self._fault((*path, key), f"cannot stand beside {given[0]} (keep one of them)")
-        secrets = [SecretStr(text) for key in given[:1] for text in self._read(mapping[key], (*path, key), place.judge)]
-        rest[place.target] = secrets if place.target == "secrets" else (secrets or [SecretStr("")])[0]
+        secrets = [SecretStr(text) for key in given[:1] for text in self._read(mapping[key], (*path, key), slot.judge)]
+        rest[slot.target] = secrets if slot.target == "secrets" else (secrets or [SecretStr("")])[0]
         return rest
 
     def _read(self, value: Any, path: Path, judge: Callable[[str], None]) -> Iterator[str]:
@@ -161,17 +159,17 @@ class _Settler:
     def _judged(self, value: Any, path: Path, judge: Callable[[str], None]) -> Iterator[str]:
         if isinstance(value, Unusable):
             return
-        if not isinstance(value, str):
-            self._fault(path, "is not text (put the secret in quotes)")
-        elif not value:
+        if value is None or value == "":
             self._fault(path, "is empty (write the secret, or ${NAME} to take it from the environment)")
+        elif not isinstance(value, str):
+            self._fault(path, "is not text (put the secret in quotes)")
         else:
             try:
                 judge(value)
             except ValueError as error:
                 self._fault(path, str(error))
             else:
-                yield value
+                yield str(value)
 
     def _fault(self, path: Path, message: str) -> None:
         self.faults.append(Fault(path, message))

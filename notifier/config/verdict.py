@@ -37,7 +37,7 @@ _WHAT_TO_GIVE: Mapping[tuple[str, ...], str] = {
 
 def keys_of(where: tuple[str, ...]) -> list[str]:
     """Every key that a mapping may have: its fields, and the other ways to give its secrets."""
-    twins = [key for place in secret.PLACES if place.where == where for key in place.keys]
+    twins = [key for slot in secret.SLOTS if slot.where == where for key in slot.keys]
     return list(dict.fromkeys([*SECTIONS[where].model_fields, *twins]))
 
 

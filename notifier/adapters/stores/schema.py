@@ -154,4 +154,3 @@ def _partial(name: str, *columns: Column[Any], where: ColumnElement[bool], uniqu
 _partial("uq_watches_promise", watches.c.task_key, watches.c.callback_url, where=NOT_CANCELLED, unique=True)
 _partial("ix_watches_over", watches.c.ended_at, where=OVER)
 _partial("ix_watches_declared", watches.c.seq, where=DECLARED)
-_partial("ix_deliveries_pending", deliveries.c.next_attempt_at, where=PENDING)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TypeAlias, TypeVar
 
-from sqlalchemy import Connection, bindparam, func, insert, select, tuple_, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from notifier.adapters.stores import deliveries
 from notifier.adapters.stores.rows import (
@@ -58,7 +58,7 @@ _WATCHED = _with_terms(_TERMS)
 _CURRENT = _with_terms(_TERMS.where(watches.c.task_key.in_(bindparam("keys", expanding=True))))
 _NAMED = (
     select(tasks)
-    .where(tuple_(tasks.c.provider, tasks.c.task_id).in_(bindparam("names", expanding=True)))
+    .where(tasks.c.provider == bindparam("of"), tasks.c.task_id.in_(bindparam("ids", expanding=True)))
     .order_by(tasks.c.key)  # every node locks in the same order
     .with_for_update()
 )
@@ -148,10 +148,14 @@ def _end_watches(
 
 def find(connection: Connection, names: Collection[Name]) -> dict[Name, AnyRow]:
     """The rows of those tasks that are known, locked."""
+    by_provider: dict[str, list[str]] = {}
+    for provider, task_id in names:
+        by_provider.setdefault(provider, []).append(task_id)
     return {
         (row.provider, row.task_id): row
-        for portion in portions(list(names))
-        for row in connection.execute(_NAMED, {"names": portion})
+        for provider, ids in sorted(by_provider.items())
+        for portion in portions(ids)
+        for row in connection.execute(_NAMED, {"of": provider, "ids": portion})
     }
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
-from sqlalchemy import Connection, bindparam, insert, select, tuple_, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from notifier.adapters.stores import deliveries, tasks
 from notifier.adapters.stores.rows import SHOWN_WATCH, UNTOUCHED, AnyRow, Params, shown_watch, watch_params
@@ -18,8 +18,8 @@ from notifier.ports import Announce, Cancelled, Declared, Registered
 Promise: TypeAlias = tuple[int, str]
 """A task's key and a callback URL: unique among the watches that were not cancelled."""
 
-_PROMISE = tuple_(watches.c.task_key, watches.c.callback_url)
-_EXISTING = SHOWN_WATCH.where(_PROMISE.in_(bindparam("promises", expanding=True)), NOT_CANCELLED)
+_EXISTING = SHOWN_WATCH.where(watches.c.task_key.in_(bindparam("keys", expanding=True)), NOT_CANCELLED)
+_EXISTING_AT = _EXISTING.where(watches.c.callback_url == bindparam("url"))
 _INSERT = insert(watches)
 _TASK_OF = select(tasks_table).join(watches).where(watches.c.id == bindparam("wanted")).with_for_update(of=tasks_table)
 _CANCEL = (
@@ -109,12 +109,15 @@ def _make(
 
 def _existing(connection: Connection, promises: Collection[Promise], known: Set[int]) -> dict[Promise, WatchView]:
     """The watches that stand for these promises already; only tasks that were `known` can have any."""
-    wanted = list(dict.fromkeys(promise for promise in promises if promise[0] in known))
-    return {
-        (row.task_key, row.callback_url): shown_watch(row)
-        for portion in tasks.portions(wanted)
-        for row in connection.execute(_EXISTING, {"promises": portion})
+    keys = list(dict.fromkeys(key for key, _ in promises if key in known))
+    urls = {url for key, url in promises if key in known}
+    query, url = (_EXISTING_AT, {"url": urls.pop()}) if len(urls) == 1 else (_EXISTING, {})
+    found = {
+        (row.task_key, row.callback_url): row
+        for portion in tasks.portions(keys)
+        for row in connection.execute(query, {"keys": portion, **url})
     }
+    return {promise: shown_watch(found[promise]) for promise in promises if promise in found}
 
 
 def _new_watch(task: AnyRow, registration: Registration, now: datetime) -> Watch:

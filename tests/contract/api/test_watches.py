@@ -8,11 +8,6 @@ from notifier.domain.address import Refusal
 from notifier.domain.answer import Completed, Running, Unavailable
 from tests.contract.api.world import HOOK, World, assert_problem
 
-MEMBERS = (
-    "id provider task_id callback_url state status interval registered_at deadline_at last_polled_at next_poll_at polls"
-    " ended_at source metadata last_error delivery"
-).split()
-
 
 async def test_a_registration_is_answered_with_the_watch(world: World) -> None:
     """201, where the watch is, and every member of a watch in the documented order with the provider's defaults."""
@@ -20,8 +15,7 @@ async def test_a_registration_is_answered_with_the_watch(world: World) -> None:
     watch = answer.json()
     assert answer.status_code == 201
     assert answer.headers["location"] == f"/v1/watches/{watch['id']}"
-    assert list(watch) == MEMBERS
-    assert watch == {
+    expected = {
         "id": "wch_1",
         "provider": "videos",
         "task_id": "vid_1",
@@ -40,6 +34,8 @@ async def test_a_registration_is_answered_with_the_watch(world: World) -> None:
         "last_error": None,
         "delivery": None,
     }
+    assert watch == expected
+    assert list(watch) == list(expected)
 
 
 async def test_the_same_registration_again_gives_the_same_watch(world: World) -> None:
@@ -126,7 +122,7 @@ async def test_everything_wrong_is_named_at_once(world: World) -> None:
 
 async def test_a_refused_callback_url_is_422(world: World) -> None:
     """The guard's refusal is told with its rule's sentence, at the registration already."""
-    world.guard.refused[HOOK] = Refusal("private", "10.0.0.1 is private; to call it, list it in webhooks.allow_networks")
+    world.guard.refused[HOOK] = Refusal("private", "10.0.0.1 is private; list it in webhooks.allow_networks")
     answer = await world.call("POST", "/v1/watches", {"task_id": "vid_1", "callback_url": HOOK})
     assert "webhooks.allow_networks" in assert_problem(answer, 422, "#/callback_url")["detail"]
 

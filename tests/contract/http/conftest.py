@@ -12,10 +12,11 @@ Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[Non
 
 @dataclass
 class Server:
-    """`accepts` counts connections, `heads` keeps what each request said before its body."""
+    """`accepts` counts connections, `open` those that have not ended; `heads` keeps each request up to its body."""
 
     port: int = 0
     accepts: int = 0
+    open: int = 0
     heads: list[bytes] = field(default_factory=list)
 
     @property
@@ -33,6 +34,7 @@ async def serve():
 
             async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
                 server.accepts += 1
+                server.open += 1
                 with contextlib.suppress(OSError, asyncio.IncompleteReadError):
                     while True:
                         if read:
@@ -44,6 +46,7 @@ async def serve():
                             await behave(reader, writer)
                         if not again:
                             break
+                server.open -= 1
                 writer.transport.abort() if tls else writer.close()
 
             tasks: set[asyncio.Task[None]] = set()

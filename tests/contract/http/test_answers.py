@@ -293,10 +293,13 @@ async def test_proxies_of_the_environment_are_ignored(serve, closing, monkeypatc
 
 
 async def test_a_closed_client_answers_with_a_fault(serve):
-    """Work that is late at the stop is told no, and opens no new connection."""
+    """Work that is late at the stop is told no, and opens no new connection, even if a reload comes in between."""
+    allow = [ip_network("127.0.0.0/8")]
     server = await serve(OK, again=True)
-    http = Http(guard=None, keepalive=5, tls=TLS)
+    http = Http(guard=lambda: allow, keepalive=5, tls=TLS)
     assert isinstance(await get(http, server.url), Reply)
     await http.aclose()
+    assert isinstance(await get(http, server.url), Fault)
+    allow = [ip_network("127.0.0.1/32")]
     assert isinstance(await get(http, server.url), Fault)
     assert server.accepts == 1

@@ -3,6 +3,7 @@ import contextlib
 import ssl
 import subprocess
 import sys
+import threading
 import time
 from ipaddress import ip_network
 
@@ -126,7 +127,8 @@ async def test_an_address_is_judged_where_it_is_dialled(serve, kept):
 
 
 async def test_a_change_of_the_rule_holds_for_kept_connections(serve, guarded):
-    """After a reload that lists a network no more, the connection that was kept to it is not used again."""
+    """After a reload that lists a network no more, the connection that was kept to it is not used again,
+    but closed."""
     allow = LOOPBACK
     server = await serve(OK, again=True)
     http = guarded(lambda: allow, ["127.0.0.1"])
@@ -137,6 +139,9 @@ async def test_a_change_of_the_rule_holds_for_kept_connections(serve, guarded):
     assert isinstance(fault, Fault)
     assert fault.kind == "refused"
     assert (server.accepts, len(server.heads)) == (1, 1)
+    async with asyncio.timeout(0.5):
+        while server.open:
+            await asyncio.sleep(0.001)
 
 
 async def test_a_change_of_the_rule_lets_requests_in_flight_finish(serve, guarded):
@@ -205,21 +210,26 @@ async def test_a_look_up_that_hangs_is_refused_in_time(guarded, closing):
 
 
 async def test_names_are_looked_up_a_limited_number_at_a_time():
-    """However many names are asked for, at most so many threads work on it, and all are answered."""
-    working, most = 0, 0
+    """However many names are asked for, at most so many threads work on it; who asks for one of these names again
+    gets its answer without a thread and without a turn of its own. All are answered."""
+    asked, go, others = [], threading.Event(), threading.Event()
 
-    def count(_):
-        nonlocal working, most
-        working += 1
-        most = max(most, working)
-        time.sleep(0.01)
-        working -= 1
+    def wait(host):
+        asked.append(host)
+        (go if host == "0.example" else others).wait(5)
         return ["8.8.8.8", "8.8.8.8"]
 
-    lookup = Lookup(count)
-    answers = await asyncio.gather(*(lookup.addresses(f"{n}.example") for n in range(2 * AT_ONCE)))
-    assert answers == [["8.8.8.8"]] * (2 * AT_ONCE)
-    assert most <= AT_ONCE
+    lookup = Lookup(wait)
+    first = [asyncio.create_task(lookup.addresses(f"{n}.example")) for n in range(AT_ONCE + 5)]
+    await asyncio.sleep(0.05)
+    assert len(asked) == AT_ONCE
+    again = asyncio.create_task(lookup.addresses("0.example"))
+    await asyncio.sleep(0)
+    go.set()
+    assert await again == ["8.8.8.8"]
+    others.set()
+    assert await asyncio.gather(*first) == [["8.8.8.8"]] * (AT_ONCE + 5)
+    assert len(asked) == AT_ONCE + 5
 
 
 def test_a_hung_look_up_does_not_hold_the_end_of_the_process():

@@ -78,6 +78,7 @@ def test_an_endpoint_takes_the_same_forms_and_none(settings_of, least):
     [
         ("timeout: 5s", "2:11: webhooks.secret: is missing (take it from the environment with ${NAME}, or give"),
         ("secret: ''", "2:20: webhooks.secret: is empty (write the secret, or ${NAME} to take it from"),
+        ("secret: null", "2:20: webhooks.secret: is empty"),
         ("secret: 5", "2:20: webhooks.secret: is not text (put the secret in quotes)"),
         ("secret: [x]", "2:20: webhooks.secret: is not text (put the secret in quotes)"),
         (f"secret: {HIDDEN}", "2:20: webhooks.secret: a signing secret starts with whsec_ (HMAC) or whsk_ (ed25519)"),

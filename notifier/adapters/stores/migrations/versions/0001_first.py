@@ -93,7 +93,6 @@ def _deliveries() -> None:
         sa.ForeignKeyConstraint(["watch_id"], ["watches.id"], name="fk_deliveries_watch_id"),
     )
     op.create_index("ix_deliveries_state_seq", "deliveries", ["state", "seq"])
-    _partial_index("ix_deliveries_pending", "deliveries", ["next_attempt_at"], sa.text("state = 'pending'"))
 
 
 def _attempts() -> None:

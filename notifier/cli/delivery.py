@@ -1,0 +1,108 @@
+"""`notifier delivery`: list and show deliveries of a running daemon, and send an event again."""
+
+from typing import Annotated, Any
+
+import typer
+
+from notifier.cli.client import (
+    ConfigOption,
+    CursorOption,
+    Intake,
+    JsonOption,
+    LimitOption,
+    TokenOption,
+    UrlOption,
+    segment,
+)
+from notifier.cli.table import moment, show_members, show_table
+from notifier.domain.delivery import DELIVERY_STATES
+
+app = typer.Typer(no_args_is_help=True, help="Deliveries of a running daemon.")
+
+HEADINGS = ("ID", "STATE", "TYPE", "ATTEMPTS", "NEXT ATTEMPT", "WATCH", "CALLBACK URL")
+LOG_HEADINGS = ("AT", "OUTCOME", "HTTP", "MS", "ERROR", "RESPONSE")
+
+
+def _state(text: str | None) -> str | None:
+    if text is not None and text not in DELIVERY_STATES:
+        raise typer.BadParameter(f"{text!r} is none of {', '.join(DELIVERY_STATES)}")
+    return text
+
+
+@app.command("list")
+def list_deliveries(
+    *,
+    state: Annotated[
+        str | None, typer.Option(metavar="STATE", help="|".join(DELIVERY_STATES), callback=_state)
+    ] = None,
+    watch_id: Annotated[str | None, typer.Option("--watch", metavar="WATCH_ID")] = None,
+    limit: LimitOption = None,
+    cursor: CursorOption = None,
+    url: UrlOption = None,
+    token: TokenOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List deliveries, newest first."""
+    query = {"state": state, "watch_id": watch_id, "limit": limit, "cursor": cursor}
+    reply, found = Intake(url, token, config).ask_json("GET", "/v1/deliveries", query=query)
+    if as_json:
+        typer.echo(reply.body)
+        return
+    if not found["deliveries"]:
+        typer.echo("no deliveries", err=True)
+        return
+    show_table(HEADINGS, [_row(delivery) for delivery in found["deliveries"]])
+    if found["next_cursor"] is not None:
+        typer.echo(f"there are more: --cursor {found['next_cursor']}", err=True)
+
+
+def _row(delivery: Any) -> list[Any]:
+    return [
+        delivery["id"],
+        delivery["state"] if delivery["reason"] is None else f"{delivery['state']} ({delivery['reason']})",
+        delivery["type"],
+        delivery["attempts"],
+        moment(delivery["next_attempt_at"]),
+        delivery["watch_id"],
+        delivery["callback_url"],
+    ]
+
+
+@app.command()
+def show(
+    delivery_id: Annotated[str, typer.Argument(metavar="ID")],
+    *,
+    url: UrlOption = None,
+    token: TokenOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show one delivery with its latest attempts."""
+    reply, delivery = Intake(url, token, config).ask_json("GET", f"/v1/deliveries/{segment(delivery_id)}")
+    if as_json:
+        typer.echo(reply.body)
+        return
+    log = delivery.pop("log")
+    show_members(delivery)
+    if log:
+        typer.echo()
+        show_table(LOG_HEADINGS, [_attempt(one) for one in log])
+
+
+def _attempt(attempt: Any) -> list[Any]:
+    names = ("outcome", "http_status", "duration_ms", "error", "response")
+    return [moment(attempt["at"]), *(attempt[name] for name in names)]
+
+
+@app.command()
+def redeliver(
+    delivery_id: Annotated[str, typer.Argument(metavar="ID")],
+    *,
+    url: UrlOption = None,
+    token: TokenOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Send the same event again, under the same id and with a fresh schedule."""
+    Intake(url, token, config).ask("POST", f"/v1/deliveries/{segment(delivery_id)}/redeliver")
+    typer.echo(f"{delivery_id}  will be sent again; see: notifier delivery show {delivery_id}")

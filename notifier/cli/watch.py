@@ -1,0 +1,180 @@
+"""`notifier watch`: register, list, show and cancel watches of a running daemon."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from notifier.cli.client import (
+    ConfigOption,
+    CursorOption,
+    Intake,
+    JsonOption,
+    LimitOption,
+    TokenOption,
+    UrlOption,
+    printable,
+    segment,
+)
+from notifier.cli.table import moment, show_members, show_table
+from notifier.domain.quantity import parse_duration
+from notifier.domain.watch import WATCH_STATES
+
+app = typer.Typer(no_args_is_help=True, help="Watches of a running daemon.")
+
+HEADINGS = ("ID", "STATE", "STATUS", "PROVIDER", "TASK", "POLLS", "NEXT POLL", "DELIVERY", "CALLBACK URL")
+
+
+def _duration(text: str | None) -> str | None:
+    """Checked here, so that a slip is wrong usage; sent as it was written."""
+    if text is not None:
+        try:
+            parse_duration(text)
+        except ValueError as error:
+            raise typer.BadParameter(f"{text!r} {error}") from None
+    return text
+
+
+def _state(text: str | None) -> str | None:
+    if text is not None and text not in WATCH_STATES:
+        raise typer.BadParameter(f"{text!r} is none of {', '.join(WATCH_STATES)}")
+    return text
+
+
+def _metadata(text: str | None) -> str | None:
+    if text is not None and not isinstance(_read(text), dict):
+        raise typer.BadParameter("is no JSON object; write it like '{\"order\": 1042}'")
+    return text
+
+
+def _read(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+@app.command()
+def add(
+    *,
+    task_id: Annotated[str, typer.Argument(metavar="TASK_ID", help="The provider's id of the task.")],
+    callback: Annotated[
+        str | None, typer.Argument(metavar="CALLBACK_URL", help="Who is told how it ended.", show_default=False)
+    ] = None,
+    callback_url: Annotated[
+        str | None, typer.Option("--callback-url", metavar="URL", help="The same as an option.")
+    ] = None,
+    provider: Annotated[str | None, typer.Option(metavar="NAME", help="By default the only one.")] = None,
+    interval: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="How often to poll, such as 45s.", callback=_duration)
+    ] = None,
+    deadline: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="When to give up, such as 12h.", callback=_duration)
+    ] = None,
+    metadata: Annotated[
+        str | None, typer.Option(metavar="JSON", help="An object; returned in the event.", callback=_metadata)
+    ] = None,
+    url: UrlOption = None,
+    token: TokenOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Watch a task: when it has ended, the callback URL is told."""
+    body = {
+        "task_id": task_id,
+        "callback_url": _one_callback(callback, callback_url),
+        "provider": provider,
+        "interval": interval,
+        "deadline": deadline,
+        "metadata": None if metadata is None else _read(metadata),
+    }
+    asked = {name: value for name, value in body.items() if value is not None}
+    reply, watch = Intake(url, token, config).ask_json("POST", "/v1/watches", body=asked)
+    typer.echo(reply.body if as_json else _registered(watch, new=reply.status == 201))
+
+
+def _one_callback(argument: str | None, option: str | None) -> str:
+    given = {url for url in (argument, option) if url is not None}
+    if len(given) != 1:
+        wrong = "two different callback URLs are given" if given else "a callback URL is missing"
+        raise typer.BadParameter(f"{wrong}; write: notifier watch add TASK_ID CALLBACK_URL", param_hint="CALLBACK_URL")
+    return given.pop()
+
+
+def _registered(watch: Any, *, new: bool) -> str:
+    what = f"{watch['provider']} task {watch['task_id']}: {watch['state']}"
+    return printable(f"{watch['id']}  {'registered' if new else 'watched already'}, {what}")
+
+
+@app.command("list")
+def list_watches(
+    *,
+    state: Annotated[str | None, typer.Option(metavar="STATE", help="|".join(WATCH_STATES), callback=_state)] = None,
+    provider: Annotated[str | None, typer.Option(metavar="NAME")] = None,
+    task_id: Annotated[str | None, typer.Option("--task-id", metavar="TASK_ID")] = None,
+    limit: LimitOption = None,
+    cursor: CursorOption = None,
+    url: UrlOption = None,
+    token: TokenOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List watches, newest first."""
+    query = {"state": state, "provider": provider, "task_id": task_id, "limit": limit, "cursor": cursor}
+    reply, found = Intake(url, token, config).ask_json("GET", "/v1/watches", query=query)
+    if as_json:
+        typer.echo(reply.body)
+        return
+    if not found["watches"]:
+        typer.echo("no watches", err=True)
+        return
+    show_table(HEADINGS, [_row(watch) for watch in found["watches"]])
+    if found["next_cursor"] is not None:
+        typer.echo(f"there are more: --cursor {found['next_cursor']}", err=True)
+
+
+def _row(watch: Any) -> list[Any]:
+    delivery = watch["delivery"]
+    return [
+        watch["id"],
+        watch["state"],
+        watch["status"],
+        watch["provider"],
+        watch["task_id"],
+        watch["polls"],
+        moment(watch["next_poll_at"]),
+        None if delivery is None else delivery["state"],
+        watch["callback_url"],
+    ]
+
+
+@app.command()
+def show(
+    watch_id: Annotated[str, typer.Argument(metavar="ID")],
+    *,
+    url: UrlOption = None,
+    token: TokenOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show one watch."""
+    reply, watch = Intake(url, token, config).ask_json("GET", f"/v1/watches/{segment(watch_id)}")
+    if as_json:
+        typer.echo(reply.body)
+        return
+    delivery = watch.pop("delivery") or {}
+    interval = None if watch["interval"] is None else f"{watch['interval']:g} s"
+    show_members(watch | {"interval": interval} | {f"delivery {name}": value for name, value in delivery.items()})
+
+
+@app.command()
+def cancel(
+    watch_id: Annotated[str, typer.Argument(metavar="ID")],
+    *,
+    url: UrlOption = None,
+    token: TokenOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Cancel a watch: no event will be sent for it. One that has ended stays as it is."""
+    Intake(url, token, config).ask("DELETE", f"/v1/watches/{segment(watch_id)}")
+    typer.echo(f"{watch_id}  cancelled, or it had ended before")

@@ -1,0 +1,250 @@
+"""The client commands against a served intake: over TCP and unix sockets, as a person and as a script use them."""
+
+import asyncio
+import contextlib
+import http.client
+import json
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from typer.testing import CliRunner, Result
+
+from notifier.adapters.intake_client import HttpAddress, IntakeClient, Reply, UnixAddress, Unreachable
+from notifier.adapters.serving import serve
+from notifier.cli.root import app
+from notifier.domain.address import Refusal
+from notifier.domain.answer import Completed
+from notifier.domain.delivery import Answered, Unanswered
+from tests.contract.api.world import HOOK, World
+
+TOKEN = "s3cret-token"
+
+
+class Live:
+    """A served intake; `notifier()` runs a command against it in another thread, as another process would."""
+
+    def __init__(self, world: World, url: str) -> None:
+        self.world = world
+        self.url = url
+
+    async def notifier(self, *arguments: str, env: dict[str, str] | None = None) -> Result:
+        clean = {"NOTIFIER_URL": self.url, "NOTIFIER_TOKEN": TOKEN, "NOTIFIER_CONFIG": "", "COLUMNS": "80"}
+        return await asyncio.to_thread(CliRunner().invoke, app, list(arguments), env=clean | (env or {}))
+
+    async def json(self, *arguments: str) -> Any:
+        result = await self.notifier(*arguments, "--json")
+        assert result.exit_code == 0, result.output
+        return json.loads(result.stdout)
+
+
+@pytest_asyncio.fixture
+async def live(guarded: World) -> AsyncIterator[Live]:
+    """On a free TCP port; tokens are needed."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        async with serve(guarded.app, listener, grace=1):
+            yield Live(guarded, f"http://127.0.0.1:{listener.getsockname()[1]}")
+
+
+async def test_a_watch_from_registration_to_cancelling(live: Live) -> None:
+    """add, list, show and cancel say what happened, with whole ids."""
+    live.world.chance.new_id = lambda prefix: prefix + "0123456789abcdef01234567"  # type: ignore[method-assign]
+    watch_id = "wch_0123456789abcdef01234567"
+    options = ("--interval", "45s", "--deadline", "2h", "--metadata", '{"order": 1042}', "--provider", "videos")
+    added = await live.notifier("watch", "add", "vid_1", HOOK, *options)
+    assert (added.exit_code, added.stdout) == (0, f"{watch_id}  registered, videos task vid_1: watching\n")
+    again = await live.notifier("watch", "add", "vid_1", "--callback-url", HOOK)
+    assert again.stdout == f"{watch_id}  watched already, videos task vid_1: watching\n"
+    listed = (await live.notifier("watch", "list")).stdout.splitlines()
+    assert listed[0].split() == "ID STATE STATUS PROVIDER TASK POLLS NEXT POLL DELIVERY CALLBACK URL".split()
+    row = [watch_id, "watching", "-", "videos", "vid_1", "0", "2026-11-22T13:33:00Z", "-", HOOK]
+    assert listed[1].split() == row
+    assert listed[0].index("CALLBACK") == listed[1].index(HOOK)
+    shown = (await live.notifier("watch", "show", watch_id)).stdout
+    assert 'metadata        {"order": 1042}\n' in shown
+    assert "interval        45 s\n" in shown
+    cancelled = await live.notifier("watch", "cancel", watch_id)
+    assert (cancelled.exit_code, cancelled.stdout) == (0, f"{watch_id}  cancelled, or it had ended before\n")
+    assert (await live.json("watch", "show", watch_id))["state"] == "cancelled"
+
+
+async def test_json_is_the_intakes_answer_unchanged(live: Live) -> None:
+    """`--json` prints what the HTTP call answers."""
+    await live.notifier("watch", "add", "vid_1", HOOK)
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    result = await live.notifier("watch", "list", "--json")
+    assert result.stdout == (await live.world.client.get("/v1/watches", headers=headers)).text + "\n"
+    assert (await live.json("watch", "add", "vid_1", HOOK))["id"] == "wch_1"
+
+
+async def test_lists_are_narrowed_and_paged(live: Live) -> None:
+    """Options become the query; what is left over is told on stderr with the cursor that leads there."""
+    for number in range(3):
+        await live.notifier("watch", "add", f"vid_{number}", HOOK)
+    first = await live.notifier("watch", "list", "--limit", "2", "--state", "watching", "--provider", "videos")
+    assert len(first.stdout.splitlines()) == 3
+    cursor = first.stderr.removeprefix("there are more: --cursor ").strip()
+    rest = await live.notifier("watch", "list", "--limit", "2", "--cursor", cursor)
+    assert [line.split()[4] for line in rest.stdout.splitlines()[1:]] == ["vid_0"]
+    one = await live.notifier("watch", "list", "--task-id", "vid_1")
+    assert [line.split()[4] for line in one.stdout.splitlines()[1:]] == ["vid_1"]
+    none = await live.notifier("watch", "list", "--state", "failed")
+    assert (none.exit_code, none.stdout, none.stderr) == (0, "", "no watches\n")
+
+
+async def test_a_delivery_is_listed_shown_and_sent_again(live: Live) -> None:
+    """Attempts in a table of their own; what a receiver answered cannot steer the terminal."""
+    live.world.provider.script("vid_1", Completed("completed", ("https://cdn.example.com/1.mp4",), None))
+    live.world.sender.script(HOOK, Answered(410, None, "\x1b[2Jgone\nfor good", 0.1))
+    assert (await live.notifier("delivery", "list")).stderr == "no deliveries\n"
+    await live.notifier("watch", "add", "vid_1", HOOK)
+    await live.world.crew.run()
+    listed = (await live.notifier("delivery", "list", "--watch", "wch_1", "--state", "exhausted")).stdout
+    row = ["evt_1", "exhausted", "(gone)", "task.completed", "1", "-", "wch_1", HOOK]
+    assert listed.splitlines()[1].split() == row
+    shown = (await live.notifier("delivery", "show", "evt_1")).stdout
+    assert shown.splitlines()[0] == "id               evt_1"
+    assert "\\x1b[2Jgone\\nfor good" in shown.splitlines()[-1]
+    assert "\x1b" not in shown
+    again = await live.notifier("delivery", "redeliver", "evt_1")
+    assert (again.exit_code, again.stdout.split()[0]) == (0, "evt_1")
+    pending = await live.notifier("delivery", "redeliver", "evt_1")
+    assert (pending.exit_code, pending.stderr.split(":")[0]) == (1, "notifier")
+    await live.world.crew.run()
+    assert (await live.json("delivery", "show", "evt_1"))["state"] == "delivered"
+
+
+async def test_an_endpoint_test_says_how_it_went(live: Live) -> None:
+    """Exit 0 when the receiver took the event, 1 otherwise."""
+    live.world.sender.script(HOOK, Answered(200, None, "thanks", 0.25), Unanswered("connection refused", 1.5))
+    good = await live.notifier("endpoint", "test", HOOK)
+    assert (good.exit_code, good.stdout) == (0, "delivered, HTTP 200 after 250 ms\nanswer: thanks\n")
+    bad = await live.notifier("endpoint", "test", HOOK)
+    assert (bad.exit_code, bad.stdout) == (1, "failed after 1500 ms: connection refused\n")
+    live.world.sender.script(HOOK, Answered(500, None, "", 0.25))
+    failed = await live.notifier("endpoint", "test", HOOK, "--json")
+    assert (failed.exit_code, json.loads(failed.stdout)["http_status"]) == (1, 500)
+
+
+async def test_what_the_intake_refuses_is_told_by_member(live: Live) -> None:
+    """`field: message` on stderr, each in its line, and exit 1."""
+    live.world.guard.refused[HOOK] = Refusal("private", "10.0.0.1 is private")
+    refused = await live.notifier("watch", "add", "vid_1", HOOK)
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert refused.stderr == "notifier: callback_url: 10.0.0.1 is private\n"
+    unknown = await live.notifier("watch", "show", "../watches")
+    assert (unknown.exit_code, unknown.stderr.startswith("notifier: there is no watch with this id")) == (1, True)
+
+
+@pytest.mark.parametrize("token", ["", "wrong-token"])
+async def test_a_missing_or_wrong_token_is_told(live: Live, token: str) -> None:
+    """With what to do about it; the token itself is not repeated."""
+    result = await live.notifier("watch", "list", env={"NOTIFIER_TOKEN": token})
+    assert result.exit_code == 1
+    assert "--token" in result.stderr
+    assert "wrong-token" not in result.stderr
+    assert ("$NOTIFIER_TOKEN;" in result.stderr) == bool(token)
+    assert (await live.notifier("watch", "list", "--token", TOKEN, env={"NOTIFIER_TOKEN": token})).exit_code == 0
+
+
+async def test_a_daemon_that_is_not_there_is_told_in_one_line(live: Live) -> None:
+    """Where it was looked for, from which setting, and what to do."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    result = await live.notifier("watch", "list", "--url", f"http://127.0.0.1:{port}")
+    assert result.exit_code == 1
+    assert result.stderr == (
+        f"notifier: no daemon answers at http://127.0.0.1:{port} (from --url): Connection refused;"
+        " start it with `notifier run`, or name another with --url\n"
+    )
+
+
+async def test_another_server_is_not_taken_for_a_daemon(live: Live) -> None:
+    """What answers with something else than the intake's JSON is named as a stranger."""
+
+    async def stranger(scope: Any, _: Any, send: Any) -> None:
+        status = 200 if scope["path"] == "/v1/watches" else 404
+        await send({"type": "http.response.start", "status": status, "headers": []})
+        await send({"type": "http.response.body", "body": b"<html>"})
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        async with serve(stranger, listener, grace=1):
+            url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+            for command in (("list",), ("show", "wch_1")):
+                result = await live.notifier("watch", *command, "--url", url)
+                assert result.exit_code == 1
+                assert "not as Notifier does; check --url" in result.stderr
+
+
+async def test_the_configuration_leads_to_the_daemon(guarded: World, tmp_path: Path) -> None:
+    """A unix socket and the first token out of the file; other secrets need not be there."""
+    path = tmp_path / "intake.sock"
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        f"intake: {{listen: 'unix:{path}', tokens: [{{name: backend, token: {TOKEN}}}]}}\n"
+        "providers: {videos: {api_key: '${UNSET_KEY}'}}\nwebhooks: {secret: '${UNSET_SECRET}'}\n"
+    )
+    with contextlib.closing(socket.socket(socket.AF_UNIX)) as listener:
+        listener.bind(str(path))
+        async with serve(guarded.app, listener, grace=1):
+            live = Live(guarded, "")
+            added = await live.notifier("watch", "add", "vid_1", HOOK, "-c", str(config), env={"NOTIFIER_TOKEN": ""})
+            assert added.exit_code == 0, added.stderr
+            env = {"NOTIFIER_TOKEN": "", "NOTIFIER_CONFIG": str(config)}
+            assert (await live.notifier("watch", "list", env=env)).exit_code == 0
+            by_url = await live.notifier("watch", "list", "--url", f"unix:{path}", "--token", TOKEN)
+            assert by_url.exit_code == 0
+
+
+async def test_silence_is_not_waited_for_without_end() -> None:
+    """A server that accepts and says nothing, or says something else than HTTP, is as good as none."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = IntakeClient(HttpAddress("http", "127.0.0.1", listener.getsockname()[1]), None)
+        assert await asyncio.to_thread(client.call, "GET", "/", timeout=0.05) == Unreachable("no answer within 0.05 s")
+        listener.accept()[0].close()
+
+        def greet() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(b"220 mail.example.com ESMTP\r\n")
+
+        greeting = asyncio.create_task(asyncio.to_thread(greet))
+        answer = await asyncio.to_thread(client.call, "GET", "/", timeout=5.0)
+        await greeting
+    assert answer == Unreachable("what answers there does not speak HTTP (BadStatusLine)")
+    missing = IntakeClient(UnixAddress("/nonexistent/notifier.sock"), None).call("GET", "/")
+    assert missing == Unreachable("No such file or directory")
+    odd = IntakeClient(HttpAddress("http", "ü" * 100, 80), None).call("GET", "/")
+    assert odd == Unreachable("its host is not a valid name")
+
+
+async def test_a_body_over_the_limit_is_told_on_a_real_connection(live: Live) -> None:
+    """A sender that has not finished hears the 413, and its connection can be used again."""
+
+    def send() -> list[int]:
+        address = live.url.removeprefix("http://")
+        connection = http.client.HTTPConnection(address, timeout=10)
+        headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
+        statuses = []
+        for body in (b" " * 6_000_000, iter([b" " * 100_000] * 60), b"{}"):
+            connection.request("POST", "/v1/watches", body, headers, encode_chunked=not isinstance(body, bytes))
+            answer = connection.getresponse()
+            answer.read()
+            statuses.append(answer.status)
+        connection.close()
+        return statuses
+
+    assert await asyncio.to_thread(send) == [413, 413, 422]
+
+
+async def test_a_call_to_a_served_intake_is_read_as_it_comes(live: Live) -> None:
+    """The client's answer is the status and the bytes."""
+    address = HttpAddress("http", "127.0.0.1", int(live.url.rpartition(":")[2]))
+    reply = await asyncio.to_thread(IntakeClient(address, None).call, "GET", "/healthz")
+    assert isinstance(reply, Reply)
+    assert (reply.status, reply.json()) == (200, {"status": "ok"})
+    assert Reply(200, b"<html>").json() is None

@@ -1,0 +1,383 @@
+"""Many tasks and one provider: rate, concurrency, fairness, pauses."""
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+from structlog.testing import capture_logs
+
+from notifier.domain.answer import Missed, Running, Throttled, Unauthorized, Unavailable
+from tests.fake_peers import FakeProvider
+from tests.unit.services.world import LIMITS, World
+
+RUNNING = Running("processing", known=True)
+
+
+async def crowd(world, count):
+    for number in range(count):
+        await world.accept(f"vid_{number}")
+    await world.crew.run()
+
+
+def begun(world, since=0.0, until=float("inf")):
+    return [task for task, at in world.provider.asked if since <= at - 1000 < until]
+
+
+async def test_polls_keep_to_the_rate(world):
+    """One second's worth at once, then so many a second; nobody is forgotten and nobody goes twice before others."""
+    await crowd(world, 100)
+    assert len(begun(world)) == 10
+    for second in range(1, 10):
+        await world.crew.advance(1)
+        assert len(begun(world)) == 10 + 10 * second
+    assert Counter(begun(world)) == {f"vid_{number}": 1 for number in range(100)}
+
+
+async def test_when_the_rate_is_too_low_polls_are_late_but_fair():
+    """Everybody goes about equally often, in turn, and waiting costs no wake-up and no line."""
+    world = World(replace(LIMITS, rate=1.0))
+    await crowd(world, 90)
+    with capture_logs() as lines:
+        await world.crew.advance(899)
+    counts = Counter(begun(world))
+    assert len(counts) == 90
+    assert max(counts.values()) - min(counts.values()) <= 2
+    assert sum(counts.values()) == 900
+    assert len(lines) <= 900
+    assert max(lag for *_, lag in world.meter.polls) == pytest.approx(89.0, abs=1.5)
+
+
+async def test_lag_is_told_while_it_lasts():
+    """How long the longest waiting task has been due; nothing when nobody waits."""
+    world = World(replace(LIMITS, rate=1.0))
+    assert world.poller.lag() == 0.0
+    await crowd(world, 4)
+    await world.crew.advance(1.5)
+    assert world.poller.lag() == 1.5
+    await world.crew.advance(10)
+    assert world.poller.lag() == 0.0
+
+
+async def test_no_more_polls_are_in_flight_than_allowed():
+    """The others go as places become free."""
+    world = World(replace(LIMITS, rate=1000.0, concurrency=3))
+    world.provider.hold()
+    await crowd(world, 10)
+    assert world.provider.in_flight == 3
+    world.provider.release(2)
+    world.provider.held = True
+    await world.crew.run()
+    assert (world.provider.in_flight, len(begun(world))) == (3, 5)
+    world.provider.release()
+    await world.crew.run()
+    assert (world.provider.most_in_flight, len(begun(world))) == (3, 10)
+    await world.crew.aclose()
+
+
+async def test_a_stuck_task_delays_no_other():
+    """One poll hangs until its time-out; the others go on at their interval."""
+    world = World()
+    world.provider.hold()
+    await world.watch("stuck")
+    world.provider.held = False
+    await world.watch("vid_1")
+    await world.crew.advance(90)
+    assert world.provider.times("vid_1") == [0, 30, 60, 90]
+    assert world.provider.times("stuck") == [0]
+    await world.crew.aclose()
+
+
+async def test_polls_of_one_task_never_overlap():
+    """A poll that takes longer than the interval is waited for; firings meanwhile are not saved up."""
+    world = World()
+    world.provider.takes = 45.0
+    await world.watch()
+    await world.crew.advance(200)
+    assert world.provider.times("vid_1") == [0, 60, 120, 180]
+    assert world.provider.most_in_flight == 1
+    await world.crew.aclose()
+
+
+@pytest.mark.parametrize("told", [7.0, 3600.0])
+async def test_retry_after_pauses_the_whole_provider(world, told):
+    """As long as told: nobody is polled, nobody suffers, and all go on afterwards."""
+    world.provider.script("vid_0", Throttled(told))
+    await crowd(world, 5)
+    before = len(begun(world))
+    assert world.poller.pauses()["videos"].reason == "throttled"
+    await world.crew.advance(told - 0.01)
+    assert len(begun(world)) == before
+    await world.crew.advance(0.02)
+    assert len(set(begun(world, since=told - 0.01))) == 5
+    assert world.poller.pauses() == {}
+
+
+async def test_throttling_that_tells_nothing_backs_off(world):
+    """From the provider's interval, doubling up to five minutes."""
+    world.provider.usual = Throttled(None)
+    await world.watch()
+    await world.crew.advance(30 + 60 + 120 + 240 + 300 + 300)
+    assert world.provider.times("vid_1") == [0, 30, 90, 210, 450, 750, 1050]
+
+
+async def test_a_bad_key_pauses_the_provider_and_ends_nothing(world):
+    """Backing off up to five minutes, shown with its reason, until the key works."""
+    world.provider.usual = Unauthorized(401)
+    await world.watch()
+    await world.watch("vid_2")
+    assert world.poller.pauses()["videos"].reason == "unauthorized"
+    await world.crew.advance(1049)
+    assert [at - 1000 for _, at in world.provider.asked] == [0, 30, 90, 210, 450, 750]
+    world.provider.usual = RUNNING
+    await world.crew.advance(1)
+    assert world.poller.pauses() == {}
+    assert (world.task(1).end, world.task(2).end) == (None, None)
+    assert world.meter.pauses[-1] == ("videos", None)
+
+
+async def test_a_pause_has_jitter(world):
+    """Several daemons do not come back at the same moment."""
+    world.chance.usual = 1.0
+    world.provider.script("vid_1", Throttled(None))
+    await world.watch()
+    assert world.poller.pauses()["videos"].until == 1036.0
+
+
+async def test_many_refusals_at_once_are_one_strike(world):
+    """Forty requests in flight do not double a backoff forty times, and are one line."""
+    world.configure(videos=replace(LIMITS, rate=100.0, concurrency=40))
+    world.provider.hold()
+    await crowd(world, 40)
+    world.provider.usual = Unauthorized(401)
+    with capture_logs() as lines:
+        world.provider.release()
+        await world.crew.run()
+    pause = world.poller.pauses()["videos"]
+    assert (pause.strikes, pause.until) == (1, 1030.0)
+    assert [line["event"] for line in lines].count("provider.paused") == 1
+
+
+async def test_a_longer_wait_that_is_told_later_counts(world):
+    """The longest Retry-After of those in flight holds."""
+    world.provider.hold()
+    await crowd(world, 2)
+    world.provider.script("vid_0", Throttled(10.0))
+    world.provider.script("vid_1", Throttled(60.0))
+    world.provider.release()
+    await world.crew.run()
+    assert world.poller.pauses()["videos"].until == 1060.0
+
+
+async def test_after_a_pause_one_goes_first(world):
+    """Only when it is answered well do the others follow."""
+    world.provider.script("vid_0", Throttled(7.0))
+    world.configure(videos=replace(LIMITS, concurrency=1))
+    await crowd(world, 5)
+    world.configure(videos=LIMITS)
+    await world.crew.advance(5)
+    world.provider.hold()
+    await world.crew.advance(2)
+    assert world.provider.in_flight == 1
+    world.provider.release()
+    await world.crew.run()
+    assert len(begun(world, since=7)) == 5
+
+
+async def test_who_was_refused_is_asked_again_after_the_pause(world):
+    """It stands in line again at once, not only at its next firing."""
+    world.provider.script("vid_1", Throttled(7.0))
+    await world.watch()
+    await world.crew.advance(8)
+    assert world.provider.times("vid_1") == [0, 7]
+
+
+async def test_good_answers_of_requests_sent_before_the_pause_do_not_end_it(world):
+    """They say nothing about what the provider thinks now."""
+    world.provider.hold()
+    await crowd(world, 2)
+    world.provider.script("vid_0", Throttled(60.0))
+    world.provider.release(1)
+    await world.crew.run()
+    world.provider.release()
+    await world.crew.advance(59)
+    assert world.poller.pauses()["videos"].until == 1060.0
+    assert len(begun(world)) == 2
+
+
+@pytest.mark.parametrize("answer", [RUNNING, Missed(False, "HTTP 404"), Unavailable("HTTP 500")])
+async def test_any_answer_that_is_no_refusal_ends_a_pause(world, answer):
+    """The next refusal begins a new one, from the first step."""
+    world.provider.script("vid_1", Unauthorized(401), Unauthorized(401), answer, Unauthorized(401))
+    await world.watch()
+    with capture_logs() as lines:
+        await world.crew.advance(600)
+    assert ("provider.resumed", "unauthorized") in [(line["event"], line.get("after")) for line in lines]
+    assert [line["strikes"] for line in lines if line["event"] == "provider.paused"] == [2, 1]
+    assert [reason for _, reason in world.meter.pauses] == ["unauthorized", "unauthorized", None, "unauthorized", None]
+
+
+async def test_each_strike_is_one_warning(world):
+    """With the reason and how long the pause will be."""
+    world.provider.script("vid_1", Throttled(None), Unauthorized(403))
+    with capture_logs() as lines:
+        await world.watch()
+        await world.crew.advance(30)
+    told = [(line["reason"], line["seconds"], line["strikes"]) for line in lines if line["event"] == "provider.paused"]
+    assert told == [("throttled", 30.0, 1), ("unauthorized", 60.0, 2)]
+
+
+async def test_another_reason_in_the_same_strike_is_told(world):
+    """Throttling and then a bad key are two things to look at."""
+    world.provider.hold()
+    await crowd(world, 2)
+    world.provider.script("vid_0", Throttled(60.0))
+    world.provider.script("vid_1", Unauthorized(401))
+    with capture_logs() as lines:
+        world.provider.release()
+        await world.crew.run()
+    assert [line["reason"] for line in lines if line["event"] == "provider.paused"] == ["throttled", "unauthorized"]
+
+
+async def test_a_paused_provider_is_no_lag(world):
+    """It waits on purpose."""
+    world.provider.script("vid_1", Throttled(60.0))
+    await world.watch()
+    await world.crew.advance(40)
+    assert world.poller.lag() == 0.0
+
+
+async def test_one_provider_pauses_and_others_go_on(world):
+    """Each has its own line, rate and pause."""
+    world.configure(videos=LIMITS, images=LIMITS)
+    world.provider.script("vid_1", Throttled(600.0))
+    await world.watch("vid_1", provider="videos")
+    await world.watch("img_1", provider="images")
+    await world.crew.advance(90)
+    assert world.provider.times("vid_1") == [0]
+    assert world.provider.times("img_1") == [0, 30, 60, 90]
+    assert list(world.poller.pauses()) == ["videos"]
+
+
+# Reload
+
+
+async def test_new_limits_hold_from_now_on(world):
+    """A higher rate and more places let those who wait go at once."""
+    world.configure(videos=replace(LIMITS, rate=1.0, concurrency=1))
+    world.provider.hold()
+    await crowd(world, 30)
+    world.configure(videos=replace(LIMITS, rate=100.0, concurrency=20))
+    await world.crew.advance(1)
+    assert world.provider.in_flight == 20
+
+
+async def test_a_replaced_provider_starts_unpaused(world):
+    """Another key or address deserves another try at once; a mere change of limits does not."""
+    world.provider.usual = Unauthorized(401)
+    await world.watch()
+    world.configure(videos=replace(LIMITS, rate=20.0))
+    assert list(world.poller.pauses()) == ["videos"]
+    other = FakeProvider(world.crew, world.clock)
+    world.poller.configure({"videos": (other, LIMITS)})
+    await world.crew.run()
+    assert world.poller.pauses() == {}
+    assert other.times("vid_1") == [0]
+    assert world.meter.pauses[-1] == ("videos", None)
+
+
+async def test_what_a_replaced_provider_still_says_pauses_nobody(world):
+    """The old key's 401 is about the old key."""
+    world.provider.hold()
+    await world.watch()
+    other = FakeProvider(world.crew, world.clock)
+    world.poller.configure({"videos": (other, LIMITS)})
+    world.provider.script("vid_1", Unauthorized(401))
+    world.provider.release()
+    await world.crew.run()
+    assert world.poller.pauses() == {}
+    assert len(other.asked) == 1
+
+
+async def test_tasks_of_a_removed_provider_rest_until_it_is_back(world):
+    """They are neither polled nor ended, and their deadline still holds."""
+    await world.watch("vid_1", deadline=500.0)
+    world.poller.configure({})
+    await world.passes(100)
+    assert world.provider.times("vid_1") == [0]
+    world.poller.configure({"videos": (world.provider, LIMITS)})
+    await world.passes(50)
+    assert world.provider.times("vid_1") == [0, 120, 150]
+    world.poller.configure({})
+    await world.passes(400)
+    assert world.bodies()[0]["data"]["reason"] == "deadline"
+
+
+async def test_a_removed_provider_is_shown_as_paused_no_more(world):
+    """Its gauge goes down, its wake-up is cancelled, and a late answer does not bring it back."""
+    world.provider.hold()
+    await crowd(world, 2)
+    world.provider.script("vid_0", Throttled(60.0))
+    world.provider.release(1)
+    await world.crew.run()
+    world.provider.script("vid_1", Unauthorized(401))
+    world.poller.configure({})
+    world.provider.release()
+    await world.crew.advance(100)
+    assert world.meter.pauses == [("videos", "throttled"), ("videos", None)]
+    assert world.poller.pauses() == {}
+
+
+async def test_a_new_interval_of_the_provider_is_taken_over(world):
+    """By tasks that follow it, at their phase: what is left of the new interval since the last poll."""
+    await world.watch("vid_1")
+    await world.watch("vid_2", interval=40.0)
+    await world.crew.advance(10)
+    world.configure(videos=replace(LIMITS, interval=20.0))
+    await world.poller.refresh()
+    await world.crew.advance(50)
+    assert world.provider.times("vid_1") == [0, 20, 40, 60]
+    assert world.provider.times("vid_2") == [0, 40]
+
+
+async def test_a_shorter_interval_that_is_over_already_polls_now(world):
+    """And a longer one counts from the last poll too."""
+    await world.watch("vid_1")
+    await world.crew.advance(25)
+    world.configure(videos=replace(LIMITS, interval=15.0))
+    await world.poller.refresh()
+    await world.crew.advance(1)
+    assert world.provider.times("vid_1") == [0, 25]
+    world.configure(videos=replace(LIMITS, interval=60.0))
+    await world.poller.refresh()
+    await world.crew.advance(70)
+    assert world.provider.times("vid_1") == [0, 25, 85]
+
+
+async def test_a_new_interval_before_the_first_poll_polls_now(world):
+    """There is no phase to keep yet."""
+    world.poller.close()
+    world.build()
+    world.configure()
+    world.configure(videos=LIMITS)
+    await world.accept("vid_1")
+    world.configure(videos=replace(LIMITS, interval=60.0))
+    await world.poller.refresh()
+    await world.crew.advance(60)
+    assert world.provider.times("vid_1") == [0, 60]
+
+
+async def test_a_clock_that_was_set_back_delays_no_poll(world):
+    """What is left of an interval is never more than the interval."""
+    await world.watch("vid_1")
+    world.clock.jump(-86_400)
+    world.configure(videos=replace(LIMITS, interval=20.0))
+    await world.poller.refresh()
+    await world.crew.advance(20)
+    assert world.provider.times("vid_1") == [0, 20]
+
+
+async def test_waiting_needs_one_wake_up_at_a_time(world):
+    """A hundred tasks in line cost one timer, not a hundred."""
+    await crowd(world, 100)
+    firings = len(world.timetable.jobs)
+    assert world.crew.awaited == firings + 1
