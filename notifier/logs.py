@@ -32,7 +32,7 @@ def configure(
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        _drop_nothings,
+        _arrange,
     ]
     last = _renderers(chosen, out)
     scrub = _Scrubber(secrets)
@@ -90,9 +90,10 @@ def _one_word(value: object) -> str | int | float | bool:
     return str(value).replace("\r", "\\r").replace("\n", "\\n")
 
 
-def _drop_nothings(_logger: Any, _name: str, fields: Fields) -> Fields:
-    """A field without a value only makes a line longer."""
-    return {key: value for key, value in fields.items() if value is not None}
+def _arrange(_logger: Any, _name: str, fields: Fields) -> Fields:
+    """When, how grave and what come first; a field without a value only makes a line longer."""
+    first = {key: fields.pop(key) for key in ("timestamp", "level", "event") if key in fields}
+    return first | {key: value for key, value in fields.items() if value is not None}
 
 
 class _Scrubber:

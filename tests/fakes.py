@@ -176,6 +176,11 @@ class FakeTimetable:
     def next_at(self, key: int) -> datetime | None:
         return self._next.get(key)
 
+    def clear(self) -> None:
+        """As after a restart: jobs live in memory."""
+        for key in list(self.jobs):
+            self.drop(key)
+
     def _set(self, key: int, delay: float) -> None:
         if key in self._cancel:
             self._cancel[key]()
@@ -205,6 +210,12 @@ class FakeAlarms:
         self.pending[delivery_id] = at
         delay = (at - self._clock.now()).total_seconds()
         self._cancel[delivery_id] = self._crew.later(delay, lambda: self._fire(delivery_id, lane))
+
+    def clear(self) -> None:
+        """As after a restart: alarms live in memory."""
+        for delivery_id in self.pending:
+            self._cancel[delivery_id]()
+        self.pending.clear()
 
     def _fire(self, delivery_id: str, lane: str) -> None:
         del self.pending[delivery_id]

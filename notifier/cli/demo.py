@@ -1,59 +1,11 @@
 """`notifier demo`: the whole story in one terminal, no account and no network needed."""
 
-import asyncio
-import time
-
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
-from notifier.app import StartError
-from notifier.demo import story
-
-STYLES = {story.API: "cyan", story.DAEMON: "bold green", story.RECEIVER: "magenta", story.YOU: "bold yellow"}
-WIDTH = 10
-FAILED = 1
 
 
 def demo() -> None:
     """Watch three simulated videos from the first poll to the verified webhook; takes about ten seconds."""
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(
-        "\n[bold]Some APIs run long jobs and offer only polling. Notifier polls them, and tells your URL when a job"
-        " ends.[/bold]\nHere it does so with a simulated API, in a temporary folder, on this machine only.\n"
-    )
-    began = time.monotonic()
+    # Here, because the daemon's libraries take a second to load, which the other commands need not wait for.
+    from notifier.cli.narration import narrate  # noqa: PLC0415
 
-    def tell(who: str, what: str) -> None:
-        line = Text(f"{time.monotonic() - began:5.1f} s  ", style="dim")
-        line.append(f"{who:<{WIDTH}}", style=STYLES[who])
-        line.append(f"  {what}", style="default")
-        console.print(line)
-
-    try:
-        results = asyncio.run(story.play(tell))
-    except StartError as error:
-        typer.echo(f"the demo cannot start: {error}", err=True)
-        raise typer.Exit(FAILED) from None
-    _sum_up(console, results)
-    if not all(result.good for result in results):
-        raise typer.Exit(FAILED)
-
-
-def _sum_up(console: Console, results: tuple[story.Result, ...]) -> None:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("task", "event", "attempts", "signature", ""):
-        table.add_column(title)
-    for result in results:
-        verdict = Text("ok", style="green") if result.good else Text("MISSING", style="bold red")
-        signature = "valid" if result.verified else "-"
-        table.add_row(result.role.task_id, result.event_type or "-", str(result.attempts), signature, verdict)
-    console.print()
-    console.print(table)
-    good = sum(result.good for result in results)
-    retried = sum(max(result.attempts - 1, 0) for result in results)
-    console.print(
-        f"\n{good} of {len(results)} webhooks arrived and verified; {retried} attempts met a receiver that was down"
-        " and were made again.\nNext: the five-minute guide in the README, with your own key.\n"
-    )
+    raise typer.Exit(narrate())

@@ -5,12 +5,15 @@ from typing import Annotated
 import typer
 
 from notifier import __version__
-from notifier.cli import delivery, endpoint, secret, watch
 from notifier.cli.check import check, schema
+from notifier.cli.delivery import app as delivery_commands
 from notifier.cli.demo import demo
+from notifier.cli.endpoint import app as endpoint_commands
 from notifier.cli.run import run
+from notifier.cli.secret import app as secret_commands
 from notifier.cli.simulate import simulate
 from notifier.cli.verify import verify
+from notifier.cli.watch import app as watch_commands
 
 app = typer.Typer(
     name="notifier",
@@ -42,9 +45,9 @@ app.command()(run)
 app.command()(check)
 app.command()(demo)
 app.command()(simulate)
-app.add_typer(watch.app, name="watch")
-app.add_typer(delivery.app, name="delivery")
-app.add_typer(endpoint.app, name="endpoint")
-app.add_typer(secret.app, name="secret")
+app.add_typer(watch_commands, name="watch")
+app.add_typer(delivery_commands, name="delivery")
+app.add_typer(endpoint_commands, name="endpoint")
+app.add_typer(secret_commands, name="secret")
 app.command()(verify)
 app.command()(schema)

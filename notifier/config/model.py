@@ -224,19 +224,28 @@ class Settings(_Section):
     @model_validator(mode="before")
     @classmethod
     def _fill_in(cls, data: Any) -> Any:
-        """Defaults that depend on a name: a provider's preset, and a watch's provider if there is only one."""
+        """Defaults that depend on other settings: a provider's preset, an endpoint's secrets, a watch's provider."""
         if not isinstance(data, dict):
             return data
-        providers, watches = data.get("providers"), data.get("watches")
+        providers, webhooks = data.get("providers"), data.get("webhooks")
         names = list(providers) if isinstance(providers, dict) else []
-        filled = dict(data)
+        secrets = webhooks.get("secrets", []) if isinstance(webhooks, dict) else []
+        filled = _with_defaults(data, "endpoints", {"secrets": secrets})
+        if len(names) < 2:
+            # Without any provider that is what is wrong, and no watch is to blame.
+            filled = _with_defaults(filled, "watches", {"provider": "".join(names)})
         if isinstance(providers, dict):
             presets = {name: {"preset": name} for name in names if name in PRESETS}
             filled["providers"] = {name: _under(body, presets.get(name, {})) for name, body in providers.items()}
-        if isinstance(watches, list) and len(names) < 2:
-            # Without any provider that is what is wrong, and no watch is to blame.
-            filled["watches"] = [_under(watch, {"provider": "".join(names)}) for watch in watches]
         return filled
+
+
+def _with_defaults(data: dict[str, Any], section: str, defaults: dict[str, Any]) -> dict[str, Any]:
+    """A copy with defaults for every mapping in a list; other shapes are left for the fields to refuse."""
+    found = data.get(section)
+    if not isinstance(found, list):
+        return dict(data)
+    return {**data, section: [_under(entry, defaults) for entry in found]}
 
 
 def _under(body: Any, defaults: dict[str, Any]) -> Any:

@@ -105,7 +105,9 @@ class _Settler:
     def settle(self, slot: Slot, mapping: Mapping[str, Any], path: Path) -> dict[str, Any]:
         rest = {key: value for key, value in mapping.items() if key not in slot.keys}
         given = [key for key in mapping if key in slot.keys]
-        if not given and slot.needed:
+        if not given and not slot.needed:
+            return rest
+        if not given:
             advice = f"take it from the environment with ${{NAME}}, or give {slot.keys[1]}"
             self._fault((*path, slot.keys[0]), f"is missing ({advice})")
         for key in given[1:]:

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Never, TypeAlias
+from typing import Any, Never, TypeAlias, assert_never
 
 from notifier.domain.retry_after import parse_retry_after
 
@@ -105,6 +105,8 @@ def outcome_name(answer: Answer) -> str:
             return "unauthorized"
         case Unavailable():
             return "unavailable"
+        case _:
+            assert_never(answer)
 
 
 def interpret(

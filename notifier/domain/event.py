@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, assert_never
 
 from notifier.domain.moment import rfc3339
 from notifier.domain.task import End, Task
@@ -32,6 +32,8 @@ def event_type(end: End) -> EventType:
             return "task.failed"
         case "abandoned":
             return "task.abandoned"
+        case _:
+            assert_never(end.state)
 
 
 def announce(task: Task, watch: Watch, event_id: str) -> Event:

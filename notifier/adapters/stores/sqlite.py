@@ -8,6 +8,7 @@ import asyncio
 import os
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
@@ -162,8 +163,12 @@ def _engine(path: Path, busy_timeout: float, *, writes: bool) -> Engine:
             isolation_level=None,
             check_same_thread=False,  # the pool hands a connection to one thread at a time
         )
-        for pragma in _pragmas(writes=writes):
-            connection.execute(f"PRAGMA {pragma}")
+        try:
+            for pragma in _pragmas(writes=writes):
+                connection.execute(f"PRAGMA {pragma}")
+        except sqlite3.Error:
+            connection.close()
+            raise
         return connection
 
     def begin(connection: Connection) -> None:
@@ -212,14 +217,12 @@ def _advise(connection: Connection) -> None:
 
 
 def _use_log(engine: Engine, path: Path) -> None:
-    raw = engine.raw_connection()
+    """Outside any transaction, as SQLite wants it; the file remembers."""
     try:
-        cursor = raw.cursor()
-        mode = cursor.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+        with closing(engine.raw_connection()) as raw:
+            mode = raw.cursor().execute("PRAGMA journal_mode = WAL").fetchone()[0]
     except sqlite3.Error as error:
         raise StoreError(_describe(error, path)) from None
-    finally:
-        raw.close()
     if mode != "wal":
         raise StoreError(f"{path} cannot have a write-ahead log there; keep the store on a local disk")
 

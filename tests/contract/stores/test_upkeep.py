@@ -127,9 +127,8 @@ async def test_more_than_one_portion_is_deleted(store):
 
 async def test_writes_slip_in_between_the_portions(store):
     """While much is deleted, a registration does not wait for the end of it."""
-    wanted = [registration(n, task=f"vid_{n}") for n in range(3000)]
-    await store.register(wanted, T0, Announcer())
-    await asyncio.gather(*(store.cancel(one.id, at(5)) for one in wanted))
+    await store.declare([declaration(n, task=f"vid_{n}") for n in range(3000)], T0, Announcer())
+    await store.declare([], at(5), Announcer())
     cleaning = asyncio.ensure_future(store.clean(at(1000)))
     await asyncio.sleep(0)
     await store.register([registration(5000, task="vid_5000")], at(1001), Announcer())

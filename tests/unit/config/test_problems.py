@@ -90,6 +90,7 @@ ADDED = [
     ),
     # webhooks
     ("  allow_networks: [10.0.0.0/8, fd00::/8, 192.0.2.1]", None),
+    ("  allow_networks: x\nendpoints: [{url: 'https://10.0.0.1/'}]", "5:19: webhooks.allow_networks: 'x' is not a list"),
     ("  allow_networks: [10.1.2.3/8]", "5:20: webhooks.allow_networks[0]: '10.1.2.3/8' names an address inside a"),
     ("  allow_networks: [intern]", "5:20: webhooks.allow_networks[0]: 'intern' is not a network (write 10.0.0.0/8"),
     ("  allow_networks: [10]", "5:20: webhooks.allow_networks[0]: 10 is not a network"),
@@ -137,6 +138,8 @@ PROVIDERS = [
         "1:48: providers.videos.min_interval: 31s is above interval, 30s (raise that, or lower this)",
     ),
     ("{videos: {api_key: k, interval: 10ms, min_interval: 10ms}}", None),
+    ("{videos: {api_key: k, interval: x, min_interval: 31s}}", f"1:44: providers.videos.interval: 'x' {A_DURATION}"),
+    ("{videos: {api_key: k, interval: 1s, min_interval: x}}", f"1:62: providers.videos.min_interval: 'x' {A_DURATION}"),
 ]
 
 WATCHES = [
@@ -310,6 +313,25 @@ def test_all_problems_are_told_in_one_run_in_the_order_of_the_file(problems_in):
         "13:5 watches[3]",
         "14:1 the key 5 is not text (put it in quotes)",
         "15:14 log.level",
+    ]
+
+
+def test_what_is_wrong_by_itself_is_not_compared(problems_in, secret):
+    """Each is told once, for what it is; two wrong ones are not the same, and no limit is held against a wrong one."""
+    text = f"""\
+        providers: {{videos: {{api_key: k, interval: 20s, min_interval: x}}}}
+        webhooks: {{secret: {secret}}}
+        intake: {{tokens: [{{token: a}}, {{token: b}}]}}
+        endpoints: [{{url: 5}}, {{url: 5}}, {{url: "${{NO}}"}}, {{url: "${{NO}}"}}]
+        watches:
+          - {{callback_url: "https://a.example/", interval: 1s}}
+          - {{callback_url: "https://a.example/", interval: 1s}}
+        """
+    assert [line.split(": ")[1] for line in problems_in(text)] == [
+        "providers.videos.min_interval",
+        *("intake.tokens[0].name", "intake.tokens[1].name"),
+        *(f"endpoints[{index}].url" for index in range(4)),
+        *("watches[0].task_id", "watches[1].task_id"),
     ]
 
 

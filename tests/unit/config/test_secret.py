@@ -65,12 +65,12 @@ def test_several_secrets_keep_their_order(settings_of, tmp_path, way):
     assert revealed(settings.webhooks.secrets) == GOOD
 
 
-def test_an_endpoint_takes_the_same_forms_and_none(settings_of, least):
-    """Without any, its `secrets` are empty: the global ones sign."""
+def test_an_endpoint_takes_the_same_forms_or_the_global_secrets(settings_of, least):
+    """Its own replace the global ones; without any, those are its secrets."""
     text = least + f"endpoints: [{{url: 'https://a.example/1', secret: {GOOD[1]}}}, {{url: 'https://a.example/2'}}]\n"
     first, second = settings_of(text).endpoints
     assert revealed(first.secrets) == GOOD[1:]
-    assert second.secrets == ()
+    assert revealed(second.secrets) == GOOD[:1]
 
 
 @pytest.mark.parametrize(

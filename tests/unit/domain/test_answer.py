@@ -235,7 +235,7 @@ bodies = st.one_of(
 @example(200, b'{"id": ' + b"[" * 900 + b"]" * 900 + b"}", None, False)
 @example(200, b'{"id": ' + b"9" * 5000 + b"}", None, False)
 @example(200, b'{"status": 1e999}', None, False)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_no_answer_is_an_accident(http_status, body, retry_after, truncated):
     """Whatever bytes come, they mean something, and a task ends only by a 2xx with a final word."""
     meant = answer(http_status, body, retry_after=retry_after, truncated=truncated)
@@ -247,7 +247,7 @@ def test_no_answer_is_an_accident(http_status, body, retry_after, truncated):
 
 
 @given(st.binary(max_size=60) | st.text(max_size=60).map(lambda text: text.encode("utf-8", "surrogatepass")))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_reading_bytes_never_raises(body):
     """It is a JSON object or nothing."""
     assert parse_object(body) is None or isinstance(parse_object(body), dict)

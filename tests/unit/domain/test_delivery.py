@@ -174,7 +174,7 @@ receipts = st.one_of(
 
 
 @given(st.lists(st.floats(0.01, 1e6), max_size=5), st.lists(receipts, min_size=27, max_size=40), st.floats(-1, 1))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_a_delivery_ends_within_its_schedule_and_no_retry_is_early(waits, said, spread):
     """Whatever a receiver says: at most 1 + n attempts and 20 deferrals, each as late as the schedule or it asked."""
     delivery, now, schedule = FRESH, NOW, RetrySchedule(tuple(waits))

@@ -118,7 +118,7 @@ documents = st.dictionaries(
 
 
 @given(documents, documents, words, words, st.lists(words, max_size=3).map(tuple), st.integers(0))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_every_body_is_json_in_utf_8(answer, metadata, word, message, urls, polls):
     """Whatever a provider said and whatever the metadata is, receivers can parse it and find it unchanged."""
     raw = json.dumps(answer).encode("ascii")

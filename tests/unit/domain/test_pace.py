@@ -80,7 +80,7 @@ def test_a_time_that_goes_back_gives_nothing():
 
 
 @given(st.floats(0.05, 1000), st.lists(st.floats(0, 3), max_size=40))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_no_bucket_gives_more_than_its_rate_and_one_burst(rate, gaps):
     """Over any time from the start, however it is asked."""
     bucket, now, count = TokenBucket(rate, 0.0), 0.0, 0
@@ -253,7 +253,7 @@ moves = st.lists(st.tuples(st.sampled_from(["join", "take", "leave"]), st.intege
 
 
 @given(moves, st.integers(1, 4))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_a_line_is_first_come_first_served_within_its_concurrency(sequence, concurrency):
     """Whoever joins, goes and leaves in whatever order."""
     line, expected, busy = Line(concurrency=concurrency), [], []
@@ -400,7 +400,7 @@ lane_moves = st.lists(
 
 
 @given(lane_moves, st.integers(1, 4), st.integers(1, 3))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_lanes_keep_their_limits_and_starve_nobody(sequence, concurrency, per_lane):
     """No limit is ever passed, and whoever joined goes when those before have left."""
     lanes, busy, joined, gone = Lanes(concurrency=concurrency, per_lane=per_lane), [], 0, 0

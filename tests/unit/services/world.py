@@ -48,8 +48,8 @@ class World:
 
     def build(self) -> None:
         """New services over the same world and store, as after a restart; nothing of the old ones is left."""
-        for key in list(self.timetable.jobs):
-            self.timetable.drop(key)
+        self.timetable.clear()
+        self.alarms.clear()
         self.dispatcher = Dispatcher(
             self.policy,
             store=self.store,

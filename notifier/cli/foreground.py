@@ -1,0 +1,52 @@
+"""The daemon as a foreground process: the signals that steer it, and its exit code."""
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import structlog
+
+from notifier.app import Daemon, StartError, configure_logs, running
+from notifier.config import Loaded, Rejected, Settings, load
+
+log = structlog.get_logger()
+
+DONE, FAILED = 0, 1
+
+
+def serve(config: Path, settings: Settings) -> int:
+    """Run until a signal says stop; the exit code."""
+    configure_logs(settings)
+    try:
+        asyncio.run(_serve(config, settings))
+    except StartError as error:
+        log.error("daemon.failed", error=str(error))
+        return FAILED
+    return DONE
+
+
+async def _serve(config: Path, settings: Settings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_tell)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, lambda: None)  # until there is something to reload, it must not kill
+
+    def read() -> Loaded | Rejected:
+        return load(config, os.environ, secrets="required")
+
+    async with running(settings, read) as daemon:
+        loop.add_signal_handler(signal.SIGHUP, lambda: daemon.crew.spawn(_reload(daemon)))
+        await stop.wait()
+        log.info("daemon.stopping")
+
+
+async def _reload(daemon: Daemon) -> None:
+    await daemon.reload()  # says in the log what came of it
+
+
+def _tell(_loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+    """What asyncio would print on several lines becomes one line of ours."""
+    log.error("daemon.fault", message=str(context.get("message")), exc_info=context.get("exception"))

@@ -1,0 +1,176 @@
+"""What a store should do, in the plainest words: dictionaries in memory, no cleverness, nothing to be fast about."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from notifier.domain.delivery import Attempt, Delivery, new_delivery
+from notifier.domain.event import Event, announce
+from notifier.domain.task import End, Task
+from notifier.domain.watch import Registration, Watch, WatchState
+
+USUAL = {"videos": 30.0, "images": 20.0}
+
+
+def tell(task: Task, watch: Watch) -> Event | None:
+    """The event's id follows from the watch's; nobody at a URL ending in `/deaf` wants to know of failures."""
+    if watch.callback_url.endswith("/deaf") and task.end and task.end.state == "failed":
+        return None
+    return announce(task, watch, watch.id.replace("wch_", "evt_"))
+
+
+@dataclass
+class ModelTask:
+    """`known` is the task as last saved; its interval and deadline mean nothing."""
+
+    known: Task
+    state: str = "watching"
+
+
+@dataclass
+class Model:
+    tasks: dict[tuple[str, str], ModelTask] = field(default_factory=dict)
+    watches: dict[str, Watch] = field(default_factory=dict)
+    declared: set[str] = field(default_factory=set)
+    deliveries: dict[str, Delivery] = field(default_factory=dict)
+    logs: dict[str, list[Attempt]] = field(default_factory=dict)
+
+    # Reading
+
+    def of(self, name: tuple[str, str]) -> Iterator[Watch]:
+        return (watch for watch in self.watches.values() if (watch.provider, watch.task_id) == name)
+
+    def watching(self, name: tuple[str, str]) -> list[Watch]:
+        return [watch for watch in self.of(name) if watch.state == "watching"]
+
+    def task(self, name: tuple[str, str]) -> Task | None:
+        """The task as it is to be polled, or None."""
+        watching = self.watching(name)
+        if not watching:
+            return None
+        interval = min(USUAL[name[0]] if watch.interval is None else watch.interval for watch in watching)
+        deadline_at = min(watch.deadline_at for watch in watching)
+        return replace(self.tasks[name].known, interval=interval, deadline_at=deadline_at, setbacks=0)
+
+    def delivery_of(self, watch: Watch) -> Delivery | None:
+        return next((each for each in self.deliveries.values() if each.watch_id == watch.id), None)
+
+    # Watches
+
+    def register(self, one: Registration, now: datetime, key: Callable[[], int]) -> tuple[Watch, bool, Delivery | None]:
+        """The watch, whether it is new, and what it is owed at once. `key` tells the key of a task that is new."""
+        name = (one.provider, one.task_id)
+        for watch in self.of(name):
+            if watch.callback_url == one.callback_url and watch.state != "cancelled":
+                return watch, False, None
+        task = self.tasks.get(name)
+        if task is None or task.state in ("abandoned", "idle"):
+            fresh = Task(key() if task is None else task.known.key, *name, interval=0.0, deadline_at=now)
+            task = self.tasks[name] = ModelTask(fresh)
+        deadline_at = now + timedelta(seconds=one.deadline)
+        words = (one.interval, now, deadline_at, None, one.source, one.metadata)
+        watch = Watch(one.id, *name, one.callback_url, "watching", *words)
+        self.watches[watch.id] = watch
+        if task.state == "watching":
+            return watch, True, None
+        ended = self._over(watch, task.state, now)
+        return ended, True, self._owe(task.known, ended, now)
+
+    def cancel(self, watch: Watch, now: datetime) -> None:
+        if watch.state == "watching":
+            self._over(watch, "cancelled", now)
+            self.declared.discard(watch.id)
+            self._rest(watch)
+
+    def declare(self, ones: Iterable[Registration], now: datetime, key: Callable[[Registration], int]) -> None:
+        kept = set()
+        for one in ones:
+            watch, created, _ = self.register(one, now, lambda one=one: key(one))
+            kept.add(watch.id)
+            if not created and watch.state == "watching":
+                deadline_at = watch.registered_at + timedelta(seconds=one.deadline)
+                changes = {"interval": one.interval, "deadline_at": deadline_at, "metadata": one.metadata}
+                self.watches[watch.id] = replace(watch, **changes)
+        for watch in [self.watches[each] for each in self.declared - kept]:
+            if watch.source == "config":
+                self.cancel(watch, now)
+        self.declared = kept
+
+    # Tasks
+
+    def save(self, task: Task) -> None:
+        kept = self._open(task)
+        if kept is not None:
+            kept.known = task
+
+    def end(self, task: Task) -> list[Delivery]:
+        kept = self._open(task)
+        if kept is None or task.end is None:
+            return []
+        return self._end(kept, task, self.watching((task.provider, task.task_id)))
+
+    def expire(self, task: Task, now: datetime) -> list[Delivery]:
+        kept = self._open(task)
+        if kept is None:
+            return []
+        watching = self.watching((task.provider, task.task_id))
+        due = [watch for watch in watching if watch.deadline_at <= now]
+        before = (kept.state, kept.known)
+        owed = self._end(kept, replace(task, end=End("abandoned", now, reason="deadline")), due)
+        if len(due) < len(watching):
+            kept.state, kept.known = before
+        return owed
+
+    def _open(self, task: Task) -> ModelTask | None:
+        kept = self.tasks.get((task.provider, task.task_id))
+        return kept if kept and kept.known.key == task.key and kept.state == "watching" else None
+
+    def _end(self, kept: ModelTask, task: Task, watches: list[Watch]) -> list[Delivery]:
+        kept.known, kept.state = task, task.end.state
+        owed = [self._owe(task, self._over(watch, task.end.state, task.end.at), task.end.at) for watch in watches]
+        return [delivery for delivery in owed if delivery is not None]
+
+    def _over(self, watch: Watch, state: WatchState, now: datetime) -> Watch:
+        self.watches[watch.id] = ended = replace(watch, state=state, ended_at=now)
+        return ended
+
+    def _owe(self, task: Task, watch: Watch, now: datetime) -> Delivery | None:
+        event = tell(task, watch)
+        if event is None:
+            return None
+        delivery = new_delivery(event, watch_id=watch.id, callback_url=watch.callback_url, now=now)
+        self.deliveries[delivery.id] = delivery
+        self.logs[delivery.id] = []
+        return delivery
+
+    def _rest(self, watch: Watch) -> None:
+        name = (watch.provider, watch.task_id)
+        if not self.watching(name):
+            self.tasks[name].state = "idle"
+
+    # Deliveries and upkeep
+
+    def settle(self, delivery: Delivery, attempt: Attempt) -> bool:
+        kept = self.deliveries.get(delivery.id)
+        if kept is None or kept.attempts != delivery.attempts - 1:
+            return False
+        self.deliveries[delivery.id] = delivery
+        self.logs[delivery.id].append(attempt)
+        return True
+
+    def clean(self, before: datetime) -> int:
+        old = [watch for watch in self.watches.values() if self._outdated(watch, before)]
+        for watch in old:
+            del self.watches[watch.id]
+            delivery = self.delivery_of(watch)
+            if delivery is not None:
+                del self.deliveries[delivery.id], self.logs[delivery.id]
+        for name in [name for name in self.tasks if not any(self.of(name))]:
+            del self.tasks[name]
+        return len(old)
+
+    def _outdated(self, watch: Watch, before: datetime) -> bool:
+        delivery = self.delivery_of(watch)
+        owing = delivery is not None and delivery.state == "pending"
+        over = watch.ended_at is not None and watch.ended_at < before
+        return over and not owing and watch.id not in self.declared
