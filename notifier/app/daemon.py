@@ -34,8 +34,10 @@ log = structlog.get_logger()
 
 EXPIRE_EVERY_SECONDS = 0.5
 CLEAN_EVERY_SECONDS = (1.0, 600.0)
-POLLS_FINISH_SECONDS = 22.0
-"""How long a stop waits for attempts and polls in flight; all of it must fit into 30 s."""
+ATTEMPTS_FINISH_SECONDS = 22.0
+"""How long a stop waits for attempts in flight; all of it must fit into 30 s."""
+POLLS_FINISH_SECONDS = 2.0
+"""Polls are not waited for longer: one that is cut off is simply made again after the start."""
 INTAKE_GRACE_SECONDS = 3
 POLL_KEEPALIVE_SECONDS = 60.0
 POST_KEEPALIVE_SECONDS = 4.0
@@ -55,7 +57,7 @@ class Daemon:
         self._counts = Counts()
         self._clock = SystemClock()
         chance = SystemChance()
-        self.crew = AsyncioCrew()
+        self.crew, self._poll_crew = AsyncioCrew(), AsyncioCrew()
         self.metrics = Metrics(__version__)
         self.scheduler = Scheduler(clock=self._clock, crew=self.crew)
         self._poll_http = Http(guard=None, keepalive=POLL_KEEPALIVE_SECONDS)
@@ -77,7 +79,7 @@ class Daemon:
         self.poller = Poller(
             store=store,
             timetable=self.scheduler,
-            crew=self.crew,
+            crew=self._poll_crew,
             clock=self._clock,
             chance=chance,
             meter=self.metrics,
@@ -210,17 +212,15 @@ class Daemon:
 
     # Stop
 
-    def announce_stop(self) -> None:
-        """From now on the intake answers 503 and readiness says no."""
-        self._stopping = True
-
     async def stop(self) -> None:
-        """Start nothing more, let attempts and polls in flight finish, save everything."""
-        self.announce_stop()
+        """Start nothing more, let attempts in flight finish, save everything. From the beginning of this the intake
+        takes nothing more and readiness says no."""
+        self._stopping = True
         self.scheduler.stop()
         self.poller.close()
         self.dispatcher.close()
-        cut_off = await self.crew.drain(POLLS_FINISH_SECONDS)
+        await self._poll_crew.drain(POLLS_FINISH_SECONDS)
+        cut_off = await self.crew.drain(ATTEMPTS_FINISH_SECONDS)
         try:
             await self.poller.flush()
             await self.dispatcher.flush()
@@ -245,7 +245,8 @@ def _keep_what_needs_a_restart(old: Settings, new: Settings) -> Settings:
 async def running(settings: Settings, load: Callable[[], Loaded | Rejected]) -> AsyncIterator[Daemon]:
     """A daemon at work for as long as the block runs; `load` reads the configuration anew for a reload.
 
-    Raises StartError when it cannot start. Leaving the block stops it in order, within 30 s.
+    Raises StartError when it cannot start. Leaving the block stops it in order, within 30 s; the intake answers until
+    the end, if only to say that it is stopping.
     """
     async with contextlib.AsyncExitStack() as undo:
         listen = settings.intake.listen
@@ -258,16 +259,21 @@ async def running(settings: Settings, load: Callable[[], Loaded | Rejected]) -> 
             raise StartError(f"store.url: {error}") from error
         undo.push_async_callback(store.close)
         daemon = Daemon(settings, load, store)
-        undo.push_async_callback(daemon.stop)
-        try:
-            await daemon.start()
-        except StoreUnavailableError as error:
-            raise StartError(f"store.url: the store cannot be used: {error}") from error
+        await _start(daemon)
         if listener is not None:
-            await undo.enter_async_context(
-                serve(build_api(daemon.api_parts()), listener, grace=INTAKE_GRACE_SECONDS)
-            )
-        undo.callback(daemon.announce_stop)
-        daemon.intake = None if listener is None else describe(listener)
+            api = build_api(daemon.api_parts())
+            await undo.enter_async_context(serve(api, listener, grace=INTAKE_GRACE_SECONDS))
+            daemon.intake = describe(listener)
+        undo.push_async_callback(daemon.stop)
         log.info("daemon.started", version=__version__, intake=daemon.intake, store=settings.store.url)
         yield daemon
+
+
+async def _start(daemon: Daemon) -> None:
+    try:
+        await daemon.start()
+    except BaseException as error:
+        await daemon.stop()
+        if isinstance(error, StoreUnavailableError):
+            raise StartError(f"store.url: the store cannot be used: {error}") from error
+        raise

@@ -17,7 +17,7 @@ from notifier.cli.client import (
     segment,
 )
 from notifier.cli.table import moment, show_members, show_table
-from notifier.domain.quantity import parse_duration
+from notifier.domain.quantity import format_duration, parse_duration
 from notifier.domain.watch import WATCH_STATES
 
 app = typer.Typer(no_args_is_help=True, help="Watches of a running daemon.")
@@ -163,7 +163,7 @@ def show(
         typer.echo(reply.body)
         return
     delivery = watch.pop("delivery") or {}
-    interval = None if watch["interval"] is None else f"{watch['interval']:g} s"
+    interval = None if watch["interval"] is None else format_duration(watch["interval"])
     show_members(watch | {"interval": interval} | {f"delivery {name}": value for name, value in delivery.items()})
 
 

@@ -58,7 +58,7 @@ def one_of(options: Iterable[str]) -> Callable[[Any], str]:
     known = tuple(options)
 
     def parse(value: Any) -> str:
-        if not isinstance(value, str) or value not in known:
+        if value not in known:
             advice = did_you_mean("" if isinstance(value, Substituted) else str(value), known)
             raise ValueError(f"{shown(value)} is not one of {', '.join(known)}{advice}")
         return str(value)
@@ -83,8 +83,8 @@ def name(value: Any) -> str:
     return found
 
 
-def provider_name(value: Any) -> str:
-    if not isinstance(value, str) or not re.fullmatch(PROVIDER_NAME, value):
+def provider_name(value: str) -> str:
+    if not re.fullmatch(PROVIDER_NAME, value):
         raise ValueError(
             "is not a name for a provider (write up to 64 letters, digits, hyphens, underscores and full stops, "
             "a letter or digit first)"

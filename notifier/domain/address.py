@@ -197,11 +197,17 @@ def _wrapped(address: Address) -> Iterator[IPv4Address]:
 
 
 def _nat64(number: int) -> Iterator[IPv4Address]:
-    """The places of RFC 6052, section 2.2, for prefixes of 48, 56, 64 and 96 bits; bits 64 to 71 hold nothing."""
-    yield _ipv4(((number >> 64) & 0xFFFF) << 16 | (number >> 40) & 0xFFFF)
-    yield _ipv4(((number >> 64) & 0xFF) << 24 | (number >> 32) & 0xFF_FFFF)
-    yield _ipv4(number >> 24)
-    yield _ipv4(number)
+    """The places of RFC 6052, section 2.2, for prefixes of 48, 56, 64 and 96 bits; bits 64 to 71 hold nothing.
+
+    Which one the gateway uses cannot be seen, so each counts, but for 0.0.0.0/8: that is padding, and no destination.
+    """
+    places = (
+        ((number >> 64) & 0xFFFF) << 16 | (number >> 40) & 0xFFFF,
+        ((number >> 64) & 0xFF) << 24 | (number >> 32) & 0xFF_FFFF,
+        number >> 24,
+        number,
+    )
+    yield from (inner for inner in map(_ipv4, places) if int(inner) >> 24)
 
 
 def _ipv4(number: int) -> IPv4Address:

@@ -10,7 +10,8 @@ from tests.acceptance.harness import DaemonProcess, Process, ReceiverServer, Sim
 def test_sigterm_finishes_the_attempt_in_flight_and_exits_with_0(
     tmp_path: Path, simulator: Simulator, receiver: ReceiverServer
 ) -> None:
-    """A receiver that takes two seconds is waited for; its answer is saved and it is not told again."""
+    """A receiver that takes two seconds is waited for; its answer is saved and it is not told again. Meanwhile the intake
+    says that it is stopping."""
 
     def slowly(path: str, count: int) -> int:
         time.sleep(2)
@@ -22,7 +23,11 @@ def test_sigterm_finishes_the_attempt_in_flight_and_exits_with_0(
     with running(daemon):
         daemon.watch("task", f"{receiver.url}/task")
         wait_until(lambda: receiver.busy.get("/task"), "the attempt is in flight")
-        assert daemon.stop() == 0
+        daemon.signal(signal.SIGTERM)
+        wait_until(lambda: daemon.call("GET", "/readyz", token=None)[0] == 503, "readiness says no", 2)
+        assert daemon.call("GET", "/healthz", token=None)[0] == 200
+        assert daemon.call("POST", "/v1/watches", {})[0] == 503
+        assert daemon.wait() == 0
         assert daemon.lines()[-1]["event"] == "daemon.stopped"
         daemon.start()
         (delivery,) = daemon.call("GET", "/v1/deliveries")[1]["deliveries"]

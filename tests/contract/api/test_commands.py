@@ -52,7 +52,7 @@ async def live(guarded: World) -> AsyncIterator[Live]:
 
 async def test_a_watch_from_registration_to_cancelling(live: Live) -> None:
     """add, list, show and cancel say what happened, with whole ids."""
-    live.world.chance.new_id = lambda prefix: prefix + "0123456789abcdef01234567"  # type: ignore[method-assign]
+    live.world.chance.new_id = lambda prefix: prefix + "0123456789abcdef01234567"
     watch_id = "wch_0123456789abcdef01234567"
     options = ("--interval", "45s", "--deadline", "2h", "--metadata", '{"order": 1042}', "--provider", "videos")
     added = await live.notifier("watch", "add", "vid_1", HOOK, *options)
@@ -66,7 +66,7 @@ async def test_a_watch_from_registration_to_cancelling(live: Live) -> None:
     assert listed[0].index("CALLBACK") == listed[1].index(HOOK)
     shown = (await live.notifier("watch", "show", watch_id)).stdout
     assert 'metadata        {"order": 1042}\n' in shown
-    assert "interval        45 s\n" in shown
+    assert "interval        45s\n" in shown
     cancelled = await live.notifier("watch", "cancel", watch_id)
     assert (cancelled.exit_code, cancelled.stdout) == (0, f"{watch_id}  cancelled, or it had ended before\n")
     assert (await live.json("watch", "show", watch_id))["state"] == "cancelled"

@@ -148,7 +148,7 @@ def test_a_token_that_cannot_be_sent_is_wrong_usage(token: str) -> None:
         (["watch", "add", "vid_1", "https://a/", "--metadata", "[1]"], "JSON object"),
         (["watch", "add", "vid_1", "https://a/", "--metadata", "{"], "JSON object"),
         (["watch", "list", "--state", "wathcing"], "watching, completed"),
-        (["watch", "list", "--limit", "0"], "1000"),
+        (["watch", "list", "--limit", "0"], "--limit"),
         (["delivery", "list", "--state", "watching"], "pending, delivered"),
         (["delivery", "show"], "Missing argument"),
         (["endpoint", "test"], "Missing argument"),

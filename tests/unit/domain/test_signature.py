@@ -173,7 +173,9 @@ def test_a_mismatch_of_algorithms_is_named():
     assert "v1a" in verdict.message
 
 
-@pytest.mark.parametrize(("key", "mislabelled"), [(HMAC, V1.replace("v1,", "v1a,")), (ED25519, V1A.replace("v1a,", "v1,"))])
+@pytest.mark.parametrize(
+    ("key", "mislabelled"), [(HMAC, V1.replace("v1,", "v1a,")), (ED25519, V1A.replace("v1a,", "v1,"))]
+)
 def test_a_signature_counts_only_under_its_own_version(key, mislabelled):
     """A receiver must not accept one algorithm's bytes under the other's name."""
     assert isinstance(check([key], signature=mislabelled), Invalid)

@@ -1,0 +1,80 @@
+"""Lists of watches over HTTP: order, pages, filters, and what is wrong with a query."""
+
+import pytest
+
+from tests.contract.api.world import World, assert_problem
+
+
+async def test_a_list_comes_newest_first_in_pages(world: World) -> None:
+    """`next_cursor` leads through every watch exactly once and is null at the end."""
+    for number in range(5):
+        await world.add(task_id=f"vid_{number}")
+    seen, cursor, pages = [], None, 0
+    while pages == 0 or cursor:
+        params = {"limit": 2} | ({"cursor": cursor} if cursor else {})
+        page = (await world.call("GET", "/v1/watches", params=params)).json()
+        seen += [watch["task_id"] for watch in page["watches"]]
+        cursor, pages = page["next_cursor"], pages + 1
+    assert seen == ["vid_4", "vid_3", "vid_2", "vid_1", "vid_0"]
+    assert pages == 3
+
+
+async def test_a_list_holds_50_unless_told_otherwise(world: World) -> None:
+    """50 by default, 1000 at the most."""
+    for number in range(51):
+        await world.add(task_id=f"vid_{number}")
+    assert len((await world.call("GET", "/v1/watches")).json()["watches"]) == 50
+    assert len((await world.call("GET", "/v1/watches?limit=1000")).json()["watches"]) == 51
+    assert len((await world.call("GET", "/v1/watches?limit=1")).json()["watches"]) == 1
+
+
+async def test_a_list_can_be_narrowed(world: World) -> None:
+    """By state, provider and task, together too; a provider that is not configured has no watches."""
+    world.configure("videos", "images")
+    one = await world.add(provider="videos", task_id="vid_1")
+    two = await world.add(provider="images", task_id="vid_1")
+    await world.call("DELETE", f"/v1/watches/{one['id']}")
+
+    async def ids(query: str) -> list[str]:
+        return [watch["id"] for watch in (await world.call("GET", f"/v1/watches?{query}")).json()["watches"]]
+
+    assert await ids("state=watching") == [two["id"]]
+    assert await ids("state=cancelled") == [one["id"]]
+    assert await ids("provider=videos") == [one["id"]]
+    assert await ids("task_id=vid_1") == [two["id"], one["id"]]
+    assert await ids("task_id=vid_1&provider=images&state=watching") == [two["id"]]
+    assert await ids("provider=audio") == []
+
+
+@pytest.mark.parametrize(
+    ("query", "pointer", "says"),
+    [
+        ("limit=0", "#/limit", "greater than or equal to 1"),
+        ("limit=1001", "#/limit", "less than or equal to 1000"),
+        ("limit=x", "#/limit", "whole number"),
+        ("limit=1.0", "#/limit", "whole number"),
+        ("limit=%2B5", "#/limit", "whole number"),
+        ("limit=1_0", "#/limit", "whole number"),
+        ("limit=", "#/limit", "whole number"),
+        ("limit=1&limit=2", "#/limit", "more than once"),
+        ("state=wathcing", "#/state", "'watching'"),
+        ("state=", "#/state", "'watching'"),
+        ("cursor=nonsense", "#/cursor", "not a cursor"),
+        ("cursor=", "#/cursor", "at least 1 character"),
+        ("task_id=a%00b", "#/task_id", "control"),
+        ("provider=a%00b", "#/provider", "pattern"),
+        ("sate=watching", "#/sate", "did you mean 'state'?"),
+    ],
+)
+async def test_a_wrong_query_is_named(world: World, query: str, pointer: str, says: str) -> None:
+    """422 with a pointer to the parameter; a mistyped one does not silently list everything."""
+    assert says in assert_problem(await world.call("GET", f"/v1/watches?{query}"), 422, pointer)["detail"]
+
+
+async def test_a_cursor_of_another_list_is_refused(world: World) -> None:
+    """A cursor says which list it belongs to."""
+    for number in range(2):
+        await world.add(task_id=f"vid_{number}")
+    cursor = (await world.call("GET", "/v1/watches?limit=1")).json()["next_cursor"]
+    assert_problem(await world.call("GET", f"/v1/deliveries?cursor={cursor}"), 422, "#/cursor")
+    assert_problem(await world.call("GET", f"/v1/watches?cursor={cursor}AA"), 422, "#/cursor")
