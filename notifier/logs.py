@@ -3,8 +3,10 @@
 Formats: `console` for people, `json` lines for collectors, `journald` with the priority prefix that systemd reads.
 """
 
+import json
 import logging
 import os
+import re
 import sys
 from collections.abc import Collection, Mapping, MutableMapping
 from typing import Any, Literal, TextIO, TypeAlias
@@ -17,6 +19,7 @@ Fields: TypeAlias = MutableMapping[str, Any]
 PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "exception": 3, "critical": 2}
 """sd-daemon(3): `<N>` before a line sets its priority in the journal."""
 MASK = "***"
+_PLAIN = re.compile(r"[^\s\"=\x00-\x1f]+")
 SHORTEST_SECRET = 6
 """Shorter values are not masked in running text: they would turn ordinary words into asterisks."""
 
@@ -61,33 +64,26 @@ def _is_journal(out: TextIO) -> bool:
 
 
 def _renderers(chosen: str, out: TextIO) -> list[structlog.typing.Processor]:
-    if chosen == "console":
-        return [structlog.dev.ConsoleRenderer(colors=out.isatty(), pad_event_to=22)]
+    # As text before anything else, so that secrets are masked in tracebacks too (rich ones would show variables).
     plain: list[structlog.typing.Processor] = [structlog.processors.format_exc_info]
+    if chosen == "console":
+        return [*plain, structlog.dev.ConsoleRenderer(colors=out.isatty(), pad_event_to=22)]
     if chosen == "json":
         return [*plain, structlog.processors.JSONRenderer(default=str, ensure_ascii=False)]
-    return [*plain, _Journal()]
+    return [*plain, _journal_line]
 
 
-class _Journal:
+def _journal_line(_logger: Any, name: str, fields: Fields) -> str:
     """`<6>event key=value …` on one line: the journal has the time already, and ends an entry at a line feed."""
-
-    def __init__(self) -> None:
-        self._render = structlog.processors.LogfmtRenderer(key_order=["event"], bool_as_flag=False)
-
-    def __call__(self, logger: Any, name: str, fields: Fields) -> str:
-        priority = PRIORITIES.get(str(fields.pop("level", name)), 6)
-        fields.pop("timestamp", None)
-        event = str(fields.pop("event", ""))
-        plain = {key: _one_word(value) for key, value in fields.items()}
-        rest = str(self._render(logger, name, plain)) if plain else ""
-        return f"<{priority}>{event} {rest}".rstrip().replace("\n", "\\n")
+    priority = PRIORITIES.get(str(fields.pop("level", name)), 6)
+    fields.pop("timestamp", None)
+    event = str(fields.pop("event", "")).replace("\n", " ")
+    return " ".join([f"<{priority}>{event}", *(f"{key}={_one_word(value)}" for key, value in fields.items())])
 
 
-def _one_word(value: object) -> str | int | float | bool:
-    if isinstance(value, bool | int | float):
-        return value
-    return str(value).replace("\r", "\\r").replace("\n", "\\n")
+def _one_word(value: object) -> str:
+    text = str(value)
+    return text if _PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=False)
 
 
 def _arrange(_logger: Any, _name: str, fields: Fields) -> Fields:

@@ -61,7 +61,9 @@ class FakeStore:
         gone = [self._cancel(watch, now) for watch in missing]
         results = [self._register(one, now, announce) for one in registrations]
         changed = [self._change(result, one) for result, one in zip(results, registrations, strict=True)]
-        keys = {result.view.task_key for result in results if result.view.watch.state == "watching"}
+        touched = zip(results, changed, strict=True)
+        keys = {result.view.task_key for result, other in touched if result.created or other}
+        keys = {key for key in keys if any(self._watching(key))}
         keys |= {one.task.key for one in gone if one.task is not None}
         return Declared(
             added=sum(result.created for result in results),

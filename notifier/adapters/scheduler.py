@@ -169,8 +169,14 @@ class Scheduler:
         jump = (self._wall_and_steady[0] - wall).total_seconds() - (self._wall_and_steady[1] - steady)
         if abs(jump) > JUMP_SECONDS:
             log.warning("clock.jumped", seconds=round(jump, 3), hint="polls and retries keep their pace")
-            for job in self._jobs.get_jobs():
-                self._jobs.modify_job(job.id, next_run_time=job.next_run_time + timedelta(seconds=jump))
+            self._move_along(timedelta(seconds=jump))
+
+    def _move_along(self, jump: timedelta) -> None:
+        """After a jump ahead some jobs may have fired already and count in the new time: those stay as they are."""
+        now = self._clock.now()
+        for job in self._jobs.get_jobs():
+            if jump < timedelta() or job.next_run_time <= now:
+                self._jobs.modify_job(job.id, next_run_time=job.next_run_time + jump)
 
 
 def _task_job(key: int) -> str:

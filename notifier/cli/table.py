@@ -12,9 +12,12 @@ from rich.text import Text
 
 from notifier.cli.client import printable
 
+LEAST_FOLDED = 24
+"""Characters: how narrow the last column of a table may become."""
+
 
 def show_table(headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Rows under their headings; the first column is an id, and stays in one piece however narrow the terminal is."""
+    """Rows under their headings, in as many lines as they need."""
     texts = [[cell(value) for value in row] for row in rows]
     if sys.stdout.isatty():
         _show_rich(headings, texts)
@@ -53,12 +56,16 @@ def _show_plain(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def _show_rich(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """The last column is folded into what the others leave. Where they leave nothing, lines are longer than the
+    terminal is wide, and it wraps them: an id in two pieces can still be copied, one that was cut cannot."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    longest = max((len(row[0]) for row in rows), default=0)
-    for index, heading in enumerate(headings):
-        whole = index == 0
-        table.add_column(heading, no_wrap=whole, min_width=longest if whole else None, overflow="fold")
+    widths = [max(len(text) for text in column) for column in zip(headings, *rows, strict=True)]
+    widths[-1] = min(widths[-1], LEAST_FOLDED)
+    for heading, width in zip(headings, widths, strict=True):
+        last = len(table.columns) == len(headings) - 1
+        table.add_column(heading, no_wrap=not last, min_width=width, overflow="fold")
     for row in rows:
         # As Text, because square brackets in a string would be taken for markup.
         table.add_row(*(Text(text) for text in row))
-    Console().print(table)
+    needed = sum(widths) + 2 * len(widths)
+    Console(width=max(Console().width, needed)).print(table)

@@ -46,7 +46,7 @@ def whole(least: int, most: int) -> Callable[[Any], int]:
         if isinstance(value, Substituted) and _DIGITS.fullmatch(value):
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-            quoted = isinstance(value, str) and not isinstance(value, Substituted) and _DIGITS.fullmatch(value)
+            quoted = isinstance(value, str) and _DIGITS.fullmatch(value)
             advice = "write it without quotes" if quoted else f"write {least} to {most}"
             raise ValueError(f"{shown(value)} is not a whole number in range ({advice})")
         return value

@@ -140,7 +140,7 @@ async def _stage(tell: Tell) -> AsyncIterator[Stage]:
         config.write_text(_configuration(api.url, hooks.url, secret, Path(folder)))
         loaded = load(config, {}, secrets="required")
         if isinstance(loaded, Rejected):
-            raise RuntimeError(f"the demo's own configuration is wrong: {loaded.problems}")
+            raise RuntimeError(f"the demo's own configuration is wrong: {loaded.problems}")  # noqa: TRY004 -- no type
         daemon = await undo.enter_async_context(running(loaded.settings, lambda: loaded))
         tell(DAEMON, f"running with {config}; its intake is at {daemon.intake}")
         yield Stage(daemon, receiver, all_told, f"http://{daemon.intake}", hooks.url)

@@ -3,6 +3,7 @@
 import random
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.acceptance.harness import DaemonProcess, ReceiverServer, Simulator, running, wait_until
@@ -12,7 +13,10 @@ KILLS = 12
 
 
 def test_kill_9_loses_nothing_and_repeats_only_what_was_in_flight(
-    tmp_path: Path, simulator: Simulator, receiver: ReceiverServer
+    tmp_path: Path,
+    simulator: Simulator,
+    receiver: ReceiverServer,
+    record_property: Callable[[str, object], None],
 ) -> None:
     """300 tasks end while the daemon is killed a dozen times and receivers fail now and then: every watch is told,
     every copy of an event has the same id and bytes, and a 2xx is repeated only for an attempt that was in flight."""
@@ -48,5 +52,6 @@ def test_kill_9_loses_nothing_and_repeats_only_what_was_in_flight(
         assert {(hook.id, hook.body) for hook in seen} == {(seen[0].id, seen[0].body)}
         assert seen[0].event["data"]["watch_id"] == registered[f"task-{number}"]
     repeated = sum(max(sum(hook.status == 204 for hook in seen) - 1, 0) for seen in copies.values())
-    print(f"\n{TASKS} tasks, {KILLS} kills, {len(receiver.hooks)} attempts; attempts repeated after a 2xx: {repeated}")
+    figure = f"{TASKS} tasks, {KILLS} kills, {len(receiver.hooks)} attempts; attempts repeated after a 2xx: {repeated}"
+    record_property("figure", figure)
     assert repeated <= KILLS * 8  # at most what one host may have in flight at each kill

@@ -53,7 +53,8 @@ def test_polls_are_counted_on_over_an_orderly_restart(
 def test_a_wrong_configuration_stops_the_start_with_78(tmp_path: Path) -> None:
     """Every error is printed with its place; a secret's missing variable stops `run` but not `check`."""
     config = tmp_path / "config.yaml"
-    config.write_text("providers:\n  videos:\n    api_key: ${NOT_SET}\n    rate: 0/s\nwebhooks: {secret: '${NOR_THIS}'}\n")
+    provider = "providers:\n  videos:\n    api_key: ${NOT_SET}\n    rate: 0/s\n"
+    config.write_text(provider + "webhooks: {secret: '${NOR_THIS}'}\n")
     run = Process(["run", "--config", str(config)], tmp_path / "run.log")
     run.start()
     assert run.wait() == 78

@@ -37,8 +37,8 @@ def _decode(kind: Kind, cursor: str) -> int | None:
         text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
     except (binascii.Error, ValueError):
         return None
-    digits = text.removeprefix(kind)
+    digits = text[1:]
     if not (digits.isdigit() and len(digits) < 20 and int(digits) <= _LARGEST):
         return None
-    # Only the spelling that was given: base64 and numbers have several for the same value.
+    # Only what was given: this checks the kind, and base64 and numbers have several spellings of the same value.
     return int(digits) if _encode(kind, int(digits)) == cursor else None

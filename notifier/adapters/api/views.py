@@ -32,8 +32,7 @@ def watch_json(view: WatchView, interval: float | None, task: Task | None, next_
     }
     tail = {"last_error": newest.last_error, "delivery": None if view.delivery is None else _brief(view.delivery)}
     # Metadata is JSON text already and goes out as it came in: no number changes its form on the way.
-    metadata = watch.metadata.encode("utf-8", "replace")
-    return encode(head)[:-1] + b',"metadata":' + metadata + b"," + encode(tail)[1:]
+    return encode(head)[:-1] + b',"metadata":' + watch.metadata.encode() + b"," + encode(tail)[1:]
 
 
 def delivery_json(view: DeliveryView, *, with_log: bool) -> bytes:

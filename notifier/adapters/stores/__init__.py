@@ -1,0 +1,11 @@
+"""SQL stores behind one contract: SQLite now, anything that SQLAlchemy speaks to later.
+
+    sqlite.py ─── lock.py      one file, one daemon; pragmas, file trouble in plain words
+        │ opens
+    store.py                   SqlStore: the five ports, a line for each call
+        ├── writer.py          one thread, group commit        ├── reader.py    two threads that only look
+        │                                                      │
+        watches.py, tasks.py, deliveries.py, upkeep.py         catalog.py
+        └───────── functions of a Connection: rows.py, schema.py; no SQL dialect, no threads, no clock
+    migrate.py ── migrations/  schema versions, applied at start
+"""

@@ -151,7 +151,8 @@ async def test_size_is_judged_before_the_type() -> None:
 async def test_a_body_that_does_not_come_is_408() -> None:
     """A sender that stops in the middle does not hold us up."""
     forever = asyncio.Event().wait
-    assert await status_of(request(chunk(b"{", more=True), forever), patience=0.01) == 408
+    async with asyncio.timeout(2):
+        assert await status_of(request(chunk(b"{", more=True), forever), patience=0.01) == 408
 
 
 async def test_a_sender_that_goes_away_is_400() -> None:

@@ -1,11 +1,12 @@
 """The daemon itself over HTTP: reload, health, readiness, metrics, keys; and what happens when something is down."""
 
 import base64
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
-from notifier.adapters.api import PausedProvider, Readiness, Reloaded, ReloadRefused
+from notifier.adapters.api import PausedProvider, Readiness, Reloaded, ReloadRefused, problems
 from notifier.domain.signature import Ed25519Key, parse_public_key, public_key
 from tests.contract.api.world import HOOK, KEY, World, assert_problem
 
@@ -151,9 +152,22 @@ async def test_an_unknown_path_is_404(world: World, path: str) -> None:
         assert_problem(await world.call(method, path), 404)
 
 
+def test_what_utf8_cannot_hold_is_replaced() -> None:
+    """A lone surrogate out of somebody's answer makes no answer of ours fail."""
+    assert problems.encode({"last_error": "a\ud800b"}) == b'{"last_error":"a?b"}'
+
+
 @pytest.mark.parametrize("path", ["/healthz", "/v1/watches", "/metrics", "/openapi.json"])
 async def test_head_is_get_without_the_body(world: World, path: str) -> None:
-    """The same status and headers."""
+    """The same status and headers, and not a byte of the body, whatever server is in front."""
     head, get = await world.call("HEAD", path), await world.call("GET", path)
-    assert (head.status_code, head.content) == (200, b"")
+    assert head.status_code == 200
     assert head.headers == get.headers
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "HEAD", "path": path, "query_string": b"", "headers": [], "client": None}
+    await world.app(scope, world.client.aclose, send)
+    assert [message.get("body", b"") for message in sent] == [b""] * len(sent)

@@ -1,5 +1,7 @@
 """Lists of watches over HTTP: order, pages, filters, and what is wrong with a query."""
 
+import base64
+
 import pytest
 
 from tests.contract.api.world import World, assert_problem
@@ -78,3 +80,10 @@ async def test_a_cursor_of_another_list_is_refused(world: World) -> None:
     cursor = (await world.call("GET", "/v1/watches?limit=1")).json()["next_cursor"]
     assert_problem(await world.call("GET", f"/v1/deliveries?cursor={cursor}"), 422, "#/cursor")
     assert_problem(await world.call("GET", f"/v1/watches?cursor={cursor}AA"), 422, "#/cursor")
+
+
+@pytest.mark.parametrize("text", ["w", "w-1", "w01", "w 1", "1", "w1x", "w9999999999999999999", "w9223372036854775808"])
+async def test_a_cursor_that_was_never_given_is_refused(world: World, text: str) -> None:
+    """Also one that looks inside like ours, and one that no store could count to."""
+    cursor = base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
+    assert_problem(await world.call("GET", f"/v1/watches?cursor={cursor}"), 422, "#/cursor")

@@ -201,6 +201,15 @@ async def test_cancelling_is_idempotent(world: World) -> None:
     assert (await world.add())["id"] != watch["id"]
 
 
+async def test_a_cancelled_watch_is_not_shown_as_polled(world: World) -> None:
+    """While another watch keeps its task going."""
+    watch = await world.add()
+    other = await world.add(callback_url="https://other.example.com/hook")
+    await world.call("DELETE", f"/v1/watches/{watch['id']}")
+    assert (await world.call("GET", f"/v1/watches/{watch['id']}")).json()["next_poll_at"] is None
+    assert (await world.call("GET", f"/v1/watches/{other['id']}")).json()["next_poll_at"] is not None
+
+
 async def test_cancelling_an_ended_watch_changes_nothing(world: World) -> None:
     """204 also when it had ended, and it stays as it ended."""
     world.provider.script("vid_1", Completed("completed", ("https://cdn.example.com/1.mp4",), None))

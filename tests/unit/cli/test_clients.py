@@ -201,18 +201,20 @@ def test_a_list_in_a_pipe_is_aligned(capsys: pytest.CaptureFixture[str]) -> None
     ]
 
 
+@pytest.mark.parametrize("columns", [20, 60, 80])
 def test_a_table_on_a_terminal_never_cuts_an_id(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], columns: int
 ) -> None:
-    """However narrow it is; other columns are folded, and square brackets are no markup."""
+    """However narrow it is; only the last column is folded, and square brackets are no markup."""
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    monkeypatch.setenv("COLUMNS", "40")
-    monkeypatch.setenv("TERM", "dumb")
-    watch_id = "wch_0123456789abcdef01234567"
-    table.show_table(("ID", "STATE", "URL"), [(watch_id, "watching", "https://app.example.com/[bold]x")])
-    shown = capsys.readouterr().out
-    assert watch_id in shown
-    assert "[bold]" in "".join("".join(line[len(watch_id) :].split()[-1:]) for line in shown.splitlines())
+    for name, value in (("COLUMNS", str(columns)), ("TERM", "xterm"), ("NO_COLOR", "1")):
+        monkeypatch.setenv(name, value)
+    watch_id, url = "wch_0123456789abcdef01234567", "https://app.example.com/hooks/[bold]video"
+    table.show_table(("ID", "STATE", "URL"), [(watch_id, "watching", url)])
+    _, first, *more = capsys.readouterr().out.splitlines()
+    assert first.startswith(f"{watch_id}  watching  https://app.")
+    assert first.split()[-1] + "".join(line.strip() for line in more) == url
+    assert all(len(line) <= max(columns, 66) for line in (first, *more))
 
 
 def test_members_are_aligned(capsys: pytest.CaptureFixture[str]) -> None:

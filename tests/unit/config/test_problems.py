@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from notifier.config import Loaded, Rejected, parse
+from notifier.config.fields import task_id
 from notifier.config.problem import Substituted, did_you_mean, shown, write_path
 
 A_DURATION = "is not a duration (write 250ms, 30s, 5m, 2h, 7d or a plain number of seconds)"
@@ -29,6 +30,9 @@ ADDED = [
     ("  retry: []", None),
     ("  per_host: 0", "5:13: webhooks.per_host: 0 is not a whole number in range (write 1 to 1000)"),
     ("  per_host: 1001", "5:13: webhooks.per_host: 1001 is not a whole number in range (write 1 to 1000)"),
+    ("  per_host: eight", "5:13: webhooks.per_host: 'eight' is not a whole number in range (write 1 to 1000)"),
+    ("  per_host: 1", None),
+    ("  per_host: 1000", None),
     ("  per_host: 8.0", "5:13: webhooks.per_host: 8.0 is not a whole number in range (write 1 to 1000)"),
     ("  per_host: true", "5:13: webhooks.per_host: true is not a whole number in range (write 1 to 1000)"),
     ("  per_host: '8'", "5:13: webhooks.per_host: '8' is not a whole number in range (write it without quotes)"),
@@ -73,6 +77,7 @@ ADDED = [
     # intake
     ("intake: {listen: 8470}", "5:18: intake.listen: 8470 is no place to listen (write 127.0.0.1:8470, [::1]:8470"),
     ("intake: {listen: ':8470'}", "5:18: intake.listen: ':8470' has no host (write 0.0.0.0 or [::] for all addres"),
+    ("intake: {listen: '*:8470'}", "5:18: intake.listen: '*:8470' has no host"),
     ("intake: {listen: 'localhost'}", "5:18: intake.listen: 'localhost' is no place to listen"),
     ("intake: {listen: 'localhost:http'}", "5:18: intake.listen: the port of 'localhost:http' is not a number fro"),
     ("intake: {listen: 'localhost:65536'}", "5:18: intake.listen: the port of 'localhost:65536' is not a number"),
@@ -130,8 +135,8 @@ PROVIDERS = [
     ("{videos: {api_key: k, base_url: 'https://a/?x'}}", "1:44: providers.videos.base_url: has a query or a fragm"),
     ("{videos: {api_key: k, base_url: 'https://a/#x'}}", "1:44: providers.videos.base_url: has a query or a fragm"),
     ("{videos: {api_key: k, base_url: 'https://u:p@a/'}}", "1:44: providers.videos.base_url: has user information"),
-    ("{videos: {api_key: k, base_url: 'https://u@a/'}}", "1:44: providers.videos.base_url: has user information in it"),
-    ("{videos: {api_key: k, base_url: 'https://:p@a/'}}", "1:44: providers.videos.base_url: has user information in it"),
+    ("{videos: {api_key: k, base_url: 'https://u@a/'}}", "1:44: providers.videos.base_url: has user information"),
+    ("{videos: {api_key: k, base_url: 'https://:p@a/'}}", "1:44: providers.videos.base_url: has user information"),
     ("{videos: {api_key: k, base_url: 'ftp://a/'}}", "1:44: providers.videos.base_url: is not a URL to call"),
     ('{videos: {api_key: k, base_url: "https://a/\\t"}}', "1:44: providers.videos.base_url: has white space or a"),
     ("{videos: {api_key: k, base_url: 'https://a:0/'}}", "1:44: providers.videos.base_url: has no valid host and port"),
@@ -377,6 +382,15 @@ def test_a_secret_in_the_wrong_place_is_not_shown(problems_in, least, secret):
         "a signing secret is not one of deb",
         "the value of '${V}' is not one of ",
     ]
+
+
+@pytest.mark.parametrize("character", ["\0", "\x1f", "\x7f", "\x80", "\x9f", "\udfff"])
+def test_a_task_id_has_no_control_character_and_no_half_character(character):
+    """C0, DEL, C1 and lone surrogates; their neighbours are legal."""
+    with pytest.raises(ValueError, match="has a control character in it"):
+        task_id(f"a{character}b")
+    for legal in " ~\xa0\ud7ff\ue000😀":
+        assert task_id(f"a{legal}b") == f"a{legal}b"
 
 
 def test_paths_are_written_so_that_they_stay_one_line():

@@ -151,6 +151,15 @@ def test_unknown_secrets_are_no_problem_when_they_are_not_needed(settings_of):
     assert settings.webhooks.secrets == settings.endpoints[0].secrets == ()
 
 
+def test_a_variable_for_anything_else_is_needed_all_the_same(problems_in, least):
+    """Only secrets may be unknown at a check, not an address or what is in metadata under a secret's name."""
+    text = f"""{least}  timeout: ${{NO}}
+watches: [{{task_id: a, callback_url: "https://a.example/", metadata: {{secret: "${{NO}}"}}}}]
+"""
+    found = problems_in(text, secrets="optional")
+    assert [line.split(": ")[1] for line in found] == ["webhooks.timeout", "watches[0].metadata.secret"]
+
+
 def test_unknown_secrets_are_problems_when_they_are_needed(problems_in):
     """Each is told: the variable by its name, the file by its place only, as people put secrets there by mistake."""
     unset = "the environment variable NO is not set (set it, or write $$ for a dollar)"

@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from notifier.domain.answer import (
-    MAX_RESPONSE_BYTES,
+    MAX_ANSWER_BYTES,
     Completed,
     Failed,
     Missed,
@@ -150,6 +150,7 @@ def test_a_byte_order_mark_is_no_obstacle():
 
 def test_an_answer_that_went_on_too_long_is_unavailable():
     """Over 1 MiB nothing is believed, even if what was read is whole JSON."""
+    assert MAX_ANSWER_BYTES == 1_048_576
     assert answer(body={"status": "completed"}, truncated=True) == Unavailable("the answer is larger than 1 MiB")
 
 
@@ -170,9 +171,9 @@ def test_the_answer_is_passed_on_as_it_came_up_to_64_kib():
     """Byte for byte, spaces and escapes included; over 64 KiB it is left out."""
     body = b'{ "status":"completed" ,"x":"\\u00e9\xc3\xa9"}'
     assert answer(body=body).response == body.decode()
-    filler = MAX_RESPONSE_BYTES - len(b'{"status":"completed","x":""}')
+    filler = 64 * 1024 - len(b'{"status":"completed","x":""}')
     largest = b'{"status":"completed","x":"' + b"x" * filler + b'"}'
-    assert len(answer(body=largest).response) == MAX_RESPONSE_BYTES
+    assert len(answer(body=largest).response) == 64 * 1024
     assert answer(body=largest + b" ").response is None
     assert answer(body=largest + b" ").status == "completed"
 

@@ -108,6 +108,7 @@ def test_a_task_is_abandoned_after_three_misses_and_the_grace(answer, reason):
     assert polled(answer, answer, every=1000).task.end is None
     assert polled(answer, answer, answer, every=59.9).task.end is None
     assert polled(answer, answer, answer, every=60).task.end == End("abandoned", at(120), reason=reason)
+    assert polled(answer, answer, answer, every=60).changed
     assert polled(answer, answer, answer, answer, every=30).task.end is None
     assert polled(*[answer] * 5, every=30).task.end == End("abandoned", at(120), reason=reason)
 
@@ -131,6 +132,13 @@ def test_another_answer_breaks_the_row_of_misses(answer):
     assert (step.task.misses, step.task.missed_since, step.changed) == (0, None, True)
     assert polled(NOT_FOUND, NOT_FOUND, answer, NOT_FOUND, every=60).task.end is None
     assert polled(NOT_FOUND, answer, NOT_FOUND, NOT_FOUND, NOT_FOUND, every=59).task.end is None
+
+
+@pytest.mark.parametrize("answer", [RUNNING, BAD_GATEWAY])
+def test_a_broken_row_is_worth_a_write_although_the_status_is_as_before(answer):
+    """Else a restart would go on counting from misses that are forgiven."""
+    assert polled(RUNNING, NOT_FOUND, answer).changed
+    assert not polled(RUNNING, NOT_FOUND, answer, answer).changed
 
 
 @pytest.mark.parametrize("answer", [Throttled(5.0), Unauthorized(401)])

@@ -75,7 +75,7 @@ async def test_a_deadline_that_moved_holds_as_it_is_now(world):
     await world.watch("vid_1", "https://b.example/hook", deadline=200.0)
     await world.registrar.cancel("wch_1")
     await world.passes(150)
-    assert world.bodies() == []
+    assert (world.bodies(), world.store.writes.count("expire")) == ([], 0)
     await world.passes(50)
     assert [post.url for post in world.sender.posts] == ["https://b.example/hook"]
 

@@ -163,7 +163,9 @@ async def test_the_only_provider_need_not_be_named(world):
     assert (await one(world, task_id="vid_2", provider="images")).view.watch.provider == "images"
 
 
-@pytest.mark.parametrize("task_id", ["v", "x" * 512, "a/b", "a b", "é", "...", "%2e", "😀", "a.b", "~"])
+@pytest.mark.parametrize(
+    "task_id", ["v", "x" * 512, "a/b", "a b", "é", "...", "%2e", "😀", "a.b", "~", "\x80", "\ud7ff", "\ue000"]
+)
 def test_any_printable_text_is_a_task_id(task_id):
     """It is percent-encoded into the URL."""
     assert judge_task_id(task_id) is None

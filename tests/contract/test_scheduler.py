@@ -1,0 +1,184 @@
+"""The scheduler and the crew, on a real event loop."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta, tzinfo
+
+import apscheduler.schedulers.base
+import pytest
+from structlog.testing import capture_logs
+
+from notifier.adapters.crew import AsyncioCrew
+from notifier.adapters.scheduler import PhasedInterval, Scheduler
+
+
+class SettableClock:
+    """The real clocks, the wall clock moved by `offset`."""
+
+    def __init__(self) -> None:
+        self.offset = timedelta()
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self.offset
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+
+class Firings:
+    def __init__(self) -> None:
+        self.tasks: list[tuple[int, float]] = []
+        self.deliveries: list[tuple[str, str]] = []
+
+    def due_task(self, key: int) -> None:
+        self.tasks.append((key, time.monotonic()))
+
+    def due_delivery(self, delivery_id: str, lane: str) -> None:
+        self.deliveries.append((delivery_id, lane))
+
+    def times(self, key: int) -> list[float]:
+        return [at for fired, at in self.tasks if fired == key]
+
+
+@asynccontextmanager
+async def started(clock: SettableClock | None = None) -> AsyncIterator[tuple[Scheduler, Firings]]:
+    crew = AsyncioCrew()
+    scheduler, firings = Scheduler(clock=clock or SettableClock(), crew=crew), Firings()
+    scheduler.start(firings.due_task, firings.due_delivery)
+    try:
+        yield scheduler, firings
+    finally:
+        scheduler.stop()
+        await crew.drain(1)
+
+
+async def test_a_task_fires_one_interval_apart_each_in_its_own_phase() -> None:
+    """The first firing comes after the delay, the others an interval apart, ±8 %; crowds drift apart from
+    the second."""
+    async with started() as (scheduler, firings):
+        began = time.monotonic()
+        for key in range(20):
+            scheduler.repeat(key, 0.2, delay=0.1)
+        await asyncio.sleep(0.95)
+        for key in range(20):
+            times = firings.times(key)
+            assert 0.09 < times[0] - began < 0.19
+            assert 4 <= len(times) <= 6
+        seconds = [firings.times(key)[1] - firings.times(key)[0] for key in range(20)]
+        assert max(seconds) - min(seconds) > 0.01
+
+
+def test_intervals_stay_within_their_spread_and_keep_their_mean() -> None:
+    """Never more than 8 % off, and no longer on average than was asked for."""
+    trigger, now = PhasedInterval(100.0), datetime.now(UTC)
+    steps = [(trigger.get_next_fire_time(now, now) - now).total_seconds() for _ in range(2000)]
+    assert 92 <= min(steps) < 94
+    assert 106 < max(steps) <= 108
+    assert abs(sum(steps) / len(steps) - 100) < 1
+
+
+def test_one_firing_stands_for_all_that_were_missed() -> None:
+    """After a night of suspension the next firing is an interval away, not a night's worth of them."""
+    trigger, now = PhasedInterval(1.0), datetime.now(UTC)
+    due = trigger.get_next_fire_time(now - timedelta(hours=8), now)
+    assert 0.9 < (due - now).total_seconds() < 1.1
+
+
+async def test_postponing_dropping_and_replacing() -> None:
+    """A postponed job fires later, a dropped one never, a replaced one once at its new time."""
+    async with started() as (scheduler, firings):
+        for key in (1, 2, 3):
+            scheduler.repeat(key, 30, delay=0.2)
+        scheduler.postpone(1, 0.6)
+        scheduler.drop(2)
+        scheduler.repeat(3, 30, delay=0.05)
+        scheduler.postpone(99, 1)
+        scheduler.drop(99)
+        next_at = scheduler.next_at(1)
+        assert next_at is not None
+        assert 0.4 < (next_at - datetime.now(UTC)).total_seconds() < 0.7
+        assert scheduler.next_at(2) is None
+        await asyncio.sleep(0.4)
+        assert [key for key, _ in firings.tasks] == [3]
+        await asyncio.sleep(0.4)
+        assert [key for key, _ in firings.tasks] == [3, 1]
+
+
+async def test_alarms_ring_once_and_at_once_when_their_time_has_passed() -> None:
+    """Setting one again moves it."""
+    async with started() as (scheduler, firings):
+        scheduler.ring("evt_past", "lane", datetime.now(UTC) - timedelta(days=1))
+        scheduler.ring("evt_moved", "lane", datetime.now(UTC) + timedelta(hours=1))
+        scheduler.ring("evt_moved", "lane", datetime.now(UTC) + timedelta(seconds=0.2))
+        await asyncio.sleep(0.1)
+        assert firings.deliveries == [("evt_past", "lane")]
+        await asyncio.sleep(0.3)
+        assert firings.deliveries == [("evt_past", "lane"), ("evt_moved", "lane")]
+
+
+@pytest.mark.parametrize("days", [1, -1])
+async def test_a_clock_that_is_set_moves_every_job_along(days: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a burst of polls nor a day of silence: the pace stays what it was."""
+    clock = SettableClock()
+
+    class Wall(datetime):
+        """What APScheduler takes for the time."""
+
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:
+            return datetime.now(tz) + clock.offset
+
+    monkeypatch.setattr(apscheduler.schedulers.base, "datetime", Wall)
+    async with started(clock) as (scheduler, firings):
+        scheduler.repeat(1, 0.5, delay=0.5)
+        scheduler.repeat(2, 3600, delay=3600)
+        await asyncio.sleep(0.2)
+        with capture_logs() as lines:
+            clock.offset = timedelta(days=days)
+            await asyncio.sleep(2.5)
+        assert [line["event"] for line in lines] == ["clock.jumped"]
+        assert 3 <= len(firings.times(1)) <= 6
+        next_at = scheduler.next_at(2)
+        assert next_at is not None
+        assert 3000 < (next_at - clock.now()).total_seconds() < 4000
+        assert scheduler.silent_for() < 2.5
+
+
+async def test_housekeeping_does_not_overtake_itself() -> None:
+    """A run that takes longer than its period is not started a second time."""
+    running = most = runs = 0
+
+    async def slowly() -> None:
+        nonlocal running, most, runs
+        running, runs = running + 1, runs + 1
+        most = max(most, running)
+        await asyncio.sleep(0.2)
+        running -= 1
+
+    async with started() as (scheduler, _):
+        scheduler.every("slow", 0.05, slowly)
+        await asyncio.sleep(0.7)
+    assert most == 1
+    assert runs >= 2
+
+
+async def test_a_crew_waits_then_cancels_and_tells_of_faults() -> None:
+    """Work that ends in time is finished, the rest is cancelled and counted; a fault is logged, not swallowed."""
+    crew, done = AsyncioCrew(), []
+
+    async def work(seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        done.append(seconds)
+
+    async def break_down() -> None:
+        raise RuntimeError("on purpose")
+
+    with capture_logs() as lines:
+        crew.spawn(work(0.05))
+        crew.spawn(work(60))
+        crew.spawn(break_down())
+        assert await crew.drain(0.3) == 1
+    assert done == [0.05]
+    assert [line["event"] for line in lines] == ["daemon.fault"]
