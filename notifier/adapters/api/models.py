@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema, model_validator
 
 from notifier.adapters.api.problems import Complaint, pointer
 from notifier.domain.delivery import DeliveryState
@@ -145,10 +145,19 @@ class EndpointTest(_Shape):
     )
 
 
-class WatchQuery(BaseModel):
-    """Which watches to list."""
+class _Query(BaseModel):
+    """What stands behind the `?`. A parameter without a value counts as absent, as forms and templates send it."""
 
     model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_empty(cls, values: Any) -> Any:
+        return {name: value for name, value in values.items() if value != ""}
+
+
+class WatchQuery(_Query):
+    """Which watches to list."""
 
     state: WatchState | None = None
     provider: Annotated[str, Field(min_length=1, max_length=LONGEST_NAME, pattern=NO_CONTROLS)] | None = None
@@ -164,10 +173,8 @@ class WatchQuery(BaseModel):
     cursor: Cursor = None
 
 
-class DeliveryQuery(BaseModel):
+class DeliveryQuery(_Query):
     """Which deliveries to list."""
-
-    model_config = ConfigDict(extra="forbid")
 
     state: DeliveryState | None = None
     watch_id: Annotated[str, Field(min_length=1, max_length=LONGEST_NAME, pattern=NO_CONTROLS)] | None = None

@@ -307,6 +307,16 @@ async def test_what_the_file_no_longer_lists_is_cancelled(store, announcer):
     assert list(await polled(store)) == ["vid_1"]
 
 
+async def test_a_dropped_task_is_polled_afresh(store, announcer):
+    """Nobody watched it: an old row of misses does not count when somebody does again, and no late poll ends it."""
+    (task,) = (await store.declare([declaration(1)], T0, announcer)).tasks
+    await store.save([replace(task, polls=5, misses=2, missed_since=at(3))])
+    await store.declare([], at(50), announcer)
+    assert list(await store.end(completed(task), announcer)) == []
+    (again,) = await register(store, registration(2), seconds=60)
+    assert again.task == Task(task.key, "videos", "vid_1", 30.0, at(60 + DAY))
+
+
 async def test_a_removed_watch_leaves_its_task_to_others(store, announcer):
     """The task goes on for a watch from the intake, on that one's terms."""
     await register(store, registration(1))

@@ -4,11 +4,10 @@ from dataclasses import replace
 
 from structlog.testing import capture_logs
 
-from notifier.domain.answer import Completed, Running, Throttled, Unauthorized
+from notifier.domain.answer import Completed, Throttled, Unauthorized
 from tests.fake_peers import FakeProvider
 from tests.unit.services.world import LIMITS
 
-RUNNING = Running("processing", known=True)
 DONE = Completed("completed", ("https://cdn.example/1.mp4",))
 
 
