@@ -17,10 +17,6 @@ async def crowd(world, count):
     await world.crew.run()
 
 
-def begun(world, since=0.0, until=float("inf")):
-    return [task for task, at in world.provider.asked if since <= at - 1000 < until]
-
-
 async def test_new_limits_hold_from_now_on(world):
     """A higher rate and more places let those who wait go at once."""
     world.configure(videos=replace(LIMITS, rate=1.0, concurrency=1))
