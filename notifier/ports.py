@@ -148,7 +148,11 @@ class Waiting:
 
 
 class WatchStore(Protocol):
-    """Every call is one durable transaction (fsync before it returns); StoreUnavailableError when it is not."""
+    """Every call is one durable transaction (fsync before it returns); StoreUnavailableError when it is not.
+
+    Callers, of this and of the other stores' ports, are told in the order of the commits: who hears that a task is to
+    be polled does so before anybody hears of that task's end.
+    """
 
     async def register(
         self, registrations: Sequence[Registration], now: datetime, announce: Announce

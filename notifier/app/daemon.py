@@ -221,11 +221,11 @@ class Daemon:
         self.dispatcher.close()
         await self._poll_crew.drain(POLLS_FINISH_SECONDS)
         cut_off = await self.crew.drain(ATTEMPTS_FINISH_SECONDS)
-        try:
-            await self.poller.flush()
-            await self.dispatcher.flush()
-        except StoreUnavailableError as error:
-            log.error("store.unsaved", error=str(error), hint="what was not saved is learned or attempted again")
+        for flush in (self.poller.flush, self.dispatcher.flush):
+            try:
+                await flush()
+            except StoreUnavailableError as error:
+                log.error("store.unsaved", error=str(error), hint="what was not saved is learned or attempted again")
         await self._poll_http.aclose()
         await self._post_http.aclose()
         log.info("daemon.stopped", cut_off=cut_off or None)

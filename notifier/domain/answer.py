@@ -21,6 +21,8 @@ MAX_PAUSE_SECONDS = 3600.0
 MIN_PAUSE_SECONDS = 1.0
 """`Retry-After: 0`, or a date that has passed, still pauses this long: who throttles is not asked again at once."""
 MAX_WORD_CHARACTERS = 2048
+MAX_URL_CHARACTERS = 64 * 1024
+"""Presigned URLs are long, and one that is cut is worth nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,12 +173,12 @@ def response_text(body: bytes) -> str | None:
     return None if len(body) > MAX_RESPONSE_BYTES else body.decode("utf-8-sig").strip()
 
 
-def clean_text(value: object) -> str | None:
+def clean_text(value: object, longest: int = MAX_WORD_CHARACTERS) -> str | None:
     """A scalar out of a provider's answer as text that can be stored and sent on; None for anything else.
 
-    JSON may carry lone surrogates and NUL, which neither UTF-8 nor databases take; a word is cut at 2,048 characters.
+    JSON may carry lone surrogates and NUL, which neither UTF-8 nor databases take; what is longer is cut.
     """
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
     text = str(value).encode("utf-8", "replace").decode().replace("\x00", "")
-    return text[:MAX_WORD_CHARACTERS]
+    return text[:longest]

@@ -273,7 +273,8 @@ class Dispatcher:
 def lane_of(callback_url: str) -> str:
     """Receivers share a lane when they share host and port: what is slow is a server, not a path."""
     parts = urlsplit(callback_url)
-    return f"{parts.scheme}://{parts.netloc.lower()}"
+    port = parts.port or (443 if parts.scheme.lower() == "https" else 80)
+    return f"[{parts.hostname}]:{port}" if ":" in (parts.hostname or "") else f"{parts.hostname}:{port}"
 
 
 def without_query(url: str) -> str:

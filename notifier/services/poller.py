@@ -3,6 +3,7 @@
 The poller keeps the watched tasks in memory: a poll that changes nothing writes nothing.
 """
 
+import asyncio
 import heapq
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -208,14 +209,15 @@ class Poller:
         self._owe(task, owed)
 
     def _owe(self, task: Task, owed: Sequence[Delivery]) -> None:
-        for delivery in owed:
+        """Tell of an end, one line for each watch that hears of it (or one, if none does), and hand over what it owes."""
+        for delivery in owed or (None,):
             log.info(
                 "task.ended",
                 provider=task.provider,
                 task_id=task.task_id,
-                watch_id=delivery.watch_id,
-                event_id=delivery.id,
-                type=delivery.type,
+                watch_id=None if delivery is None else delivery.watch_id,
+                event_id=None if delivery is None else delivery.id,
+                state=task.end.state if task.end else "abandoned",
                 status=task.status,
                 reason=task.end.reason if task.end else "deadline",
                 polls=task.polls,
@@ -248,22 +250,34 @@ class Poller:
     async def expire(self) -> None:
         """Abandon what has reached its deadline, whatever its provider is doing. Called about twice a second."""
         now = self._clock.now()
+        overdue = []
         while self._deadlines and self._deadlines[0][0] <= now:
             at, key = heapq.heappop(self._deadlines)
             task = self._tasks.get(key)
-            if task is None or task.end is not None or task.deadline_at != at:
-                continue  # ended, about to be saved as ended, or another deadline by now
-            try:
-                expired = await self._store.expire(task, now, self._announce)
-            except StoreUnavailableError as error:
-                log.error("task.unsaved", provider=task.provider, task_id=task.task_id, error=str(error), ended=True)
-                heapq.heappush(self._deadlines, (at, key))
-                return
-            if expired.task is None:
-                self.forget(key)
-            else:
-                self.follow(expired.task)
+            # Else it ended, is about to be saved as ended, or has another deadline by now.
+            if task is not None and task.end is None and task.deadline_at == at:
+                overdue.append(task)
+        if overdue and await self._expire(overdue[0], now):  # one tries whether the store takes it, then all share commits
+            await asyncio.gather(*(self._expire(task, now) for task in overdue[1:]))
+        else:
+            for task in overdue[1:]:
+                heapq.heappush(self._deadlines, (task.deadline_at, task.key))
+
+    async def _expire(self, task: Task, now: datetime) -> bool:
+        """False if the store did not take it; then it is tried again at the next look."""
+        try:
+            expired = await self._store.expire(task, now, self._announce)
+        except StoreUnavailableError as error:
+            log.error("task.unsaved", provider=task.provider, task_id=task.task_id, error=str(error), ended=True)
+            heapq.heappush(self._deadlines, (task.deadline_at, task.key))
+            return False
+        if expired.task is None:
+            self.forget(task.key)
+        else:
+            self.follow(expired.task)
+        if expired.owed:
             self._owe(task, expired.owed)
+        return True
 
     def close(self) -> None:
         """Start no more polls; those in flight finish."""

@@ -147,6 +147,7 @@ class Registrar:
                 task_id=watch.task_id,
                 source=watch.source,
                 state=watch.state,
+                event_id=next((delivery.id for delivery in result.owed), None),
             )
 
     async def cancel(self, watch_id: str) -> bool:

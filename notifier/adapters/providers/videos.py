@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from notifier.domain.answer import Completed, Failed, Meaning, Running, TaskError, clean_text
+from notifier.domain.answer import MAX_URL_CHARACTERS, Completed, Failed, Meaning, Running, TaskError, clean_text
 
 PATH = "/v1/result/{task_id}"
 KNOWN = frozenset({"queued", "processing"})
@@ -22,7 +22,7 @@ def read(document: Mapping[str, Any], response: str | None) -> Meaning:
 
 
 def _urls(video_url: object) -> tuple[str, ...]:
-    text = clean_text(video_url) if isinstance(video_url, str) else None
+    text = clean_text(video_url, MAX_URL_CHARACTERS) if isinstance(video_url, str) else None
     return (text,) if text else ()
 
 

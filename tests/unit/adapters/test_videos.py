@@ -37,6 +37,12 @@ def test_success_counts_in_any_case(word: str) -> None:
     assert read({"status": word, "video_url": URL}, None) == Completed(word, (URL,))
 
 
+def test_a_long_presigned_url_is_kept_whole() -> None:
+    """A URL that is cut is worth nothing."""
+    url = "https://cdn.example.com/x.mp4?signature=" + "a" * 10_000
+    assert read({"status": "completed", "video_url": url}, None) == Completed("completed", (url,))
+
+
 @pytest.mark.parametrize("video_url", [None, "", 7, ["https://cdn.example.com/x.mp4"], {}])
 def test_a_success_without_a_usable_url_has_none(video_url: object) -> None:
     """Anything but text that is not empty is no URL."""

@@ -132,7 +132,7 @@ async def test_an_abandoned_end_is_logged_with_its_reason(world):
     with capture_logs() as lines:
         await world.passes(1)
     (line,) = [line for line in lines if line["event"] == "task.ended"]
-    assert (line["reason"], line["type"], line["polls"]) == ("deadline", "task.abandoned", 1)
+    assert (line["reason"], line["state"], line["polls"]) == ("deadline", "abandoned", 1)
 
 
 # Restart

@@ -311,7 +311,7 @@ async def test_an_end_is_one_line_for_each_watch_that_it_is_told_to(world):
         "task_id": "vid_1",
         "watch_id": "wch_1",
         "event_id": "evt_1",
-        "type": "task.completed",
+        "state": "completed",
         "status": "completed",
         "reason": None,
         "polls": 1,

@@ -96,10 +96,10 @@ async def test_waiting_for_slow_receivers_is_not_being_stuck(world):
 @pytest.mark.parametrize(
     ("url", "lane"),
     [
-        ("https://A.example/x?y=1", "https://a.example"),
-        ("https://a.example:8443/x", "https://a.example:8443"),
-        ("http://a.example/", "http://a.example"),
-        ("https://[2606:4700::1]:1/x", "https://[2606:4700::1]:1"),
+        ("https://A.example/x?y=1", "a.example:443"),
+        ("https://a.example:8443/x", "a.example:8443"),
+        ("http://a.example/", "a.example:80"),
+        ("https://[2606:4700::1]:1/x", "[2606:4700::1]:1"),
     ],
 )
 def test_receivers_share_a_lane_when_they_share_a_server(url, lane):

@@ -71,6 +71,7 @@ async def test_a_new_watch_is_one_line(world):
             "task_id": "vid_1",
             "source": "intake",
             "state": "watching",
+            "event_id": None,
         }
     ]
 
