@@ -15,20 +15,24 @@
     │   ├── delivery.py   Delivery, Attempt, RetrySchedule, settle()
     │   ├── signature.py  sign(), verify(): Standard Webhooks, several secrets, both algorithms
     │   ├── answer.py     what a provider's answer means
-    │   ├── address.py    which addresses and URLs may be called
-    │   └── pace.py       who may go next: first come first served, within concurrency, rate and pause
+    │   ├── receiver.py   whose secrets sign for which URL, and which events it wants
+    │   ├── address.py    which addresses and URLs may be called (address_blocks.py: the registries behind it)
+    │   ├── pace.py       who may go next: first come first served, within concurrency, rate and pause
+    │   └── moment.py, retry_after.py   how times and waits are written
     ├── ports.py          what the services need from the world (Protocols)
     ├── services/         the verbs: ask a port, apply the domain, tell a port
     │   ├── registrar.py  accept a watch once, reject a bad one, reconcile the file's watches
     │   ├── poller.py     one poll: fetch, advance, save – or end the task and owe deliveries
+    │   ├── channel.py    one provider: whose turn it is, and the pause when it will not talk to us
     │   └── dispatcher.py one attempt: sign, post, settle, save
     └── adapters/         the only importers of httpx, apscheduler, fastapi, sqlalchemy …
         ├── api/          the intake: routes, problems, tokens
         ├── scheduler.py  APScheduler: an interval job per watched task, date jobs for retries, housekeeping
-        ├── http.py       guarded requests: pool, deadline, size cap, address check at connect time
+        ├── http/         guarded requests: pool, deadline, size cap, address check at connect time
+        ├── webhook.py    an attempt as an HTTP request; its answer as a receipt
         ├── providers/    one file per family of APIs, one literal table
-        ├── stores/       SQL stores behind one contract, migrations
-        └── crew.py, metrics.py, clock.py
+        ├── stores/       SQL stores behind one contract: group commit, migrations
+        └── crew.py (who owns coroutines), serving.py (uvicorn), intake_client.py, metrics.py, clock.py
 
              cli ──▶ app ◀── config                       wiring: may import everything
                       │ builds

@@ -209,7 +209,7 @@ class Poller:
         self._owe(task, owed)
 
     def _owe(self, task: Task, owed: Sequence[Delivery]) -> None:
-        """Tell of an end, one line for each watch that hears of it (or one, if none does), and hand over what it owes."""
+        """Tell of an end, one line for each watch that hears of it (one if none does), and hand over what it owes."""
         for delivery in owed or (None,):
             log.info(
                 "task.ended",
@@ -257,7 +257,8 @@ class Poller:
             # Else it ended, is about to be saved as ended, or has another deadline by now.
             if task is not None and task.end is None and task.deadline_at == at:
                 overdue.append(task)
-        if overdue and await self._expire(overdue[0], now):  # one tries whether the store takes it, then all share commits
+        # One tries whether the store takes it; then all the others go together and share commits.
+        if overdue and await self._expire(overdue[0], now):
             await asyncio.gather(*(self._expire(task, now) for task in overdue[1:]))
         else:
             for task in overdue[1:]:
