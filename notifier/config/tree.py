@@ -41,7 +41,7 @@ def plant(text: str) -> Tree | Fault:
             return Fault((), _EMPTY, START)
         case Fault() as fault:
             return fault
-        case Scalar() as node if node.plain and _resolve(node) is None:
+        case Scalar() as node if _resolve(node) is None:
             return Fault((), _EMPTY, START)
         case Mapping() as node:
             gardener = _Gardener()

@@ -198,6 +198,9 @@ def test_a_key_or_token_must_fit_into_a_header(problems_in, secret, value):
         (("intake", "tokens", 3, "name"), False),
         (("watches", 0, "metadata", "secret"), False),
         (("secret",), False),
+        (("log", "secret"), False),
+        (("webhooks",), False),
+        (("providers", "any"), False),
         ((), False),
     ],
 )

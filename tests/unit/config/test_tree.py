@@ -233,4 +233,3 @@ def test_both_parsers_of_pyyaml_give_the_same_nodes(data, flow):
     """With and without libyaml, what is ordinary YAML is read with the same values at the same places."""
     text = yaml.safe_dump(data, default_flow_style=flow, allow_unicode=True)
     assert nodes._compose(text, nodes._FAST_LOADER) == nodes._compose(text, yaml.SafeLoader)
-    assert plant(text).data == data
