@@ -12,11 +12,10 @@ from urllib.parse import SplitResult, urlsplit
 
 from notifier.config.problem import Substituted, did_you_mean, shown
 from notifier.domain.quantity import parse_duration, parse_rate
+from notifier.domain.watch import judge_task_id, metadata_text
 
 Network: TypeAlias = IPv4Network | IPv6Network
 
-MOST_METADATA_BYTES = 4096
-LONGEST_TASK_ID = 512
 LONGEST_NAME = 200
 
 PROVIDER_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
@@ -94,12 +93,9 @@ def provider_name(value: str) -> str:
 
 def task_id(value: Any) -> str:
     found = text(value)
-    if not 1 <= len(found) <= LONGEST_TASK_ID:
-        raise ValueError(f"has {len(found)} characters (write 1 to {LONGEST_TASK_ID}, as the provider gave them)")
-    if found in (".", ".."):
-        raise ValueError(f"{shown(value)} is not a task id: in a URL it means a directory (write the provider's id)")
-    if _has_control(found):
-        raise ValueError(f"{shown(value)} has a control character in it (write the provider's id)")
+    wrong = judge_task_id(found)
+    if wrong is not None:
+        raise ValueError(f"{shown(value)} {wrong} (write the id that the provider gave)")
     return found
 
 
@@ -107,9 +103,10 @@ def metadata(value: Any) -> dict[str, Any]:
     """A mapping that JSON can hold, in plain types and of its own."""
     if not isinstance(value, dict):
         raise ValueError(f"{shown(value)} is not a mapping (write {{name: value}})")  # noqa: TRY004 - of the file
-    written = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    if (size := len(written.encode())) > MOST_METADATA_BYTES:
-        raise ValueError(f"takes {size} bytes as JSON (at most {MOST_METADATA_BYTES}; keep a reference instead)")
+    try:
+        written = metadata_text(value)
+    except ValueError as error:
+        raise ValueError(f"{error} (keep a reference instead)") from None
     found: dict[str, Any] = json.loads(written)
     return found
 

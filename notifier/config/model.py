@@ -23,6 +23,7 @@ from notifier.config.listen import Listen, parse_listen
 from notifier.config.substitute import VARIABLE_PATTERN
 from notifier.domain.event import EVENT_TYPES, EventType
 from notifier.domain.quantity import DURATION_PATTERN, LEAST_SECONDS, RATE_PATTERN
+from notifier.domain.watch import MAX_TASK_ID_CHARACTERS
 
 PRESETS = {"videos": "https://zcbservice.aizfw.cn/kyyReactApiServer"}
 """The families of APIs that are known, with the `base_url` of each."""
@@ -177,7 +178,7 @@ class WatchSettings(_Section):
     """A watch that is declared in the file."""
 
     task_id: Annotated[
-        str, PlainValidator(fields.task_id), _text(minLength=1, maxLength=fields.LONGEST_TASK_ID)
+        str, PlainValidator(fields.task_id), _text(minLength=1, maxLength=MAX_TASK_ID_CHARACTERS)
     ] = setting("The provider's id of the task; a number goes in quotes.")
     callback_url: Annotated[str, PlainValidator(fields.text), _text(pattern="^https?://")] = setting(
         "Who is told how the task ended."

@@ -1,13 +1,45 @@
 """A watch: our promise to tell one callback URL how one task ended."""
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 WatchState: TypeAlias = Literal["watching", "completed", "failed", "abandoned", "cancelled"]
 Source: TypeAlias = Literal["intake", "config"]
 
 WATCH_STATES: tuple[WatchState, ...] = ("watching", "completed", "failed", "abandoned", "cancelled")
+
+MAX_METADATA_BYTES = 4096
+MAX_TASK_ID_CHARACTERS = 512
+
+
+def judge_task_id(task_id: str) -> str | None:
+    """What is wrong with a task id, or None.
+
+    Any printable text will do, for it is percent-encoded into the URL; `.` and `..` would change the path all the same
+    (RFC 3986, section 5.2.4).
+    """
+    if not 1 <= len(task_id) <= MAX_TASK_ID_CHARACTERS:
+        return f"must have 1 to {MAX_TASK_ID_CHARACTERS} characters"
+    if task_id in (".", ".."):
+        return "must not be a path segment that means another path"
+    if any(char < " " or "\x7f" <= char <= "\x9f" or "\ud800" <= char <= "\udfff" for char in task_id):
+        return "must not hold control characters or lone surrogates"
+    return None
+
+
+def metadata_text(metadata: Mapping[str, Any]) -> str:
+    """Metadata as the JSON text that the event will carry, at most 4 KiB in UTF-8; ValueError says what is wrong."""
+    try:
+        text = json.dumps(metadata, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        size = len(text.encode())
+    except (ValueError, RecursionError):  # a UnicodeEncodeError is a ValueError
+        raise ValueError("must be plain JSON: finite numbers, whole Unicode characters, not too deep") from None
+    if size > MAX_METADATA_BYTES:
+        raise ValueError(f"takes {size} bytes as JSON; at most {MAX_METADATA_BYTES} are kept")
+    return text
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,6 @@
 """Accept a watch once, reject a bad one, reconcile the file's watches."""
 
 import asyncio
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +10,7 @@ import structlog
 from notifier.domain.address import Refusal
 from notifier.domain.delivery import Delivery
 from notifier.domain.quantity import format_duration
-from notifier.domain.watch import Registration, Source
+from notifier.domain.watch import Registration, Source, judge_task_id, metadata_text
 from notifier.ports import Announce, Cancelled, Chance, Clock, Declared, Guard, Registered, WatchStore
 from notifier.services.poller import Poller
 
@@ -101,9 +100,10 @@ class Registrar:
             return Invalid("task_id", wrong)
         if refusal is not None:
             return Invalid("callback_url", refusal.message)
-        metadata = metadata_text(request.metadata or {})
-        if isinstance(metadata, Invalid):
-            return metadata
+        try:
+            metadata = metadata_text(request.metadata or {})
+        except ValueError as error:
+            return Invalid("metadata", str(error))
         provider = self._provider(request.provider)
         if isinstance(provider, Invalid):
             return provider
@@ -166,8 +166,8 @@ class Registrar:
     async def declare(self, requests: Sequence[WatchRequest]) -> Declared:
         """Make the configuration's watches these; they were judged when the file was read."""
         registrations = [
-            self._registration(request, self._declared_provider(request), _declared_metadata(request), "config")
-            for request in requests
+            self._registration(one, self._declared_provider(one), metadata_text(one.metadata or {}), "config")
+            for one in requests
         ]
         declared = await self._store.declare(registrations, self._clock.now(), self._announce)
         for key in declared.dropped:
@@ -179,34 +179,3 @@ class Registrar:
 
     def _declared_provider(self, request: WatchRequest) -> str:
         return request.provider if request.provider is not None else next(iter(self._rules))
-
-
-def _declared_metadata(request: WatchRequest) -> str:
-    return json.dumps(request.metadata or {}, ensure_ascii=False, separators=(",", ":"))
-
-
-def judge_task_id(task_id: str) -> str | None:
-    """What is wrong with a task id, or None.
-
-    Any printable text will do, for it is percent-encoded into the URL; `.` and `..` would change the path all the same
-    (RFC 3986, section 5.2.4).
-    """
-    if not 1 <= len(task_id) <= MAX_TASK_ID_CHARACTERS:
-        return f"must have 1 to {MAX_TASK_ID_CHARACTERS} characters"
-    if task_id in (".", ".."):
-        return "must not be a path segment that means another path"
-    if any(ord(char) < 0x20 or ord(char) == 0x7F or 0xD800 <= ord(char) <= 0xDFFF for char in task_id):
-        return "must not hold control characters or lone surrogates"
-    return None
-
-
-def metadata_text(metadata: Mapping[str, Any]) -> str | Invalid:
-    """Metadata as the JSON text that the event will carry: at most 4 KiB, in UTF-8."""
-    try:
-        text = json.dumps(metadata, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-        size = len(text.encode())
-    except (ValueError, RecursionError):  # a UnicodeEncodeError is a ValueError
-        return Invalid("metadata", "must be plain JSON: finite numbers, whole Unicode characters, not too deep")
-    if size > MAX_METADATA_BYTES:
-        return Invalid("metadata", f"is {size} bytes as JSON; at most {MAX_METADATA_BYTES} are kept")
-    return text

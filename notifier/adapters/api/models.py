@@ -13,8 +13,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from notifier.adapters.api.problems import Complaint, pointer
 from notifier.domain.delivery import DeliveryState
 from notifier.domain.quantity import DURATION_PATTERN, LEAST_SECONDS, MOST_SECONDS, parse_duration
-from notifier.domain.watch import WatchState
-from notifier.services.registrar import MAX_TASK_ID_CHARACTERS, WatchRequest, judge_task_id
+from notifier.domain.watch import MAX_TASK_ID_CHARACTERS, WatchState, judge_task_id
+from notifier.services.registrar import WatchRequest
 
 MOST_IN_BATCH = 1000
 MOST_IN_LIST = 1000

@@ -162,11 +162,11 @@ WATCHES = [
     ("{task_id: 123, CALL}", "5:21: watches[0].task_id: 123 is not text (put it in quotes)"),
     ("{task_id: 1e3, CALL}", "5:21: watches[0].task_id: 1000.0 is not text (put it in quotes)"),
     ("{task_id: 0777, CALL}", None),
-    ("{task_id: '', CALL}", "5:21: watches[0].task_id: has 0 characters (write 1 to 512, as the provider gave them)"),
-    ("{task_id: " + "x" * 513 + ", CALL}", "5:21: watches[0].task_id: has 513 characters"),
+    ("{task_id: '', CALL}", "5:21: watches[0].task_id: '' must have 1 to 512 characters (write the id that"),
+    ("{task_id: " + "x" * 513 + ", CALL}", "5:21: watches[0].task_id: '" + "x" * 60 + "'… must have 1 to 512"),
     ("{task_id: " + "x" * 512 + ", CALL}", None),
-    ("{task_id: .., CALL}", "5:21: watches[0].task_id: '..' is not a task id: in a URL it means a directory"),
-    ('{task_id: "a\\tb", CALL}', "5:21: watches[0].task_id: 'a\\tb' has a control character in it"),
+    ("{task_id: .., CALL}", "5:21: watches[0].task_id: '..' must not be a path segment that means another path"),
+    ('{task_id: "a\\tb", CALL}', "5:21: watches[0].task_id: 'a\\tb' must not hold control characters"),
     ("{task_id: a, CALL, provider: video}", "5:70: watches[0].provider: 'video' is not a provider of this file (d"),
     ("{task_id: a, CALL, provider: 5}", "5:70: watches[0].provider: 5 is not text (put it in quotes)"),
     ("{task_id: a, CALL, interval: 4s}", "5:70: watches[0].interval: 4s is below the provider's min_interval, 5s"),
@@ -387,7 +387,7 @@ def test_a_secret_in_the_wrong_place_is_not_shown(problems_in, least, secret):
 @pytest.mark.parametrize("character", ["\0", "\x1f", "\x7f", "\x80", "\x9f", "\udfff"])
 def test_a_task_id_has_no_control_character_and_no_half_character(character):
     """C0, DEL, C1 and lone surrogates; their neighbours are legal."""
-    with pytest.raises(ValueError, match="has a control character in it"):
+    with pytest.raises(ValueError, match="must not hold control characters"):
         task_id(f"a{character}b")
     for legal in " ~\xa0\ud7ff\ue000😀":
         assert task_id(f"a{legal}b") == f"a{legal}b"

@@ -263,6 +263,18 @@ async def test_an_event_that_nobody_wants_is_not_sent_and_the_task_ends(world):
     assert (world.store.deliveries, world.store.watches["wch_1"].state) == ({}, "completed")
 
 
+async def test_a_deadline_that_nobody_wants_to_hear_of_ends_the_watch_all_the_same(world):
+    """Without a delivery, and without another poll."""
+    picky = Receiver((KEY,), events=frozenset({"task.failed"}))
+    world.apply(receivers=Receivers(Receiver((KEY,)), {HOOK: picky}))
+    await world.watch("vid_1", deadline=10.0)
+    await world.passes(12)
+    polls = len(world.provider.asked)
+    await world.passes(60)
+    assert (world.store.deliveries, world.store.watches["wch_1"].state) == ({}, "abandoned")
+    assert len(world.provider.asked) == polls
+
+
 async def test_a_fault_of_ours_in_one_poll_stops_no_other(world):
     """The task's place is free again, and its next firing polls it."""
     world.provider.script("vid_1", ZeroDivisionError())
