@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 import yaml
@@ -22,6 +22,8 @@ import yaml
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 TOKEN = "backend-token-for-tests"
 WAIT_SECONDS = 30.0
+Answer: TypeAlias = int | tuple[int, dict[str, str]]
+"""A status, perhaps with headers."""
 
 
 def free_port() -> int:
@@ -39,9 +41,7 @@ def wait_until(true: Callable[[], Any], what: str, seconds: float = WAIT_SECONDS
     raise AssertionError(f"not within {seconds:g} s: {what}")
 
 
-def call(
-    base: str, method: str, path: str, body: Any = None, *, token: str | None = TOKEN, headers: dict[str, str] | None = None
-) -> tuple[int, Any]:
+def call(base: str, method: str, path: str, body: Any = None, *, token: str | None = TOKEN) -> tuple[int, Any]:
     """One HTTP call; the status and the JSON (or text) of the answer."""
     parts = urlsplit(base)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=20)
@@ -50,7 +50,7 @@ def call(
         data = None
         if body is not None:
             data, sent["Content-Type"] = json.dumps(body).encode(), "application/json"
-        connection.request(method, path, data, sent | (headers or {}))
+        connection.request(method, path, data, sent)
         answer = connection.getresponse()
         text = answer.read()
         try:
@@ -192,7 +192,7 @@ class Hook:
 class ReceiverServer:
     """A receiver of webhooks in threads of this process; `answer(path, count)` decides each status (or hangs)."""
 
-    def __init__(self, answer: Callable[[str, int], int | tuple[int, dict[str, str]]] = lambda path, count: 204) -> None:
+    def __init__(self, answer: Callable[[str, int], Answer] = lambda path, count: 204) -> None:
         self.hooks: list[Hook] = []
         self.answer = answer
         self.lock = threading.Lock()

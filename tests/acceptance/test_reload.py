@@ -48,7 +48,7 @@ def test_a_reload_reconciles_declared_watches_and_leaves_the_intakes_alone(
 def test_a_bad_file_changes_nothing_and_says_why(
     tmp_path: Path, simulator: Simulator, receiver: ReceiverServer
 ) -> None:
-    """All errors come back with their places, from the signal in the log and from the intake as a 422; metrics say it."""
+    """All errors come back with their places, in the log after a signal, from the intake as a 422; metrics say it."""
     simulator.script("stays", queued=None)
     daemon = DaemonProcess(tmp_path, {"providers": simulator.provider(), "watches": declared(receiver, "stays")})
     with running(daemon):

@@ -10,8 +10,8 @@ from tests.acceptance.harness import DaemonProcess, Process, ReceiverServer, Sim
 def test_sigterm_finishes_the_attempt_in_flight_and_exits_with_0(
     tmp_path: Path, simulator: Simulator, receiver: ReceiverServer
 ) -> None:
-    """A receiver that takes two seconds is waited for; its answer is saved and it is not told again. Meanwhile the intake
-    says that it is stopping."""
+    """A receiver that takes two seconds is waited for; its answer is saved and it is not told again. Meanwhile the
+    intake says that it is stopping."""
 
     def slowly(path: str, count: int) -> int:
         time.sleep(2)

@@ -173,7 +173,9 @@ def test_any_printable_text_is_a_task_id(task_id):
     assert judge_task_id(task_id) is None
 
 
-@pytest.mark.parametrize("task_id", ["", "x" * 513, ".", "..", "\x00", "a\x1f", "\x7f", "\x80", "\x9f", "\ud800", "a\udfff"])
+@pytest.mark.parametrize(
+    "task_id", ["", "x" * 513, ".", "..", "\x00", "a\x1f", "\x7f", "\x80", "\x9f", "\ud800", "a\udfff"]
+)
 def test_what_cannot_be_in_a_url_or_a_store_is_no_task_id(task_id):
     """Nothing, too much, another path, control characters, half characters."""
     assert judge_task_id(task_id) is not None
