@@ -26,7 +26,6 @@ _DELETIONS = (
 )
 _DELETE_TASKS = delete(tasks).where(
     tasks.c.key.in_(bindparam("keys", expanding=True)),
-    tasks.c.state != "watching",
     ~exists().where(watches.c.task_key == tasks.c.key),
 )
 _BEAT = update(pulse).values(beats=pulse.c.beats + 1)

@@ -262,7 +262,7 @@ def test_a_store_does_what_the_model_does(name, quick_folder: Path):
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=15,
+            max_examples=10,
             stateful_step_count=30,
             deadline=None,
             phases=[Phase.reuse, Phase.generate],  # add Phase.shrink for a shorter story; it takes minutes

@@ -1,10 +1,6 @@
 import base64
-import datetime
-import json
 
 import pytest
-import standardwebhooks
-import svix
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -69,27 +65,6 @@ def test_nothing_is_signed_without_a_key():
         sign([], EVENT, AT, BODY)
 
 
-texts = st.text(st.characters(codec="utf-8"), max_size=60)
-
-
-@settings(max_examples=25, deadline=None)
-@given(body=texts, secrets=st.lists(st.binary(min_size=16, max_size=128), min_size=1, max_size=3), data=st.data())
-def test_foreign_libraries_verify_what_we_sign(body, secrets, data):
-    """standardwebhooks and svix accept our header for any of the HMAC secrets, whatever else signed beside it."""
-    raw = json.dumps(body)
-    now = int(datetime.datetime.now(datetime.UTC).timestamp())
-    keys = [*map(HmacKey, secrets), ED25519]
-    keys = data.draw(st.permutations(keys))
-    signature = sign(keys, "evt_1", now, raw.encode())
-    headers = {"webhook-id": "evt_1", "webhook-timestamp": str(now), "webhook-signature": signature}
-    for secret in secrets:
-        for library in (standardwebhooks, svix):
-            verifier = library.Webhook("whsec_" + b64(secret))
-            verifier.verify(raw, headers)  # raises when it does not fit
-            with pytest.raises(library.webhooks.WebhookVerificationError):
-                verifier.verify(raw + " ", headers)
-
-
 @settings(max_examples=25, deadline=None)
 @given(seed=st.binary(min_size=32, max_size=32), body=st.binary(max_size=60))
 def test_a_plain_ed25519_implementation_verifies_what_we_sign(seed, body):
@@ -99,15 +74,6 @@ def test_a_plain_ed25519_implementation_verifies_what_we_sign(seed, body):
     public = Ed25519PublicKey.from_public_bytes(base64.b64decode(public_key(key).removeprefix("whpk_")))
     assert version == "v1a"
     public.verify(base64.b64decode(encoded), f"evt_1.{AT}.".encode() + body)
-
-
-@settings(max_examples=25, deadline=None)
-@given(secret=st.binary(min_size=24, max_size=64), body=texts)
-def test_we_verify_what_foreign_libraries_sign(secret, body):
-    """A header made by standardwebhooks is valid here."""
-    text = "whsec_" + b64(secret)
-    signature = standardwebhooks.Webhook(text).sign("msg_1", datetime.datetime.fromtimestamp(AT, datetime.UTC), body)
-    assert check([parse_secret(text)], event="msg_1", signature=signature, body=body.encode()) == Valid()
 
 
 @pytest.mark.parametrize("keys", [[HMAC], [OTHER, HMAC], [ED25519], [PublicKey(base64.b64decode(WHPK[5:]))]])
