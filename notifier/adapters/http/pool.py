@@ -18,6 +18,10 @@ from notifier.domain.address import Network
 
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n")
 
+MOST_HEAD_BYTES = 32 * 1024
+"""Of one header. Receivers behind many proxies answer with long ones, and a 2xx counts all the same."""
+MOST_HEADERS = 1000
+
 
 class Pool(AiohttpTransport):
     """Connections that were all dialled under the same rule (`allow`; None guards nothing).
@@ -37,6 +41,9 @@ class Pool(AiohttpTransport):
                 connector=_Connector(scheme, allow, lookup, tls, keepalive),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trust_env=False,
+                max_line_size=MOST_HEAD_BYTES,
+                max_field_size=MOST_HEAD_BYTES,
+                max_headers=MOST_HEADERS,
             )
             for scheme in ("https", "http")
         }
@@ -63,14 +70,25 @@ class _HeadFirst(ResponseHandler):
     it meets both at once. A status that has arrived counts, and how TCP cut the bytes must not decide about it.
     """
 
+    _seam = b""
+    """The last bytes of a head that is not complete: a blank line may be cut in two by the packets."""
+
     def data_received(self, data: bytes) -> None:
-        while data.startswith(b"HTTP/") and (blank := _BLANK_LINE.search(data)) and blank.end() < len(data):
-            super().data_received(data[: blank.end()])
-            data = data[blank.end() :]
-        super().data_received(data)
+        while data and self._expects_head():
+            seam = len(self._seam)
+            blank = _BLANK_LINE.search(self._seam + data)
+            end = len(data) if blank is None else blank.end() - seam
+            self._seam = (self._seam + data)[-3:] if blank is None else b""
+            super().data_received(data[:end])
+            data = data[end:]
+        if data:
+            super().data_received(data)
         # The parser tells its own queue that the body is malformed, but not who is waiting for that body.
         if (error := self.exception()) is not None and self._payload is not None and not self._payload.is_eof():
             self._payload.set_exception(aiohttp.ClientPayloadError("malformed body"), error)
+
+    def _expects_head(self) -> bool:
+        return self._payload is None or self._payload.is_eof()
 
 
 class _Connector(aiohttp.TCPConnector):
