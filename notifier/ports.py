@@ -19,6 +19,10 @@ Announce: TypeAlias = Callable[[Task, Watch], Event | None]
 """The event that an ended task owes to a watch, or None when its endpoint does not want that type. Pure but for a new
 id at each call; the store calls it inside its transaction, once for each watch that ends."""
 
+Known: TypeAlias = Callable[[int], Task | None]
+"""What is known now of a followed task, by its key: newer than the store, which is not told of polls that changed
+nothing. The store calls it inside its transaction, perhaps from another thread."""
+
 
 class StoreUnavailableError(Exception):
     """The store did not take a write or a read (disk full, locked, gone). Nothing of it happened; try again later."""
@@ -60,7 +64,7 @@ class Timetable(Protocol):
     """One interval job for each watched task; each firing calls the poller's `due(key)`."""
 
     def repeat(self, key: int, interval: float, *, delay: float) -> None:
-        """Fire first in `delay` seconds, then one interval apart (±8 %); replaces the task's job if there is one."""
+        """Fire first in `delay` seconds, then one interval apart (±6 %); replaces the task's job if there is one."""
         ...
 
     def postpone(self, key: int, delay: float) -> None:
@@ -122,7 +126,7 @@ class Cancelled:
 class Declared:
     """What reconciling the file's watches did. `tasks` are to be followed as they now are, `dropped` are task keys."""
 
-    added: int = 0
+    added: tuple[Watch, ...] = ()
     changed: int = 0
     cancelled: int = 0
     tasks: tuple[Task, ...] = ()
@@ -162,13 +166,17 @@ class WatchStore(Protocol):
         an abandoned or no longer watched task polling starts afresh."""
         ...
 
-    async def cancel(self, watch_id: str, now: datetime) -> Cancelled | None:
-        """Cancel a watch that is watching; one that had ended stays as it is. None: no such watch."""
+    async def cancel(self, watch_id: str, now: datetime, known: Known) -> Cancelled | None:
+        """Cancel a watch that is watching; one that had ended stays as it is. None: no such watch. What is `known` of
+        its task is saved along, so that nothing that was shown goes backwards."""
         ...
 
-    async def declare(self, registrations: Sequence[Registration], now: datetime, announce: Announce) -> Declared:
+    async def declare(
+        self, registrations: Sequence[Registration], now: datetime, announce: Announce, known: Known
+    ) -> Declared:
         """Make the declared watches of the configuration these: add what is new, change interval, deadline and metadata
-        of what is watching, cancel what came from the configuration and is missing; what has ended stays ended."""
+        of what is watching, cancel what came from the configuration and is missing; what has ended stays ended. What is
+        `known` of the tasks of cancelled watches is saved along."""
         ...
 
 
@@ -188,7 +196,7 @@ class TaskStore(Protocol):
 
     async def expire(self, task: Task, now: datetime, announce: Announce) -> Expired:
         """In one transaction: abandon the task's watches whose deadline is not after `now` (reason `deadline`), owe
-        their deliveries, and end the task if no watch is left."""
+        their deliveries, and end the task if no watch is left; what the task says of its polls is saved either way."""
         ...
 
 

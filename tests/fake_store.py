@@ -7,7 +7,16 @@ from datetime import datetime, timedelta
 from notifier.domain.delivery import Attempt, Delivery, new_delivery, redeliver
 from notifier.domain.task import End, Task
 from notifier.domain.watch import DeliveryBrief, Registration, Watch, WatchView
-from notifier.ports import Announce, Cancelled, Declared, Expired, Registered, StoreUnavailableError, Waiting
+from notifier.ports import (
+    Announce,
+    Cancelled,
+    Declared,
+    Expired,
+    Known,
+    Registered,
+    StoreUnavailableError,
+    Waiting,
+)
 
 
 class FakeStore:
@@ -41,16 +50,18 @@ class FakeStore:
         self._reach("register")
         return [self._register(one, now, announce) for one in registrations]
 
-    async def cancel(self, watch_id: str, now: datetime) -> Cancelled | None:
+    async def cancel(self, watch_id: str, now: datetime, known: Known) -> Cancelled | None:
         self._reach("cancel")
         watch = self.watches.get(watch_id)
         if watch is None:
             return None
         if watch.state != "watching":
             return Cancelled(None, None)
-        return self._cancel(watch, now)
+        return self._cancel(watch, now, known)
 
-    async def declare(self, registrations: Sequence[Registration], now: datetime, announce: Announce) -> Declared:
+    async def declare(
+        self, registrations: Sequence[Registration], now: datetime, announce: Announce, known: Known
+    ) -> Declared:
         self._reach("declare")
         wanted = {(one.provider, one.task_id, one.callback_url): one for one in registrations}
         missing = [
@@ -58,7 +69,7 @@ class FakeStore:
             for watch in self.watches.values()
             if watch.source == "config" and watch.state == "watching" and _identity(watch) not in wanted
         ]
-        gone = [self._cancel(watch, now) for watch in missing]
+        gone = [self._cancel(watch, now, known) for watch in missing]
         results = [self._register(one, now, announce) for one in registrations]
         changed = [self._change(result, one) for result, one in zip(results, registrations, strict=True)]
         touched = zip(results, changed, strict=True)
@@ -66,7 +77,7 @@ class FakeStore:
         keys = {key for key in keys if any(self._watching(key))}
         keys |= {one.task.key for one in gone if one.task is not None}
         return Declared(
-            added=sum(result.created for result in results),
+            added=tuple(result.view.watch for result in results if result.created),
             changed=sum(changed),
             cancelled=len(gone),
             tasks=tuple(self._merge(key) for key in sorted(keys)),
@@ -175,8 +186,11 @@ class FakeStore:
         self.watches[watch.id] = after
         return True
 
-    def _cancel(self, watch: Watch, now: datetime) -> Cancelled:
+    def _cancel(self, watch: Watch, now: datetime, known: Known) -> Cancelled:
         key = self.view(watch.id).task_key
+        told = known(key)
+        if told is not None and told.end is None:
+            self.tasks[key] = told
         self.watches[watch.id] = replace(watch, state="cancelled", ended_at=now)
         left = any(self._watching(key))
         return Cancelled(None, self._merge(key)) if left else Cancelled(key, None)

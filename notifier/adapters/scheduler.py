@@ -18,12 +18,11 @@ from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
 
+from notifier.domain.task import PHASE_SPREAD
 from notifier.ports import Clock, Crew
 
 log = structlog.get_logger()
 
-SPREAD = 0.08
-"""Consecutive firings are one interval apart, give or take this part of it."""
 JUMP_SECONDS = 2.0
 """A wall clock that is off by more than this after one second has been set, not merely adjusted."""
 
@@ -32,7 +31,7 @@ logging.getLogger("apscheduler").setLevel(logging.CRITICAL)
 
 
 class PhasedInterval(BaseTrigger):  # type: ignore[misc] # apscheduler ships no types
-    """Fires one interval after the last firing, ±8 %: each task keeps its own phase, and crowds drift apart.
+    """Fires one interval after the last firing, ±6 %: each task keeps its own phase, and crowds drift apart.
 
     APScheduler's own interval trigger only ever adds its jitter, which makes the interval longer on average.
     """
@@ -43,7 +42,7 @@ class PhasedInterval(BaseTrigger):  # type: ignore[misc] # apscheduler ships no 
         self.interval = interval
 
     def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:
-        step = timedelta(seconds=self.interval * (1 + SPREAD * random.uniform(-1.0, 1.0)))  # noqa: S311 -- spreads load
+        step = timedelta(seconds=self.interval * (1 + PHASE_SPREAD * random.uniform(-1.0, 1.0)))  # noqa: S311 -- spreads load
         due: datetime = (previous_fire_time or now) + step
         # After a long sleep of the machine one firing stands for all that were missed.
         return due if due > now else now + step

@@ -35,9 +35,16 @@ class WebhookSender:
         return Answered(
             http_status=reply.status,
             retry_after=parse_retry_after(reply.headers.get("retry-after"), self._clock.now()),
-            response=reply.body[:KEPT_BYTES].decode("utf-8", "replace").replace("\x00", ""),
+            response=kept(reply.body),
             duration=duration,
         )
 
     async def check(self, url: str) -> Refusal | None:
         return await self._http.check(url, timeout=min(self._timeout, 5.0))
+
+
+def kept(body: bytes) -> str:
+    """The start of an answer as text that every store takes. Replacing what is no UTF-8 makes it longer, so it is cut
+    once more."""
+    text = body[:KEPT_BYTES].decode("utf-8", "replace").replace("\x00", "")
+    return text.encode()[:KEPT_BYTES].decode("utf-8", "ignore")

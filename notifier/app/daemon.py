@@ -24,7 +24,7 @@ from notifier.app import wiring
 from notifier.app.errors import StartError
 from notifier.app.health import Health
 from notifier.app.listening import describe, open_listener
-from notifier.config import Loaded, Rejected, Settings, needs_restart
+from notifier.config import Loaded, Rejected, Settings, is_private, needs_restart
 from notifier.ports import Counts, Declared, StoreUnavailableError
 from notifier.services.dispatcher import Dispatcher
 from notifier.services.poller import Poller
@@ -125,7 +125,7 @@ class Daemon:
     async def _declare(self) -> Declared:
         declared = await self.registrar.declare(wiring.declared_watches(self.settings))
         log.info(
-            "watches.declared", added=declared.added, changed=declared.changed, cancelled=declared.cancelled
+            "watches.declared", added=len(declared.added), changed=declared.changed, cancelled=declared.cancelled
         )
         return declared
 
@@ -158,6 +158,8 @@ class Daemon:
     async def _apply(self, loaded: Settings) -> ReloadResult:
         old = self.settings
         restart = needs_restart(old, loaded)
+        if not (is_private(old.intake.listen) or loaded.intake.tokens):
+            return self._refuse(("intake.tokens: are needed until a restart, for the intake still listens as before",))
         self.settings = _keep_what_needs_a_restart(old, loaded)
         self.registrar.configure(wiring.watch_rules(self.settings), self._sender(self.settings))
         try:
@@ -173,7 +175,7 @@ class Daemon:
         self.metrics.providers(self.settings.providers.keys() - old.providers.keys())
         self.metrics.reloaded(ok=True, at=time.time())
         log.info("config.reloaded", needs_restart=restart or None)
-        return Reloaded(declared.added, declared.changed, declared.cancelled, restart)
+        return Reloaded(len(declared.added), declared.changed, declared.cancelled, restart)
 
     # What the intake shows
 

@@ -9,7 +9,7 @@ from notifier.adapters.providers import PRESETS, JsonApi
 from notifier.config import ProviderSettings, Settings
 from notifier.domain.delivery import RetrySchedule
 from notifier.domain.receiver import Receiver, Receivers
-from notifier.domain.signature import Ed25519Key, SigningKey, parse_secret
+from notifier.domain.signature import Ed25519Key, parse_secret
 from notifier.ports import Clock, Provider
 from notifier.services.channel import PollLimits
 from notifier.services.dispatcher import DispatchPolicy
@@ -48,9 +48,10 @@ def receivers(settings: Settings) -> Receivers:
 
 
 def public_keys(settings: Settings) -> tuple[Ed25519Key, ...]:
-    """The keys whose public halves the intake shows: those that sign for every URL without secrets of its own."""
-    keys: tuple[SigningKey, ...] = receivers(settings).usual.keys
-    return tuple(key for key in keys if isinstance(key, Ed25519Key))
+    """The keys whose public halves the intake shows, each once: the global ones first, then those of endpoints."""
+    known = receivers(settings)
+    signing = [key for receiver in (known.usual, *known.endpoints.values()) for key in receiver.keys]
+    return tuple(dict.fromkeys(key for key in signing if isinstance(key, Ed25519Key)))
 
 
 def watch_rules(settings: Settings) -> Mapping[str, WatchRules]:

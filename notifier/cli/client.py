@@ -69,7 +69,7 @@ Found: TypeAlias = Daemon | Nowhere
 
 def find(url: str | None, token: str | None, config: str | None, environ: Mapping[str, str]) -> Found:
     """Where the daemon is. The configuration is read only when it is needed or named; a token of it goes only to the
-    daemon that it describes, or that somebody names together with it."""
+    daemon that it describes, or that somebody names together with it (not the one at the usual place, unnamed)."""
     named, source = _first({"--url": url, "$NOTIFIER_URL": environ.get("NOTIFIER_URL")})
     given, token_source = _first({"--token": token, "$NOTIFIER_TOKEN": environ.get("NOTIFIER_TOKEN")})
     if given is not None and not _sendable(given):
@@ -80,9 +80,9 @@ def find(url: str | None, token: str | None, config: str | None, environ: Mappin
         address = parse_address(named)
     except ValueError as error:
         return Nowhere(f"{source}: {error}", USAGE)
-    if given is None and config is not None:
-        return _with_token_of_file(Daemon(address, source), config, environ)
-    return Daemon(address, source, given, token_source)
+    if given is not None:
+        return Daemon(address, source, given, token_source)
+    return _with_token_of_file(Daemon(address, source), config, environ)
 
 
 def _first(candidates: Mapping[str, str | None]) -> tuple[str | None, str]:
@@ -109,9 +109,16 @@ def _find_by_file(path: str, environ: Mapping[str, str], token: str | None, toke
     return daemon if token is not None else _with_first_token(daemon, settings, path)
 
 
-def _with_token_of_file(daemon: Daemon, path: str, environ: Mapping[str, str]) -> Found:
+def _with_token_of_file(daemon: Daemon, config: str | None, environ: Mapping[str, str]) -> Found:
+    """With the first token of a file that is named. One that cannot be used matters only when an option names it: a
+    variable may be there for other commands, and the daemon may want no token."""
+    path = config or environ.get("NOTIFIER_CONFIG")
+    if not path:
+        return daemon
     settings = _settings(path, environ)
-    return settings if isinstance(settings, Nowhere) else _with_first_token(daemon, settings, path)
+    if isinstance(settings, Nowhere):
+        return settings if config else daemon
+    return _with_first_token(daemon, settings, path)
 
 
 def _settings(path: str, environ: Mapping[str, str]) -> Settings | Nowhere:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import threading
 from pathlib import Path
 
 import structlog
@@ -15,30 +16,32 @@ log = structlog.get_logger()
 DONE, FAILED = 0, 1
 
 
-def serve(config: Path, settings: Settings) -> int:
-    """Run until a signal says stop; the exit code."""
+def serve(config: Path, settings: Settings, early: threading.Event) -> int:
+    """Run until a signal says stop; the exit code. `early` is set by a SIGHUP that comes before the daemon runs."""
     configure_logs(settings)
     try:
-        asyncio.run(_serve(config, settings))
+        asyncio.run(_serve(config, settings, early))
     except StartError as error:
         log.error("daemon.failed", error=str(error))
         return FAILED
     return DONE
 
 
-async def _serve(config: Path, settings: Settings) -> None:
+async def _serve(config: Path, settings: Settings, early: threading.Event) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_tell)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    loop.add_signal_handler(signal.SIGHUP, lambda: None)  # until there is something to reload, it must not kill
+    loop.add_signal_handler(signal.SIGHUP, early.set)
 
     def read() -> Loaded | Rejected:
         return load(config, os.environ, secrets="required")
 
     async with running(settings, read) as daemon:
         loop.add_signal_handler(signal.SIGHUP, lambda: daemon.crew.spawn(_reload(daemon)))
+        if early.is_set():
+            daemon.crew.spawn(_reload(daemon))
         await stop.wait()
         log.info("daemon.stopping")
 

@@ -1,5 +1,9 @@
 """`notifier run`: the daemon in the foreground."""
 
+import signal
+import sys
+import threading
+
 import typer
 
 from notifier.cli.options import DEFAULT_CONFIG, ConfigOption, load_or_exit
@@ -10,8 +14,12 @@ def run(config: ConfigOption = DEFAULT_CONFIG) -> None:
 
     SIGTERM and SIGINT stop it in order, SIGHUP reloads the configuration.
     """
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))  # nothing has begun yet that would have to be ended in order
+    early = threading.Event()  # a SIGHUP that comes before there is a daemon to reload
+    signal.signal(signal.SIGHUP, lambda *_: early.set())
     settings = load_or_exit(config, secrets="required")
     # Here, because the daemon's libraries take a second to load, which the other commands need not wait for.
     from notifier.cli.foreground import serve  # noqa: PLC0415
 
-    raise typer.Exit(serve(config, settings))
+    raise typer.Exit(serve(config, settings, early))

@@ -23,9 +23,6 @@ _EVERYTHING = [ip_network("0.0.0.0/0"), ip_network("::/0")]
 def disagreements(data: dict[str, Any]) -> Iterator[Fault]:
     """All faults between settings; `data` has its variables filled in."""
     yield from _intake(_mapping(data, "intake"))
-    for name, provider in _mapping(data, "providers").items():
-        if isinstance(provider, dict):
-            yield from _pace(provider, ("providers", name))
     yield from _callbacks(data)
     yield from _repeated(data, "endpoints", "url")
     yield from _watches(data)
@@ -41,25 +38,6 @@ def _intake(intake: dict[str, Any]) -> Iterator[Fault]:
     if not is_private(listen) and intake.get("tokens", []) == []:
         advice = "give at least one {name: …, token: ${…}}, or listen on 127.0.0.1 or a unix socket"
         yield Fault(("intake", "tokens"), f"is needed when listening beyond this machine ({advice})")
-
-
-def _pace(provider: dict[str, Any], path: Path) -> Iterator[Fault]:
-    interval, least = _interval_of(provider, "interval"), _interval_of(provider, "min_interval")
-    if interval is None or least is None or interval >= least:
-        return
-    if "interval" in provider:
-        yield Fault((*path, "interval"), f"{format_duration(interval)} is below min_interval, {_at_least(least)}")
-    else:
-        message = f"{format_duration(least)} is above interval, {format_duration(interval)} (raise that, or lower this)"
-        yield Fault((*path, "min_interval"), message)
-
-
-def _interval_of(provider: dict[str, Any], key: str) -> float | None:
-    return _known(fields.duration, provider.get(key, ProviderSettings.model_fields[key].default))
-
-
-def _at_least(least: float) -> str:
-    return f"{format_duration(least)} (write at least that, or lower min_interval)"
 
 
 def _callbacks(data: dict[str, Any]) -> Iterator[Fault]:
@@ -116,10 +94,11 @@ def _provider(watch: dict[str, Any], name: str, providers: dict[str, Any], path:
             yield Fault((*path, "provider"), f"{what} is not a provider of this file{did_you_mean(name, providers)}")
         return
     interval = _known(fields.duration, watch["interval"]) if "interval" in watch else None
-    least = _interval_of(_mapping(providers, name), "min_interval")
+    written = _mapping(providers, name).get("min_interval", ProviderSettings.model_fields["min_interval"].default)
+    least = _known(fields.duration, written)
     if interval is not None and least is not None and interval < least:
-        message = f"{format_duration(interval)} is below the provider's min_interval, {_at_least(least)}"
-        yield Fault((*path, "interval"), message)
+        below = f"{format_duration(interval)} is below the provider's min_interval, {format_duration(least)}"
+        yield Fault((*path, "interval"), f"{below} (write at least that, or lower min_interval)")
 
 
 def _mapping(data: dict[str, Any], key: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """FILE → Settings, or everything that is wrong with it."""
 
 import errno
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Any, Literal, TypeAlias
@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from notifier.config.agreement import disagreements
 from notifier.config.model import Settings
 from notifier.config.nodes import decode
-from notifier.config.problem import START, Fault, Problem, locate
+from notifier.config.problem import START, Fault, Path, Problem, locate
 from notifier.config.secret import is_secret, settle
 from notifier.config.substitute import substitute
 from notifier.config.tree import Tree, plant
@@ -45,7 +45,7 @@ def load(path: str | FilePath, environ: Mapping[str, str], *, secrets: Secrets) 
     """Read and judge a file. Relative paths, its own and those in it, begin at the working directory."""
     match _read(FilePath(path)):
         case Fault() as fault:
-            return _rejected([fault], str(path))
+            return _rejected(fault, str(path))
         case text:
             return parse(text, str(path), environ, secrets=secrets)
 
@@ -54,7 +54,7 @@ def parse(text: str, name: str, environ: Mapping[str, str], *, secrets: Secrets)
     """Judge a text; `name` stands for the file in its problems. Files that the text names as secrets are read."""
     match plant(text):
         case Fault() as fault:
-            return _rejected([fault], name)
+            return _rejected(fault, name)
         case tree:
             return _judge(tree, name, environ, required=secrets == "required")
 
@@ -70,13 +70,30 @@ def needs_restart(old: Settings, new: Settings) -> tuple[str, ...]:
 
 
 def _judge(tree: Tree, name: str, environ: Mapping[str, str], *, required: bool) -> Loaded | Rejected:
+    settings, faults = _verdict(tree, environ, required=required)
+    if settings is not None and not faults:
+        return Loaded(settings)
+    problems = locate(faults, tree.values, tree.keys, name)
+    for other in tree.others:
+        _, faults = _verdict(other, environ, required=required)
+        problems += locate(_below(other.later, faults), other.values, other.keys, name)
+    return Rejected(tuple(sorted(set(problems))))
+
+
+def _verdict(tree: Tree, environ: Mapping[str, str], *, required: bool) -> tuple[Settings | None, list[Fault]]:
+    """The settings, if they are right by themselves, and all that is wrong with them or the tree."""
     filled, unset = substitute(tree.data, environ, lambda path: not required and is_secret(path))
     settled, wrong_secrets = settle(filled, required=required)
     settings = _validate(settled)
     faults = [*tree.faults, *unset, *wrong_secrets, *disagreements(settled)]
-    if isinstance(settings, Settings) and not faults:
-        return Loaded(settings)
-    return _rejected([*faults, *([] if isinstance(settings, Settings) else settings)], name, tree)
+    if isinstance(settings, Settings):
+        return settings, faults
+    return None, [*faults, *settings]
+
+
+def _below(paths: set[Path], faults: list[Fault]) -> Iterator[Fault]:
+    """What is wrong at these paths and below them; what is outside is judged with the values that count."""
+    return (fault for fault in faults if any(fault.path[:depth] in paths for depth in range(len(fault.path) + 1)))
 
 
 def _validate(data: dict[str, Any]) -> Settings | list[Fault]:
@@ -86,9 +103,8 @@ def _validate(data: dict[str, Any]) -> Settings | list[Fault]:
         return list(faults_of(error))
 
 
-def _rejected(faults: list[Fault], name: str, tree: Tree | None = None) -> Rejected:
-    values, keys = (tree.values, tree.keys) if tree else ({}, {})
-    return Rejected(tuple(locate(faults, values, keys, name)))
+def _rejected(fault: Fault, name: str) -> Rejected:
+    return Rejected(tuple(locate([fault], {}, {}, name)))
 
 
 def _read(path: FilePath) -> str | Fault:

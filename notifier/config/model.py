@@ -31,7 +31,7 @@ PRESETS = {"videos": "https://zcbservice.aizfw.cn/kyyReactApiServer"}
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
 LogFormat: TypeAlias = Literal["auto", "console", "journald", "json"]
 
-MOST_WAITS = 50
+MOST_WAITS = 1000
 MOST_CONCURRENCY = 1000
 
 
@@ -147,7 +147,7 @@ class WebhookSettings(_Section):
     secrets: tuple[SigningSecret, ...] = setting("Signing secrets, newest first: all of them sign.")
     timeout: Duration = setting("One attempt, from DNS to the last byte.", "15s")
     retry: Annotated[tuple[Duration, ...], Field(max_length=MOST_WAITS)] = setting(
-        "The waits between attempts, ±20 %; at most 50, and [] for a single attempt.",
+        f"The waits between attempts, ±20 %; at most {MOST_WAITS}, and [] for a single attempt.",
         ("5s", "30s", "2m", "10m", "30m", "1h", "2h", "4h", "8h", "12h", "24h", "24h"),
     )
     concurrency: Concurrency = setting("Attempts in flight, all endpoints together.", 256)

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from notifier.config.problem import Fault, Path, Unusable
+from notifier.config.problem import Fault, Path, Substituted, Unusable
 from notifier.domain.signature import parse_secret
 
 ANY = "*"
@@ -72,8 +72,8 @@ def is_secret(path: Path) -> bool:
 def settle(data: dict[str, Any], *, required: bool) -> tuple[dict[str, Any], list[Fault]]:
     """A copy of `data` with a `SecretStr` (or a list of them) instead of every way to give one.
 
-    Secrets that are not known are faults only if `required`. Without a value, a single one is empty and a list lacks
-    it.
+    Secrets that are not known are faults only if `required`; so are those that the environment or a file has as
+    nothing yet. Without a value, a single one is empty and a list lacks it.
     """
     settler = _Settler(required)
     result: Any = data
@@ -142,7 +142,7 @@ class _Settler:
 
     def _file(self, value: Any, path: Path, *, several: bool) -> list[str]:
         """The secrets in the file that `value` names: every line, or the whole without its line ending."""
-        if isinstance(value, Unusable):
+        if self._is_unknown(value):
             return []
         if not isinstance(value, str) or not value or "\0" in value:
             self._fault(path, "is not the path of a file (relative ones begin at the working directory)")
@@ -153,13 +153,14 @@ class _Settler:
                     self._fault(path, fault.message)
                 return []
             case text if not text.strip():
-                self._fault(path, "names a file that is empty (write the secret into it)")
+                if self.required:
+                    self._fault(path, "names a file that is empty (write the secret into it)")
                 return []
             case text:
                 return [line for line in text.splitlines() if line.strip()] if several else [text.rstrip("\r\n")]
 
     def _judged(self, value: Any, path: Path, judge: Callable[[str], None]) -> Iterator[str]:
-        if isinstance(value, Unusable):
+        if self._is_unknown(value):
             return
         if value is None or value == "":
             self._fault(path, "is empty (write the secret, or ${NAME} to take it from the environment)")
@@ -172,6 +173,11 @@ class _Settler:
                 self._fault(path, str(error))
             else:
                 yield str(value)
+
+    def _is_unknown(self, value: Any) -> bool:
+        """Whether there is nothing to judge; what the file itself has as "" stays so, and is judged."""
+        empty = isinstance(value, Substituted) and not value
+        return isinstance(value, Unusable) or (empty and not self.required)
 
     def _fault(self, path: Path, message: str) -> None:
         self.faults.append(Fault(path, message))

@@ -175,7 +175,8 @@ async def _register(stage: Stage, role: Role, tell: Tell) -> None:
 
 
 def _post(request: urllib.request.Request) -> dict[str, Any]:
-    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 -- our own intake, on loopback
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy leads to this machine
+    with direct.open(request, timeout=10) as answer:
         return dict(json.load(answer))
 
 

@@ -19,6 +19,9 @@ from notifier.domain.answer import (
 MISSES_BEFORE_END = 3
 POLLS_FOR_A_MISSING_URL = 3
 MAX_BACKOFF_SECONDS = 300.0
+PHASE_SPREAD = 0.06
+"""Consecutive polls of a task are one interval apart, give or take this part of it: crowds drift apart, and what the
+machine adds stays within the promised ±10 %."""
 
 EndState: TypeAlias = Literal["completed", "failed", "abandoned"]
 Reason: TypeAlias = Literal["deadline", "not_found", "refused"]

@@ -121,7 +121,7 @@ class Dispatcher:
         """A delivery's time has come: stand in its lane, or save at last an attempt that the store did not take."""
         unsaved = self._unsaved.pop(delivery_id, None)
         if unsaved is not None:
-            self._crew.spawn(self._save(*unsaved))
+            self._crew.spawn(self._save(*unsaved, again=True))
         elif not self._closed and self._lanes.join(lane, delivery_id, self._clock.monotonic()):
             self._pump()
 
@@ -193,13 +193,15 @@ class Dispatcher:
         }
         return await self._sender.post(url, headers, body)
 
-    async def _save(self, delivery: Delivery, attempt: Attempt) -> None:
-        """Save an attempt. If the store does not take it, it is kept, and not made again, until it does."""
+    async def _save(self, delivery: Delivery, attempt: Attempt, *, again: bool = False) -> None:
+        """Save an attempt. If the store does not take it, it is kept, and not made again, until it does; the log is
+        told the first time."""
         lane = lane_of(delivery.callback_url)
         try:
             await self._store.settle(delivery, attempt)
         except StoreUnavailableError as error:
-            log.error("delivery.unsaved", event_id=delivery.id, error=str(error))
+            say = log.debug if again else log.error
+            say("delivery.unsaved", event_id=delivery.id, error=str(error))
             self._unsaved[delivery.id] = (delivery, attempt)
             self._alarms.ring(delivery.id, lane, self._soon())
             return

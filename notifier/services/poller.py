@@ -15,7 +15,7 @@ import structlog
 from notifier.domain.answer import Answer, Running, Throttled, Unauthorized, outcome_name
 from notifier.domain.delivery import Delivery
 from notifier.domain.pace import Pause, Turn
-from notifier.domain.task import Task, advance, backoff
+from notifier.domain.task import PHASE_SPREAD, Task, advance, backoff
 from notifier.ports import (
     Announce,
     Chance,
@@ -35,6 +35,8 @@ SAVE_AGAIN_SECONDS = 1.0
 LAST_LOOK_SECONDS = 5.0
 """A task whose deadline passed while the daemon was down gets this long for one last poll: it may be completed."""
 MAX_WORDS_REMEMBERED = 1000
+LATE = 0.02
+"""A poll that starts later than this part of its interval has lost its phase."""
 
 
 class Poller:
@@ -61,6 +63,7 @@ class Poller:
         self._channels: dict[str, Channel] = {}
         self._tasks: dict[int, Task] = {}
         self._deadlines: list[tuple[datetime, int]] = []
+        self._last_looks: dict[int, datetime] = {}
         self._saving: set[int] = set()
         self._words: set[tuple[str, str]] = set()
         self._closed = False
@@ -88,19 +91,24 @@ class Poller:
 
     async def start(self) -> None:
         """Follow every watched task of the store, the first polls spread out so that they are no burst; only those that
-        get a last look before their deadline go at once."""
+        get a last look go at once."""
         tasks = await self._load()
         counts = Counter(task.provider for task in tasks)
-        last_look = self._clock.now() + timedelta(seconds=LAST_LOOK_SECONDS)
+        now = self._clock.now()
         for task in tasks:
-            late = task.deadline_at < last_look
-            delay = 0.0 if late else self._window(task, counts[task.provider]) * (self._chance.spread() + 1) / 2
-            self.follow(replace(task, deadline_at=max(task.deadline_at, last_look)), delay=delay)
+            if task.deadline_at <= now:
+                self._last_looks[task.key] = task.deadline_at
+                self.follow(replace(task, deadline_at=now + timedelta(seconds=LAST_LOOK_SECONDS)))
+            else:
+                window = self._window(task, counts[task.provider])
+                self.follow(task, delay=window * (self._chance.spread() + 1) / 2)
 
     async def refresh(self) -> None:
-        """After a reload: take over intervals that changed with their provider's."""
+        """After a reload: take over intervals that changed with their provider's. Only for what is followed: a task
+        that ended while the store was read is not taken up again."""
         for task in await self._load():
-            self.follow(task)
+            if task.key in self._tasks:
+                self.follow(task)
 
     async def _load(self) -> Sequence[Task]:
         tasks = await self._store.watched({name: channel.limits.interval for name, channel in self._channels.items()})
@@ -138,6 +146,7 @@ class Poller:
     def forget(self, key: int) -> None:
         """Nobody watches this task any more."""
         self._tasks.pop(key, None)
+        self._last_looks.pop(key, None)
         self._timetable.drop(key)
 
     def task(self, key: int) -> Task | None:
@@ -164,13 +173,15 @@ class Poller:
             if channel is not None:
                 channel.join(key)
         elif key not in self._saving:
-            self._crew.spawn(self._finish(task))
+            self._crew.spawn(self._finish(task, again=True))
 
     async def _visit(self, channel: Channel, turn: Turn[int]) -> bool:
         """Poll once; True if the task should stand in line again because its provider would not talk to us."""
         task = self._tasks.get(turn.key)
         if task is None or task.end is not None:
             return False
+        if self._clock.monotonic() - turn.due > LATE * task.interval:  # it waited: its phase begins anew with this poll
+            self._timetable.postpone(task.key, task.interval * (1 + PHASE_SPREAD * self._chance.spread()))
         answer = await channel.ask(task.task_id, turn.due)
         task = self._tasks.get(turn.key)
         if task is None or task.end is not None:  # cancelled, expired or told while we asked
@@ -185,6 +196,8 @@ class Poller:
         if step.task.end is not None:
             await self._finish(step.task)
             return
+        if (overdue := self._last_looks.pop(task.key, None)) is not None:  # that was the last look
+            self.follow(replace(step.task, deadline_at=overdue))
         if step.back_off:
             wait = backoff(task.interval, step.task.setbacks, self._chance.spread())
             self._timetable.postpone(task.key, wait)
@@ -194,13 +207,15 @@ class Poller:
             except StoreUnavailableError as error:  # kept in memory; the next change or the stop saves it
                 log.warning("task.unsaved", provider=task.provider, task_id=task.task_id, error=str(error))
 
-    async def _finish(self, task: Task) -> None:
-        """Save an end and what it owes. If the store does not take it, it is kept and the next firing tries again."""
+    async def _finish(self, task: Task, *, again: bool = False) -> None:
+        """Save an end and what it owes. If the store does not take it, it is kept and the next firing tries again,
+        without another line in the log."""
         self._saving.add(task.key)
         try:
             owed = await self._store.end(task, self._announce)
         except StoreUnavailableError as error:
-            log.error("task.unsaved", provider=task.provider, task_id=task.task_id, error=str(error), ended=True)
+            say = log.debug if again else log.error
+            say("task.unsaved", provider=task.provider, task_id=task.task_id, error=str(error), ended=True)
             self._timetable.postpone(task.key, SAVE_AGAIN_SECONDS)
             return
         finally:

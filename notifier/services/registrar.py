@@ -10,7 +10,7 @@ import structlog
 from notifier.domain.address import Refusal
 from notifier.domain.delivery import Delivery
 from notifier.domain.quantity import format_duration
-from notifier.domain.watch import Registration, Source, judge_task_id, metadata_text
+from notifier.domain.watch import Registration, Source, Watch, judge_task_id, metadata_text
 from notifier.ports import Announce, Cancelled, Chance, Clock, Declared, Guard, Registered, WatchStore
 from notifier.services.poller import Poller
 
@@ -139,20 +139,11 @@ class Registrar:
             self._poller.follow(result.task)
         self._accept(result.owed)
         if result.created:
-            watch = result.view.watch
-            log.info(
-                "watch.registered",
-                watch_id=watch.id,
-                provider=watch.provider,
-                task_id=watch.task_id,
-                source=watch.source,
-                state=watch.state,
-                event_id=next((delivery.id for delivery in result.owed), None),
-            )
+            _tell_registered(result.view.watch, next((delivery.id for delivery in result.owed), None))
 
     async def cancel(self, watch_id: str) -> bool:
         """Cancel a watch; no event will be sent for it. True also if it had ended; False if there is none."""
-        cancelled = await self._store.cancel(watch_id, self._clock.now())
+        cancelled = await self._store.cancel(watch_id, self._clock.now(), self._poller.task)
         if cancelled is None:
             return False
         if cancelled.task is not None:
@@ -169,13 +160,29 @@ class Registrar:
             self._registration(one, self._declared_provider(one), metadata_text(one.metadata or {}), "config")
             for one in requests
         ]
-        declared = await self._store.declare(registrations, self._clock.now(), self._announce)
+        now = self._clock.now()
+        declared = await self._store.declare(registrations, now, self._announce, self._poller.task)
         for key in declared.dropped:
             self._poller.forget(key)
         for task in declared.tasks:
             self._poller.follow(task)
         self._accept(declared.owed)
+        for watch in declared.added:
+            _tell_registered(watch, None)
         return declared
 
     def _declared_provider(self, request: WatchRequest) -> str:
         return request.provider if request.provider is not None else next(iter(self._rules))
+
+
+def _tell_registered(watch: Watch, event_id: str | None) -> None:
+    """`event_id` is set when the task's end was known already and is told at once."""
+    log.info(
+        "watch.registered",
+        watch_id=watch.id,
+        provider=watch.provider,
+        task_id=watch.task_id,
+        source=watch.source,
+        state=watch.state,
+        event_id=event_id,
+    )

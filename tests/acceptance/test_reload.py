@@ -102,3 +102,17 @@ def paused(daemon: DaemonProcess) -> dict[str, dict[str, object]]:
     status, ready = daemon.call("GET", "/readyz", token=None)
     assert status == 200, "a paused provider alone is no 503"
     return dict(ready["paused"])
+
+
+def test_a_reload_cannot_take_the_last_token_from_an_open_intake(tmp_path: Path, simulator: Simulator) -> None:
+    """A new `listen` waits for a restart, so the tokens that the old one needs cannot go before it."""
+    daemon = DaemonProcess(tmp_path, {"providers": simulator.provider()})
+    daemon.config["intake"]["listen"] = f"0.0.0.0:{daemon.port}"
+    daemon.write()
+    with running(daemon):
+        daemon.config["intake"] = {"listen": f"127.0.0.1:{daemon.port}"}
+        daemon.write()
+        status, problem = daemon.call("POST", "/v1/reload")
+        assert status == 422
+        assert "intake.tokens" in str(problem)
+        assert daemon.call("GET", "/v1/watches", token=None)[0] == 401

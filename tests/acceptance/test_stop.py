@@ -1,5 +1,6 @@
 """Orderly starts and stops of the real process."""
 
+import os
 import signal
 import time
 from pathlib import Path
@@ -89,3 +90,29 @@ def test_a_taken_port_is_one_clear_line(tmp_path: Path, simulator: Simulator) ->
     assert daemon.wait() == 1
     (line,) = daemon.lines()
     assert "intake.listen" in line["error"]
+
+
+def test_signals_during_the_start_are_heeded(tmp_path: Path, simulator: Simulator) -> None:
+    """SIGHUP does not kill but reloads once the daemon runs; SIGTERM ends a daemon that has hardly begun with 0.
+
+    The configuration is a FIFO: who has opened it for reading has begun, and goes on when it is written.
+    """
+    daemon = DaemonProcess(tmp_path, {"providers": simulator.provider()})
+    text = daemon.config_file.read_text()
+    daemon.config_file.unlink()
+    os.mkfifo(daemon.config_file)
+    daemon.start(ready=False)
+    try:
+        with daemon.config_file.open("w") as pipe:
+            daemon.signal(signal.SIGHUP)
+            pipe.write(text)
+        wait_until(lambda: daemon.events("daemon.started"), "the daemon runs")
+        daemon.config_file.write_text(text)  # for the reload, which asks for it anew
+        wait_until(lambda: daemon.events("config.reloaded"), "a reload after the start")
+        assert daemon.stop() == 0
+        daemon.start(ready=False)
+        with daemon.config_file.open("w"):
+            daemon.signal(signal.SIGTERM)
+            assert daemon.wait() == 0
+    finally:
+        daemon.kill()

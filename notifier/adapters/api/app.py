@@ -116,8 +116,9 @@ def _error(location: tuple[str, str], error: ValueError) -> dict[str, Any]:
     return {"type": "value_error", "loc": location, "msg": str(error), "ctx": {"error": error}}
 
 
-async def _refuse_query(_: Request, error: Exception) -> Response:
+async def _refuse_query(request: Request, error: Exception) -> Response:
     """The framework validates query strings only; its errors become ours, without the leading "query"."""
     found = error.errors() if isinstance(error, RequestValidationError) else ()
     stripped = [{**one, "loc": one["loc"][1:]} for one in found]
-    return invalid(models.complaints(stripped, models.QUERY_NAMES)).response()
+    names = list(models.QUERIES[request.scope["path"]].model_fields)
+    return invalid(models.complaints(stripped, names)).response()

@@ -4,7 +4,7 @@ Nothing is coerced: `"5"` is no number, but durations are written either way. Wh
 registrar's to judge; here it is only read.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Annotated, Any, TypeVar
 
@@ -31,10 +31,15 @@ def _duration(value: Any) -> float | None:
     return None if value is None else parse_duration(value)
 
 
-def _whole(value: Any) -> Any:
+def _limit(value: Any) -> Any:
     """A query string holds text only; Python reads more as a number ("+5", "1_0", "５") than people mean."""
-    if isinstance(value, str) and not (value.isascii() and value.isdigit() and len(value) < 10):
-        raise ValueError("must be a whole number")
+    if isinstance(value, str):
+        digits = value.removeprefix("-")
+        if not (digits.isascii() and digits.isdigit()):
+            raise ValueError(f"must be a whole number from 1 to {MOST_IN_LIST}")
+        # Python refuses to read thousands of digits.
+        if len(value) > 9 or not 1 <= int(value) <= MOST_IN_LIST:
+            raise ValueError(f"must be from 1 to {MOST_IN_LIST}")
     return int(value)
 
 
@@ -61,7 +66,7 @@ Duration = Annotated[
 Limit = Annotated[
     int,
     Field(ge=1, le=MOST_IN_LIST, description=f"How many at most, 1 to {MOST_IN_LIST}."),
-    BeforeValidator(_whole),
+    BeforeValidator(_limit),
 ]
 Cursor = Annotated[
     str | None, Field(min_length=1, max_length=64, description="The `next_cursor` of the page before.")
@@ -182,7 +187,8 @@ class DeliveryQuery(_Query):
     cursor: Cursor = None
 
 
-QUERY_NAMES = sorted(WatchQuery.model_fields.keys() | DeliveryQuery.model_fields.keys())
+QUERIES: Mapping[str, type[BaseModel]] = {"/v1/watches": WatchQuery, "/v1/deliveries": DeliveryQuery}
+"""What each list takes, by its path."""
 
 
 def read(model: type[ModelT], value: Any, *at: str | int) -> ModelT | tuple[Complaint, ...]:

@@ -47,6 +47,9 @@ class Pool(AiohttpTransport):
             )
             for scheme in ("https", "http")
         }
+        for session in self._sessions.values():
+            # aiohttp would send a GET twice when a kept connection breaks: one poll more than was counted and paced.
+            session._retry_connection = False  # noqa: SLF001 -- there is no public switch; a test holds it
 
     def get_client(self) -> aiohttp.ClientSession:
         """The transport asks here at each request, and needs no more of a session than `request`. The inherited

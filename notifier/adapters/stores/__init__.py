@@ -1,6 +1,6 @@
 """SQL stores behind one contract: SQLite now, anything that SQLAlchemy speaks to later.
 
-    sqlite.py ─── lock.py      one file, one daemon; pragmas, file trouble in plain words
+    sqlite.py ─── lock.py      one file, one daemon; pragmas    ── hints.py    file trouble in plain words
         │ opens
     store.py                   SqlStore: the five ports, a line for each call
         ├── writer.py          one thread, group commit        ├── reader.py    two threads that only look

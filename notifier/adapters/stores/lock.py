@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import Self
 
+from notifier.adapters.stores import hints
 from notifier.adapters.stores.errors import StoreBusyError, StoreError
 
 
@@ -23,8 +24,7 @@ class FileLock:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.ftruncate(descriptor, 0)
-            os.write(descriptor, f"{os.getpid()}\n".encode())
+            _sign(descriptor)
         except BlockingIOError:
             holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "of unknown id"
             os.close(descriptor)
@@ -34,7 +34,7 @@ class FileLock:
             ) from None
         except OSError as error:
             os.close(descriptor)
-            raise StoreError(f"cannot lock {path}: {error.strerror}; keep the store on a local disk") from None
+            raise StoreError(f"cannot lock {path}: {hints.of_system(error, path)}") from None
         return cls(descriptor)
 
     def release(self) -> None:
@@ -42,3 +42,13 @@ class FileLock:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+def _sign(descriptor: int) -> None:
+    """Say who has the lock. A full disk is no reason not to have it."""
+    try:
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, f"{os.getpid()}\n".encode())
+    except OSError as error:
+        if error.errno not in hints.NO_SPACE:
+            raise

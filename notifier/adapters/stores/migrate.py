@@ -14,19 +14,24 @@ from notifier.adapters.stores.errors import StoreTooNewError
 _SCRIPTS = Path(__file__).parent / "migrations"
 
 
-def migrate(connection: Connection, *, store: str) -> bool:
-    """Upgrade to the newest version; True if anything was to be done. `store` names the database in errors."""
+def is_current(connection: Connection, *, store: str) -> bool:
+    """Whether there is nothing to upgrade, told by reading only. `store` names the database in errors."""
     logging.getLogger("alembic").setLevel(logging.WARNING)  # it announces itself in several lines at every start
     scripts = ScriptDirectory(str(_SCRIPTS))
     known = [script.revision for script in scripts.walk_revisions()]  # the newest first
     present = MigrationContext.configure(connection).get_current_revision()
-    if present == known[0]:
-        return False
     if present is not None and present not in known:
         raise StoreTooNewError(
             f"{store} was written by a newer Notifier (schema {present}; this one knows {known[0]} and older): "
             "upgrade Notifier, or restore the copy of the store from before the upgrade"
         )
+    return present == known[0]
+
+
+def migrate(connection: Connection, *, store: str) -> bool:
+    """Upgrade to the newest version; True if anything was to be done."""
+    if is_current(connection, store=store):
+        return False
     config = Config()
     config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))  # its values are interpolated
     config.attributes["connection"] = connection

@@ -5,9 +5,9 @@ behind the back of a running daemon: if it goes missing, writes fail until it is
 """
 
 import asyncio
+import contextlib
 import os
 import sqlite3
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
@@ -15,20 +15,23 @@ from urllib.parse import quote
 from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from notifier.adapters.stores import hints
 from notifier.adapters.stores.errors import StoreError
 from notifier.adapters.stores.lock import FileLock
-from notifier.adapters.stores.migrate import migrate
+from notifier.adapters.stores.migrate import is_current, migrate
 from notifier.adapters.stores.reader import Reader
 from notifier.adapters.stores.store import SqlStore
-from notifier.adapters.stores.transaction import transaction
-from notifier.adapters.stores.writer import Writer
+from notifier.adapters.stores.transaction import Explain, transaction
+from notifier.adapters.stores.writer import Relieve, Writer
 from notifier.ports import StoreUnavailableError
 
-BUSY_TIMEOUT_SECONDS = 5.0
+BUSY_TIMEOUT_SECONDS = 2.0
+"""Less than the 5 s after which many clients of the intake give up: they are to hear that the store is locked."""
 READERS = 2
 APPLICATION_ID = 0x4E746679
 """In the file's header ("Ntfy"): says that the file is ours (https://sqlite.org/pragma.html#pragma_application_id)."""
-CHECKPOINT_PAGES = 1000
+CHECKPOINT_PAGES = 200
+"""The write-ahead log goes into the database after this many pages of 4 KiB, so that it stays below 1 MiB or so."""
 MAX_LOG_BYTES = 64 * 1024 * 1024
 """The write-ahead log is cut back to this after a burst."""
 
@@ -44,17 +47,6 @@ _SHAPE = (  # table, index, "rows, and of these for one value of the first colum
     ("attempts", "attempts", "3000000 3 1"),
 )
 
-_HINTS = {
-    sqlite3.SQLITE_BUSY: "another program holds its lock; it works again as soon as that lets go",
-    sqlite3.SQLITE_LOCKED: "another program holds its lock; it works again as soon as that lets go",
-    sqlite3.SQLITE_FULL: "free some space on its disk",
-    sqlite3.SQLITE_READONLY: "make the file and its folder writable for this user",
-    sqlite3.SQLITE_CANTOPEN: "the file or its folder is missing or not accessible; put it back",
-    sqlite3.SQLITE_IOERR: "look into the kernel's log for disk errors",
-    sqlite3.SQLITE_CORRUPT: "the file is damaged; stop the daemon and restore a backup, or try sqlite3's .recover",
-    sqlite3.SQLITE_NOTADB: "the file is damaged, or is no SQLite database; restore a backup or name another store.url",
-}
-
 
 async def open_sqlite(path: Path, *, busy_timeout: float = BUSY_TIMEOUT_SECONDS) -> SqlStore:
     """Create or migrate the file, and take it for this process. `busy_timeout` (seconds): how long to wait for other
@@ -69,17 +61,17 @@ def _open(path: Path, busy_timeout: float) -> SqlStore:
     try:
         identity = _create(path)
         explain = _explainer(path)
-        engines.append(_engine(path, busy_timeout, writes=True))
-        _prepare(engines[0], path)
+        engines += [_engine(path, busy_timeout, writes=True), _engine(path, busy_timeout, writes=False)]
+        _prepare(engines[0], engines[1], path)
         _guard(engines[0], path, identity)
-        engines.append(_engine(path, busy_timeout, writes=False))
     except SQLAlchemyError as error:
         _let_go(engines, lock)
-        raise StoreError(_explain(error, path)) from None
+        raise StoreError(_explainer(path)(error)) from None
     except BaseException:
         _let_go(engines, lock)
         raise
-    writer, reader = Writer(engines[0], explain), Reader(engines[1], explain, threads=READERS)
+    writer = Writer(engines[0], explain, relieve=_reliever(engines[0]))
+    reader = Reader(engines[1], explain, threads=READERS)
 
     async def release() -> None:
         await asyncio.to_thread(_let_go, engines, lock)
@@ -105,9 +97,7 @@ def _take(path: Path) -> FileLock:
     try:
         return FileLock.take(lock_path, store=str(path))
     except OSError as error:
-        raise StoreError(
-            f"cannot write {lock_path}: {error.strerror}; make {path.parent} writable for this user (id {os.getuid()})"
-        ) from None
+        raise StoreError(f"cannot write {lock_path}: {hints.of_system(error, path.parent)}") from None
 
 
 def _create(path: Path) -> tuple[int, int]:
@@ -115,9 +105,7 @@ def _create(path: Path) -> tuple[int, int]:
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise StoreError(
-            f"cannot write {path}: {error.strerror}; make it writable for this user (id {os.getuid()})"
-        ) from None
+        raise StoreError(f"cannot write {path}: {hints.of_system(error, path)}") from None
     try:
         found = os.fstat(descriptor)
     finally:
@@ -191,18 +179,29 @@ def _pragmas(*, writes: bool) -> tuple[str, ...]:
     )
 
 
-def _prepare(engine: Engine, path: Path) -> None:
-    """Find out whose file it is, then bring it up to date, all or nothing."""
-    _use_log(engine, path)
-    with transaction(engine) as connection:
-        owner = connection.exec_driver_sql("PRAGMA application_id").scalar_one()
-        used = connection.exec_driver_sql("SELECT count(*) FROM sqlite_schema").scalar_one()
-        if owner != APPLICATION_ID and (owner or used):
-            raise StoreError(f"{path} is another program's database; give Notifier a file of its own in store.url")
-        connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
+def _prepare(writes: Engine, reads: Engine, path: Path) -> None:
+    """Find out whose file it is, then bring it up to date, all or nothing. Nothing is written, and no lock is needed,
+    when it is up to date: a daemon can start while the disk is full."""
+    _use_log(writes, path)
+    with transaction(reads) as connection:
+        if _is_ours(connection, path) and is_current(connection, store=str(path)):
+            return
+    with transaction(writes) as connection:
+        if not _is_ours(connection, path):
+            connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
         if migrate(connection, store=str(path)):
             _advise(connection)
-    engine.dispose()  # a connection learns the planner's figures when it opens
+    for engine in (writes, reads):
+        engine.dispose()  # a connection learns the planner's figures when it opens
+
+
+def _is_ours(connection: Connection, path: Path) -> bool:
+    """False: it is nobody's yet. StoreError when it is another program's."""
+    owner = connection.exec_driver_sql("PRAGMA application_id").scalar_one()
+    used = connection.exec_driver_sql("SELECT count(*) FROM sqlite_schema").scalar_one()
+    if owner != APPLICATION_ID and (owner or used):
+        raise StoreError(f"{path} is another program's database; give Notifier a file of its own in store.url")
+    return bool(owner)
 
 
 def _advise(connection: Connection) -> None:
@@ -222,7 +221,7 @@ def _use_log(engine: Engine, path: Path) -> None:
         with closing(engine.raw_connection()) as raw:
             mode = raw.cursor().execute("PRAGMA journal_mode = WAL").fetchone()[0]
     except sqlite3.Error as error:
-        raise StoreError(_describe(error, path)) from None
+        raise StoreError(hints.of_sqlite(error, path)) from None
     if mode != "wal":
         raise StoreError(f"{path} cannot have a write-ahead log there; keep the store on a local disk")
 
@@ -237,16 +236,21 @@ def _let_go(engines: list[Engine], lock: FileLock) -> None:
 # What went wrong
 
 
-def _explainer(path: Path) -> Callable[[SQLAlchemyError], str]:
-    return lambda error: _explain(error, path)
+def _explainer(path: Path) -> Explain:
+    return lambda error: hints.of_sqlite(_cause(error), path)
 
 
-def _explain(error: SQLAlchemyError, path: Path) -> str:
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    return _describe(cause or error, path)
+def _cause(error: BaseException) -> BaseException:
+    return (error.orig if isinstance(error, DBAPIError) else None) or error
 
 
-def _describe(error: BaseException, path: Path) -> str:
-    code = getattr(error, "sqlite_errorcode", None) or 0
-    hint = _HINTS.get(code & 0xFF)  # the low byte is the kind, the rest its variety
-    return f"{path}: {error}" + (f"; {hint}" if hint else "")
+def _reliever(engine: Engine) -> Relieve:
+    """When a file cannot grow, move what the log holds into the database and cut it to nothing: that is done else only
+    after so many pages of commits that succeed, for which a small disk may have no room."""
+
+    def relieve(error: Exception) -> None:
+        if hints.no_room(_cause(error)):
+            with contextlib.suppress(SQLAlchemyError, sqlite3.Error), closing(engine.raw_connection()) as raw:
+                raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    return relieve

@@ -18,6 +18,7 @@ from notifier.ports import (
     Declared,
     DeliveryPage,
     Expired,
+    Known,
     Page,
     Registered,
     Waiting,
@@ -54,12 +55,18 @@ class SqlStore:
         usual = self._learn(registrations)
         return await self._writer.write(lambda on: watches.register(on, registrations, now, announce, usual))
 
-    async def cancel(self, watch_id: str, now: datetime) -> Cancelled | None:
-        return await self._writer.write(lambda on: watches.cancel(on, watch_id, now, self._usual))
+    async def cancel(self, watch_id: str, now: datetime, known: Known) -> Cancelled | None:
+        return await self._writer.write(
+            lambda on: watches.cancel(on, watch_id, now, known=known, usual_intervals=self._usual)
+        )
 
-    async def declare(self, registrations: Sequence[Registration], now: datetime, announce: Announce) -> Declared:
+    async def declare(
+        self, registrations: Sequence[Registration], now: datetime, announce: Announce, known: Known
+    ) -> Declared:
         usual = self._learn(registrations)
-        return await self._writer.write(lambda on: watches.declare(on, registrations, now, announce, usual))
+        return await self._writer.write(
+            lambda on: watches.declare(on, registrations, now, announce, known=known, usual_intervals=usual)
+        )
 
     def _learn(self, registrations: Sequence[Registration]) -> Mapping[str, float]:
         told = {one.provider: one.usual_interval for one in registrations}

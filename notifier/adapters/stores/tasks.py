@@ -25,7 +25,7 @@ from notifier.adapters.stores.rows import (
 from notifier.adapters.stores.schema import WATCHING, tasks, watches
 from notifier.domain.delivery import Delivery
 from notifier.domain.task import End, Task
-from notifier.ports import Announce, Expired
+from notifier.ports import Announce, Expired, Known
 
 PORTION = 1000
 """How many rows one statement asks for by name: SQLite takes 32,766 parameters, older builds 999 or so pairs."""
@@ -99,6 +99,11 @@ def save(connection: Connection, learned: Sequence[Task]) -> None:
         connection.execute(_POLLED, [{"wanted": task.key, **learned_params(task)} for task in learned])
 
 
+def catch_up(connection: Connection, keys: Collection[int], known: Known) -> None:
+    """Save what is known of these beyond their rows. An end is not: it waits for a transaction of its own."""
+    save(connection, [task for key in sorted(keys) if (task := known(key)) is not None and task.end is None])
+
+
 def end(connection: Connection, task: Task, announce: Announce) -> list[Delivery]:
     if task.end is None:
         raise ValueError("a task that goes on cannot be stored as ended")
@@ -118,6 +123,8 @@ def expire(
     over = End("abandoned", now, reason="deadline")
     if len(due) == len(rows):
         _close(connection, task, over)
+    else:
+        save(connection, [task])
     owed = tuple(_end_watches(connection, replace(task, end=over), over, due, announce))
     return Expired(owed, _reduced(connection, task, usual_intervals))
 

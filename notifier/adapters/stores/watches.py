@@ -13,7 +13,7 @@ from notifier.adapters.stores.schema import DECLARED, NOT_CANCELLED, watches
 from notifier.adapters.stores.schema import tasks as tasks_table
 from notifier.domain.delivery import Delivery
 from notifier.domain.watch import DeliveryBrief, Registration, Watch, WatchView
-from notifier.ports import Announce, Cancelled, Declared, Registered
+from notifier.ports import Announce, Cancelled, Declared, Known, Registered
 
 Promise: TypeAlias = tuple[int, str]
 """A task's key and a callback URL: unique among the watches that were not cancelled."""
@@ -157,13 +157,14 @@ _SHOWN_OF_TASK = ("status", "polls", "last_polled_at", "last_error")
 
 
 def cancel(
-    connection: Connection, watch_id: str, now: datetime, usual_intervals: Mapping[str, float]
+    connection: Connection, watch_id: str, now: datetime, *, known: Known, usual_intervals: Mapping[str, float]
 ) -> Cancelled | None:
     task = connection.execute(_TASK_OF, {"wanted": watch_id}).one_or_none()
     if task is None:
         return None
     if connection.execute(_CANCEL, {"wanted": watch_id, "ended_at": now}).rowcount == 0:
         return Cancelled(None, None)
+    tasks.catch_up(connection, [task.key], known)
     left = tasks.current(connection, [task.key], usual_intervals).get(task.key)
     if left is None:
         tasks.rest(connection, [task.key])
@@ -178,6 +179,8 @@ def declare(
     registrations: Sequence[Registration],
     now: datetime,
     announce: Announce,
+    *,
+    known: Known,
     usual_intervals: Mapping[str, float],
 ) -> Declared:
     listed_before = connection.execute(_LISTED).all()
@@ -190,13 +193,14 @@ def declare(
     gone = [row for row in missing if row.source == "config" and row.state == "watching"]
     if gone:
         connection.execute(_CANCEL, [{"wanted": row.id, "ended_at": now} for row in gone])
+    left = {row.task_key for row in gone}
+    tasks.catch_up(connection, left, known)
     started = {view.task_key for view in admission.created.values() if view.watch.state == "watching"}
-    touched = started | changed.keys() | {row.task_key for row in gone}
-    polled = tasks.current(connection, touched, usual_intervals)
-    dropped = sorted({row.task_key for row in gone} - polled.keys())
+    polled = tasks.current(connection, started | changed.keys() | left, usual_intervals)
+    dropped = sorted(left - polled.keys())
     tasks.rest(connection, dropped)
     return Declared(
-        added=len(admission.created),
+        added=tuple(view.watch for view in admission.created.values()),
         changed=sum(changed.values()),
         cancelled=len(gone),
         tasks=tuple(polled.values()),

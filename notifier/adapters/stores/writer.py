@@ -15,6 +15,9 @@ from notifier.ports import StoreUnavailableError
 MAX_BATCH = 500
 """How many writes share a commit at most: the first of them waits for the last."""
 T = TypeVar("T")
+Relieve: TypeAlias = Callable[[Exception], None]
+"""Look at why a transaction failed, and make it likelier that the next one does not. It must not raise."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Job(Generic[T]):
@@ -42,9 +45,10 @@ class Writer:
     matter. A caller that goes away does not undo its write.
     """
 
-    def __init__(self, engine: Engine, explain: Explain) -> None:
+    def __init__(self, engine: Engine, explain: Explain, *, relieve: Relieve) -> None:
         self._engine = engine
         self._explain = explain
+        self._relieve = relieve
         self._queue: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
         self._closed = False
         self._thread = threading.Thread(target=self._serve, name="store-writer", daemon=True)
@@ -101,6 +105,7 @@ class Writer:
     def _failures(self, batch: Sequence[_Job[Any]], error: Exception) -> Sequence[_Outcome]:
         """To each its own exception: one that is raised in several places collects all their tracebacks."""
         reason = trouble(error, self._explain)
+        self._relieve(error)
         return [_Failed(error if reason is None else StoreUnavailableError(reason)) for _ in batch]
 
     def _commit(

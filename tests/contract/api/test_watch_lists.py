@@ -51,8 +51,14 @@ async def test_a_list_can_be_narrowed(world: World) -> None:
 @pytest.mark.parametrize(
     ("query", "pointer", "says"),
     [
-        ("limit=0", "#/limit", "greater than or equal to 1"),
-        ("limit=1001", "#/limit", "less than or equal to 1000"),
+        ("limit=0", "#/limit", "limit: must be from 1 to 1000"),
+        ("limit=-1", "#/limit", "limit: must be from 1 to 1000"),
+        ("limit=1001", "#/limit", "limit: must be from 1 to 1000"),
+        ("limit=99999999999999999999", "#/limit", "limit: must be from 1 to 1000"),
+        (f"limit=-{'9' * 5000}", "#/limit", "limit: must be from 1 to 1000"),
+        ("limit=--1", "#/limit", "whole number from 1 to 1000"),
+        ("limit=-", "#/limit", "whole number"),
+        ("limit=%EF%BC%95", "#/limit", "whole number"),
         ("limit=x", "#/limit", "whole number"),
         ("limit=1.0", "#/limit", "whole number"),
         ("limit=%2B5", "#/limit", "whole number"),
@@ -68,6 +74,20 @@ async def test_a_list_can_be_narrowed(world: World) -> None:
 async def test_a_wrong_query_is_named(world: World, query: str, pointer: str, says: str) -> None:
     """422 with a pointer to the parameter; a mistyped one does not silently list everything."""
     assert says in assert_problem(await world.call("GET", f"/v1/watches?{query}"), 422, pointer)["detail"]
+
+
+@pytest.mark.parametrize(
+    ("call", "parameter", "known"),
+    [
+        ("/v1/watches", "watch_id", "state, provider, task_id, limit, cursor"),
+        ("/v1/deliveries", "task_id", "state, watch_id, limit, cursor"),
+        ("/v1/deliveries", "provider", "state, watch_id, limit, cursor"),
+    ],
+)
+async def test_a_parameter_of_the_other_list_is_unknown(world: World, call: str, parameter: str, known: str) -> None:
+    """What there is to choose from is told for this very list; the word itself is never proposed."""
+    problem = assert_problem(await world.call("GET", f"{call}?{parameter}=x"), 422, f"#/{parameter}")
+    assert problem["detail"] == f"{parameter}: is not known; there are {known}"
 
 
 async def test_a_cursor_of_another_list_is_refused(world: World) -> None:

@@ -241,6 +241,46 @@ async def test_an_early_answer_to_a_large_post_counts(serve, http):
     assert not isinstance(reply, Fault) or reply.kind == "connect"
 
 
+async def test_a_get_is_sent_once_though_a_kept_connection_breaks(serve, http):
+    """Else one poll would be two requests, one of them neither counted nor paced."""
+
+    async def answer_once(reader, writer):
+        if len(server.heads) > 1:
+            raise ConnectionAbortedError
+        writer.write(OK)
+
+    server = await serve(answer_once, again=True)
+    assert isinstance(await get(http, server.url), Reply)
+    assert isinstance(await get(http, server.url), Fault)
+    assert len(server.heads) == 2
+
+
+@pytest.mark.parametrize("cut", [b"HTTP/1.1 200 OK\r\n", OK[:-5], OK[:-4], OK[:-3], b"HTTP/1.1 2"])
+async def test_a_status_counts_wherever_its_head_is_cut(serve, http, cut):
+    """What TCP makes of it must not decide whether a malformed body loses an accepted event."""
+    whole = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nabc"
+
+    async def in_two(reader, writer):
+        writer.write(whole[: len(cut)])
+        await writer.drain()
+        await asyncio.sleep(0.05)
+        writer.write(whole[len(cut) :])
+
+    server = await serve(in_two)
+    reply = await post(http, server.url)
+    assert isinstance(reply, Reply)
+    assert reply.status == 200
+
+
+async def test_long_headers_fail_no_answer(serve, http):
+    """Receivers behind many proxies answer with many and long ones."""
+    many = b"".join(b"X-%d: %s\r\n" % (number, b"a" * 20) for number in range(200))
+    server = await serve(b"HTTP/1.1 200 OK\r\nX-Long: " + b"b" * 16_000 + b"\r\n" + many + b"Content-Length: 0\r\n\r\n")
+    reply = await post(http, server.url)
+    assert isinstance(reply, Reply)
+    assert reply.status == 200
+
+
 async def test_a_post_is_sent_once(serve, http):
     """Repeating is the schedule's business: a connection that breaks is one attempt."""
     server = await serve(b"")

@@ -93,6 +93,11 @@ def delivered(delivery: Delivery) -> tuple[Delivery, Attempt]:
     return settled, Attempt(at(70), "delivered", 200, None, 0.25, "thanks")
 
 
+def nothing_known(key: int) -> Task | None:
+    """What a daemon knows that follows no task."""
+    return None
+
+
 class Backend(Protocol):
     """One kind of database with one place in it: what is opened again holds what was written before."""
 

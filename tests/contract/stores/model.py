@@ -8,6 +8,7 @@ from notifier.domain.delivery import Attempt, Delivery, new_delivery
 from notifier.domain.event import Event, announce
 from notifier.domain.task import End, Task
 from notifier.domain.watch import Registration, Watch, WatchState
+from notifier.ports import Known
 
 USUAL = {"videos": 30.0, "images": 20.0}
 
@@ -76,13 +77,19 @@ class Model:
         ended = self._over(watch, task.state, now)
         return ended, True, self._owe(task.known, ended, now)
 
-    def cancel(self, watch: Watch, now: datetime) -> None:
+    def cancel(self, watch: Watch, now: datetime, known: Known) -> None:
         if watch.state == "watching":
+            kept = self.tasks[watch.provider, watch.task_id]
+            told = known(kept.known.key)
+            if told is not None and told.end is None:
+                kept.known = told
             self._over(watch, "cancelled", now)
             self.declared.discard(watch.id)
             self._rest(watch)
 
-    def declare(self, ones: Iterable[Registration], now: datetime, key: Callable[[Registration], int]) -> None:
+    def declare(
+        self, ones: Iterable[Registration], now: datetime, key: Callable[[Registration], int], known: Known
+    ) -> None:
         kept = set()
         for one in ones:
             watch, created, _ = self.register(one, now, lambda one=one: key(one))
@@ -93,7 +100,7 @@ class Model:
                 self.watches[watch.id] = replace(watch, **changes)
         for watch in [self.watches[each] for each in self.declared - kept]:
             if watch.source == "config":
-                self.cancel(watch, now)
+                self.cancel(watch, now, known)
         self.declared = kept
 
     # Tasks
@@ -115,10 +122,9 @@ class Model:
             return []
         watching = self.watching((task.provider, task.task_id))
         due = [watch for watch in watching if watch.deadline_at <= now]
-        before = (kept.state, kept.known)
         owed = self._end(kept, replace(task, end=End("abandoned", now, reason="deadline")), due)
         if len(due) < len(watching):
-            kept.state, kept.known = before
+            kept.state, kept.known = "watching", task
         return owed
 
     def _open(self, task: Task) -> ModelTask | None:

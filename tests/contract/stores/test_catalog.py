@@ -5,7 +5,17 @@ from dataclasses import replace
 import pytest
 
 from notifier.ports import Counts, Page
-from tests.contract.stores.building import T0, Announcer, at, completed, delivered, registration, tried, watch_id
+from tests.contract.stores.building import (
+    T0,
+    Announcer,
+    at,
+    completed,
+    delivered,
+    nothing_known,
+    registration,
+    tried,
+    watch_id,
+)
 
 
 async def fill(store, count: int):
@@ -133,7 +143,7 @@ async def test_counts_name_every_state(store):
     assert await store.counts() == Counts(nothing, {"pending": 0, "delivered": 0, "exhausted": 0})
     owed = await fill(store, 9)
     await store.settle(*delivered(owed[0]))
-    await store.cancel(watch_id(1), at(5))
+    await store.cancel(watch_id(1), at(5), nothing_known)
     counts = await store.counts()
     assert counts.watches == nothing | {"watching": 5, "completed": 3, "cancelled": 1}
     assert counts.deliveries == {"pending": 2, "delivered": 1, "exhausted": 0}

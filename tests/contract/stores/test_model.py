@@ -47,6 +47,7 @@ wishes = st.builds(
 )
 numbers = st.integers(0, 1000)
 ends = st.sampled_from([completed, failed, given_up])
+news = st.sampled_from(["none", "polls", "end"])
 outcomes = st.sampled_from([{}, {"state": "exhausted", "reason": "schedule", "next_attempt_at": None}, None])
 
 
@@ -112,16 +113,32 @@ class StoreMachine(RuleBasedStateMachine):
             assert result.task == (self.model.task(name) if watching else None)
             self.hear(tasks=[result.task] if result.task else [])
 
-    @rule(asked=st.lists(wishes, max_size=3, unique_by=lambda wish: (wish["provider"], wish["task"], wish["url"])))
-    def declare(self, asked) -> None:
+    def known(self, news):
+        """What the daemon knows of a task: nothing, polls that the store has not heard of, or an end it has not."""
+
+        def known(key):
+            task = self.heard.get(key)
+            if task is None or news == "none":
+                return None
+            polled = replace(task, polls=task.polls + 1, status=f"known at {self.seconds}")
+            return completed(polled, self.seconds) if news == "end" else polled
+
+        return known
+
+    @rule(
+        asked=st.lists(wishes, max_size=3, unique_by=lambda wish: (wish["provider"], wish["task"], wish["url"])),
+        news=news,
+    )
+    def declare(self, asked, news) -> None:
         wanted = self.registrations(asked, "config")
+        known = self.known(news)
         before, watched = dict(self.model.watches), {name: self.model.task(name) for name in NAMES}
-        declared = self.ask(self.store.declare(wanted, self.now, tell))
+        declared = self.ask(self.store.declare(wanted, self.now, tell, known))
         keys = {(task.provider, task.task_id): task.key for task in declared.tasks}
-        self.model.declare(wanted, self.now, lambda one: keys[one.provider, one.task_id])
+        self.model.declare(wanted, self.now, lambda one: keys[one.provider, one.task_id], known)
         after = self.model.watches
         was = [each for each in before if before[each].state == "watching"]
-        assert declared.added == len(after.keys() - before.keys())
+        assert {watch.id: watch for watch in declared.added} == {each: after[each] for each in after.keys() - before}
         assert declared.cancelled == sum(after[each].state == "cancelled" for each in was)
         assert declared.changed <= sum(after[each].state == "watching" for each in was)
         touched = {task.key: task for task in declared.tasks}
@@ -138,12 +155,12 @@ class StoreMachine(RuleBasedStateMachine):
         self.tried |= {delivery.id: delivery for delivery in owed}
 
     @precondition(lambda self: self.model.watches)
-    @rule(number=numbers)
-    def cancel(self, number) -> None:
+    @rule(number=numbers, news=news)
+    def cancel(self, number, news) -> None:
         watch = pick(self.model.watches, number)
         name = (watch.provider, watch.task_id)
-        self.model.cancel(watch, self.now)
-        cancelled = self.ask(self.store.cancel(watch.id, self.now))
+        self.model.cancel(watch, self.now, self.known(news))
+        cancelled = self.ask(self.store.cancel(watch.id, self.now, self.known(news)))
         if watch.state != "watching":
             assert (cancelled.task_key, cancelled.task) == (None, None)
         elif (left := self.model.task(name)) is not None:

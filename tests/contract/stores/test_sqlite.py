@@ -19,7 +19,17 @@ from notifier.adapters.stores.errors import StoreBusyError, StoreError
 from notifier.adapters.stores.sqlite import open_sqlite
 from notifier.adapters.stores.store import SqlStore
 from notifier.ports import Page, StoreUnavailableError
-from tests.contract.stores.building import DAY, T0, Announcer, at, completed, declaration, delivered, registration
+from tests.contract.stores.building import (
+    DAY,
+    T0,
+    Announcer,
+    at,
+    completed,
+    declaration,
+    delivered,
+    nothing_known,
+    registration,
+)
 from tests.contract.stores.building import watch_id as wid
 
 
@@ -134,13 +144,29 @@ async def test_a_store_that_could_not_be_opened_is_not_locked(path):
 
 
 async def test_a_store_that_is_locked_at_the_start_can_be_opened_later(path):
-    """Another program's lock is told as such, and this process lets go of what it had taken by then."""
-    await (await open_sqlite(path)).close()
+    """A lock that keeps a new store from being made is told as such, and this process lets go of what it had taken."""
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("PRAGMA journal_mode = WAL")
         other.execute("BEGIN EXCLUSIVE")
         with pytest.raises(StoreError, match="database is locked; another program"):
             await open_sqlite(path, busy_timeout=0.05)
     await (await open_sqlite(path)).close()
+
+
+async def test_a_store_that_is_up_to_date_is_opened_without_writing(path):
+    """Another program's write lock does not keep a daemon from starting; writes go well once that lets go."""
+    before = await open_sqlite(path)
+    await register(before, 1)
+    await before.close()
+    content = path.read_bytes()
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        store = await open_sqlite(path, busy_timeout=0.05)
+        assert await watching(store) == 1
+        other.execute("ROLLBACK")
+    assert path.read_bytes() == content
+    assert (await register(store, 2))[0].created
+    await store.close()
 
 
 # One daemon
@@ -357,8 +383,8 @@ async def _a_busy_day(store: SqlStore) -> None:
     tasks = {task.task_id: task for task in (await _tasks_quietly(store))}
     (owed,) = await store.end(completed(tasks["vid_0"]), announcer)
     await store.expire(tasks["vid_1"], at(2 * DAY), announcer)
-    await store.cancel(second.view.watch.id, T0)
-    await store.cancel(wid(3), T0)
+    await store.cancel(second.view.watch.id, T0, nothing_known)
+    await store.cancel(wid(3), T0, nothing_known)
     again = [registration(20 + n, task=f"vid_{n}", url=f"https://x.example.com/{n}") for n in range(5)]
     await store.register(again, T0, announcer)
     await store.save([tasks["vid_7"]])
@@ -380,13 +406,13 @@ async def _tasks_quietly(store: SqlStore):
     wanted = [registration(50 + n, task=f"vid_{n}", url=url) for n in range(9)]
     results = await store.register(wanted, T0, Announcer())
     for result in results:
-        await store.cancel(result.view.watch.id, T0)
+        await store.cancel(result.view.watch.id, T0, nothing_known)
     return [result.task for result in results]
 
 
 async def test_declaring_reads_only_what_was_declared(path, store):
     """Reconciling looks at the declared watches, by an index that holds no others."""
-    await store.declare([declaration(1)], T0, Announcer())
+    await store.declare([declaration(1)], T0, Announcer(), nothing_known)
     with closing(sqlite3.connect(path)) as connection:
         query = "EXPLAIN QUERY PLAN SELECT id FROM watches WHERE declared IS 1"
         plan = [row[3] for row in connection.execute(query)]

@@ -17,6 +17,7 @@ from tests.contract.stores.building import (
     delivered,
     failed,
     given_up,
+    nothing_known,
     registration,
     watch_id,
 )
@@ -38,7 +39,7 @@ async def test_every_watched_task_and_no_other(store, announcer):
     tasks = {task.task_id: task for task in await store.watched({"videos": 30.0})}
     await store.end(completed(tasks["vid_1"]), announcer)
     await store.end(given_up(tasks["vid_2"]), announcer)
-    await store.cancel(watch_id(3), at(5))
+    await store.cancel(watch_id(3), at(5), nothing_known)
     assert [task.task_id for task in await store.watched({"videos": 30.0})] == ["vid_4"]
 
 
@@ -56,7 +57,7 @@ async def test_changed_usual_intervals_count_in_what_remains(store):
     """After `watched` told new ones, a task that is left over by a cancellation runs on them."""
     await watching(store, registration(1, interval=5.0), registration(2, url=OTHER))
     await store.watched({"videos": 12.0})
-    assert (await store.cancel(watch_id(1), at(5))).task.interval == 12.0
+    assert (await store.cancel(watch_id(1), at(5), nothing_known)).task.interval == 12.0
 
 
 async def test_a_task_of_an_unknown_provider_is_still_named(store):
@@ -152,7 +153,7 @@ async def test_of_many_ends_at_once_one_wins(store, announcer):
 async def test_an_end_of_a_cancelled_task_owes_nothing(store, announcer):
     """Nobody watches it any more."""
     task = await watching(store)
-    await store.cancel(watch_id(1), at(5))
+    await store.cancel(watch_id(1), at(5), nothing_known)
     assert list(await store.end(completed(task), announcer)) == []
 
 
@@ -211,6 +212,16 @@ async def test_a_deadline_leaves_those_with_a_later_one(store, announcer):
     assert (await store.watch(watch_id(2))).watch.state == "watching"
     owed = await store.end(completed(expired.task, 200), announcer)
     assert [delivery.watch_id for delivery in owed] == [watch_id(2)]
+
+
+async def test_a_deadline_keeps_what_was_learned_for_those_with_a_later_one(store, announcer):
+    """What the abandoned watch's event said of the polls is what both watches show, also after a restart."""
+    await watching(store, registration(1, deadline=100.0), registration(2, url=OTHER))
+    (task,) = await store.watched({"videos": 30.0})
+    await store.expire(replace(task, polls=4, last_polled_at=at(90), status="queued"), at(150), announcer)
+    views = [await store.watch(watch_id(number)) for number in (1, 2)]
+    assert [view.watch.state for view in views] == ["abandoned", "watching"]
+    assert [(view.polls, view.last_polled_at, view.status) for view in views] == [(4, at(90), "queued")] * 2
 
 
 async def test_a_deadline_that_has_not_come_ends_nothing(store, announcer):

@@ -11,6 +11,7 @@ from tests.contract.stores.building import (
     declaration,
     delivered,
     given_up,
+    nothing_known,
     registration,
     tried,
     watch_id,
@@ -46,7 +47,7 @@ async def test_cancelled_and_abandoned_watches_grow_old_too(store):
     """Whatever ended a watch."""
     one, _ = await store.register([registration(1), registration(2, task="vid_2")], T0, Announcer())
     await store.end(given_up(one.task, 10), lambda *_: None)
-    await store.cancel(watch_id(2), at(10))
+    await store.cancel(watch_id(2), at(10), nothing_known)
     assert await store.clean(at(11)) == 2
     assert await remaining(store) == set()
 
@@ -60,26 +61,26 @@ async def test_what_is_watched_stays_however_old(store):
 
 async def test_what_is_declared_stays(store, announcer):
     """A declared watch that has ended must be remembered, or it would be told again at the next reload."""
-    declared = await store.declare([declaration(1)], T0, announcer)
+    declared = await store.declare([declaration(1)], T0, announcer, nothing_known)
     (owed,) = await store.end(completed(declared.tasks[0], 10), announcer)
     await store.settle(*delivered(owed))
     assert await store.clean(at(1000)) == 0
-    assert (await store.declare([declaration(2)], at(1001), announcer)).added == 0
-    await store.declare([], at(1002), announcer)
+    assert (await store.declare([declaration(2)], at(1001), announcer, nothing_known)).added == ()
+    await store.declare([], at(1002), announcer, nothing_known)
     assert await store.clean(at(1003)) == 1
 
 
 async def test_a_declared_watch_from_the_intake_stays_too(store, announcer):
     """Being listed counts, not who registered it first."""
     await end(store, 1)
-    await store.declare([declaration(2, task="vid_1")], at(50), announcer)
+    await store.declare([declaration(2, task="vid_1")], at(50), announcer, nothing_known)
     assert await store.clean(at(1000)) == 0
 
 
 async def test_a_declared_watch_that_was_cancelled_grows_old(store, announcer):
     """The listing is a new watch's from then on."""
-    await store.declare([declaration(1)], T0, announcer)
-    await store.cancel(watch_id(1), at(5))
+    await store.declare([declaration(1)], T0, announcer, nothing_known)
+    await store.cancel(watch_id(1), at(5), nothing_known)
     assert await store.clean(at(1000)) == 1
 
 
@@ -108,7 +109,7 @@ async def test_a_task_goes_with_its_last_watch(store, announcer):
 async def test_a_watched_task_stays_when_an_old_watch_of_it_goes(store):
     """Deleting a cancelled watch leaves its task to the others."""
     await store.register([registration(1), registration(2, url=OTHER)], T0, Announcer())
-    await store.cancel(watch_id(1), at(5))
+    await store.cancel(watch_id(1), at(5), nothing_known)
     assert await store.clean(at(1000)) == 1
     assert len(await store.watched({})) == 1
 
@@ -127,8 +128,8 @@ async def test_more_than_one_portion_is_deleted(store):
 
 async def test_writes_slip_in_between_the_portions(store):
     """While much is deleted, a registration does not wait for the end of it."""
-    await store.declare([declaration(n, task=f"vid_{n}") for n in range(3000)], T0, Announcer())
-    await store.declare([], at(5), Announcer())
+    await store.declare([declaration(n, task=f"vid_{n}") for n in range(3000)], T0, Announcer(), nothing_known)
+    await store.declare([], at(5), Announcer(), nothing_known)
     cleaning = asyncio.ensure_future(store.clean(at(1000)))
     await asyncio.sleep(0)
     await store.register([registration(5000, task="vid_5000")], at(1001), Announcer())

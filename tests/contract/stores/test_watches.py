@@ -16,6 +16,7 @@ from tests.contract.stores.building import (
     declaration,
     failed,
     given_up,
+    nothing_known,
     registration,
     watch_id,
 )
@@ -187,7 +188,7 @@ async def test_a_cancelled_promise_can_be_made_again(store):
     """After a cancellation the same registration makes a new watch, and the task is polled afresh."""
     (first,) = await register(store, registration(1))
     await store.save([replace(first.task, polls=3, misses=2, missed_since=at(3))])
-    await store.cancel(watch_id(1), at(5))
+    await store.cancel(watch_id(1), at(5), nothing_known)
     (second,) = await register(store, registration(2), seconds=6)
     assert second.created
     assert second.view.watch.id == watch_id(2)
@@ -221,7 +222,7 @@ async def test_many_are_accepted_in_one_call(store):
 async def test_cancelling_the_last_watch_drops_its_task(store):
     """The task's key says what to forget; nobody polls it any more."""
     (one,) = await register(store, registration(1))
-    assert await store.cancel(watch_id(1), at(5)) == Cancelled(one.task.key, None)
+    assert await store.cancel(watch_id(1), at(5), nothing_known) == Cancelled(one.task.key, None)
     assert await polled(store) == {}
     watch = (await store.watch(watch_id(1))).watch
     assert (watch.state, watch.ended_at) == ("cancelled", at(5))
@@ -232,7 +233,7 @@ async def test_cancelling_leaves_the_task_to_the_others(store):
     await register(store, registration(1, interval=5.0, deadline=60.0), registration(2, url=OTHER))
     left = (await polled(store))["vid_1"]
     assert left.interval == 5.0
-    cancelled = await store.cancel(watch_id(1), at(5))
+    cancelled = await store.cancel(watch_id(1), at(5), nothing_known)
     assert cancelled == Cancelled(None, replace(left, interval=30.0, deadline_at=at(DAY)))
 
 
@@ -241,26 +242,67 @@ async def test_cancelling_an_ended_watch_changes_nothing(store, announcer):
     (one,) = await register(store, registration(1))
     await store.end(completed(one.task), announcer)
     before = await store.watch(watch_id(1))
-    assert await store.cancel(watch_id(1), at(500)) == Cancelled(None, None)
+    assert await store.cancel(watch_id(1), at(500), nothing_known) == Cancelled(None, None)
     assert await store.watch(watch_id(1)) == before
     await register(store, registration(2, task="vid_2"))
-    await store.cancel(watch_id(2), at(5))
-    assert await store.cancel(watch_id(2), at(6)) == Cancelled(None, None)
+    await store.cancel(watch_id(2), at(5), nothing_known)
+    assert await store.cancel(watch_id(2), at(6), nothing_known) == Cancelled(None, None)
     assert (await store.watch(watch_id(2))).watch.ended_at == at(5)
 
 
 async def test_cancelling_what_does_not_exist(store):
     """None says that there is no such watch."""
-    assert await store.cancel("wch_unknown", T0) is None
+    assert await store.cancel("wch_unknown", T0, nothing_known) is None
 
 
 async def test_no_event_for_a_cancelled_watch(store, announcer):
     """The task's end is told to the others only."""
     (one, _) = await register(store, registration(1), registration(2, url=OTHER))
-    await store.cancel(watch_id(1), at(5))
+    await store.cancel(watch_id(1), at(5), nothing_known)
     owed = await store.end(completed(one.task), announcer)
     assert [delivery.watch_id for delivery in owed] == [watch_id(2)]
     assert (await store.watch(watch_id(1))).watch.state == "cancelled"
+
+
+def polled_since(*tasks: Task):
+    """What the daemon knows of these after polls that the store was not told of."""
+    return {task.key: replace(task, polls=7, last_polled_at=at(4), status="queued", setbacks=1) for task in tasks}.get
+
+
+async def test_what_is_known_of_a_cancelled_task_is_kept(store):
+    """What a poll showed of a watch is not taken back by its end, although the store was not told of the poll."""
+    (one,) = await register(store, registration(1))
+    await store.cancel(watch_id(1), at(5), polled_since(one.task))
+    view = await store.watch(watch_id(1))
+    assert (view.status, view.polls, view.last_polled_at) == ("queued", 7, at(4))
+
+
+async def test_what_is_known_is_kept_too_when_others_watch(store):
+    """The task that goes on does so from what is known, on the terms of those who remain."""
+    one, _ = await register(store, registration(1, interval=5.0), registration(2, url=OTHER))
+    cancelled = await store.cancel(watch_id(1), at(5), polled_since(one.task))
+    view = await store.watch(watch_id(1))
+    assert (view.polls, view.last_polled_at) == (7, at(4))
+    assert (cancelled.task.polls, cancelled.task.interval) == (7, 30.0)
+    assert await polled(store) == {"vid_1": cancelled.task}
+
+
+async def test_an_end_that_waits_to_be_stored_is_not_kept_by_a_cancellation(store):
+    """The watch is cancelled with what the store has: nobody was told of that end, and its status was not shown."""
+    (one,) = await register(store, registration(1))
+    await store.save([replace(one.task, polls=3, status="queued")])
+    await store.cancel(watch_id(1), at(5), {one.task.key: completed(replace(one.task, polls=7))}.get)
+    view = await store.watch(watch_id(1))
+    assert (view.watch.state, view.status, view.polls) == ("cancelled", "queued", 3)
+
+
+async def test_a_watch_that_had_ended_keeps_what_was_known_at_its_end(store, announcer):
+    """Cancelling it asks for nothing that is known by now."""
+    (one,) = await register(store, registration(1))
+    await store.end(completed(one.task), announcer)
+    before = await store.watch(watch_id(1))
+    await store.cancel(watch_id(1), at(500), polled_since(one.task))
+    assert await store.watch(watch_id(1)) == before
 
 
 # Declaring
@@ -268,8 +310,11 @@ async def test_no_event_for_a_cancelled_watch(store, announcer):
 
 async def test_declared_watches_are_added(store, announcer):
     """What is new in the file is watched, as coming from the configuration."""
-    declared = await store.declare([declaration(1), declaration(2, url=OTHER, interval=9.0)], T0, announcer)
-    assert (declared.added, declared.changed, declared.cancelled) == (2, 0, 0)
+    wanted = [declaration(1), declaration(2, url=OTHER, interval=9.0)]
+    declared = await store.declare(wanted, T0, announcer, nothing_known)
+    assert (declared.changed, declared.cancelled) == (0, 0)
+    assert [watch.id for watch in declared.added] == [watch_id(1), watch_id(2)]
+    assert declared.added[1] == (await store.watch(watch_id(2))).watch
     assert [task.interval for task in declared.tasks] == [9.0]
     assert (declared.dropped, declared.owed) == ((), ())
     assert (await store.watch(watch_id(1))).watch.source == "config"
@@ -277,19 +322,19 @@ async def test_declared_watches_are_added(store, announcer):
 
 async def test_declaring_the_same_changes_nothing(store, announcer):
     """A reload without changes leaves every watch alone and names no task."""
-    await store.declare([declaration(1)], T0, announcer)
+    await store.declare([declaration(1)], T0, announcer, nothing_known)
     before = await store.watch(watch_id(1))
-    again = await store.declare([declaration(2)], at(50), announcer)
-    assert (again.added, again.changed, again.cancelled, again.tasks, again.dropped) == (0, 0, 0, (), ())
+    again = await store.declare([declaration(2)], at(50), announcer, nothing_known)
+    assert (len(again.added), again.changed, again.cancelled, again.tasks, again.dropped) == (0, 0, 0, (), ())
     assert await store.watch(watch_id(1)) == before
 
 
 async def test_a_changed_declaration_changes_its_watch(store, announcer):
     """Interval, deadline (from the registration on) and metadata are the file's; the task follows."""
-    await store.declare([declaration(1), declaration(2, task="vid_2")], T0, announcer)
+    await store.declare([declaration(1), declaration(2, task="vid_2")], T0, announcer, nothing_known)
     changed = declaration(3, interval=9.0, deadline=600.0, metadata="{}")
-    declared = await store.declare([changed, declaration(4, task="vid_2")], at(50), announcer)
-    assert (declared.added, declared.changed, declared.cancelled) == (0, 1, 0)
+    declared = await store.declare([changed, declaration(4, task="vid_2")], at(50), announcer, nothing_known)
+    assert (len(declared.added), declared.changed, declared.cancelled) == (0, 1, 0)
     watch = (await store.watch(watch_id(1))).watch
     assert (watch.interval, watch.deadline_at, watch.metadata) == (9.0, at(600), "{}")
     assert watch.registered_at == T0
@@ -298,20 +343,38 @@ async def test_a_changed_declaration_changes_its_watch(store, announcer):
 
 async def test_what_the_file_no_longer_lists_is_cancelled(store, announcer):
     """A removed watch is cancelled, and its task dropped when nobody else watches it."""
-    first = await store.declare([declaration(1), declaration(2, task="vid_2")], T0, announcer)
+    first = await store.declare([declaration(1), declaration(2, task="vid_2")], T0, announcer, nothing_known)
     keys = {task.task_id: task.key for task in first.tasks}
-    declared = await store.declare([declaration(3)], at(50), announcer)
+    declared = await store.declare([declaration(3)], at(50), announcer, nothing_known)
     assert (declared.cancelled, declared.dropped, declared.tasks) == (1, (keys["vid_2"],), ())
     watch = (await store.watch(watch_id(2))).watch
     assert (watch.state, watch.ended_at) == ("cancelled", at(50))
     assert list(await polled(store)) == ["vid_1"]
 
 
+async def test_what_is_known_of_tasks_that_the_file_no_longer_lists_is_kept(store, announcer):
+    """As with a cancellation: of the task that nobody watches any more, and of the one that others watch; what the
+    file still lists is saved by its own polls."""
+    listed = [declaration(number, task=f"vid_{number}") for number in (1, 2, 3)]
+    await register(store, registration(9, task="vid_2", url=OTHER))
+    await store.declare(listed, T0, announcer, nothing_known)
+    known = polled_since(*(await polled(store)).values())
+    declared = await store.declare(listed[2:], at(50), announcer, known)
+    assert [task.polls for task in declared.tasks] == [7]
+    views = [await store.watch(watch_id(number)) for number in (1, 2, 3, 9)]
+    assert [(view.polls, view.watch.state) for view in views] == [
+        (7, "cancelled"),
+        (7, "cancelled"),
+        (0, "watching"),
+        (7, "watching"),
+    ]
+
+
 async def test_a_dropped_task_is_polled_afresh(store, announcer):
     """Nobody watched it: an old row of misses does not count when somebody does again, and no late poll ends it."""
-    (task,) = (await store.declare([declaration(1)], T0, announcer)).tasks
+    (task,) = (await store.declare([declaration(1)], T0, announcer, nothing_known)).tasks
     await store.save([replace(task, polls=5, misses=2, missed_since=at(3))])
-    await store.declare([], at(50), announcer)
+    await store.declare([], at(50), announcer, nothing_known)
     assert list(await store.end(completed(task), announcer)) == []
     (again,) = await register(store, registration(2), seconds=60)
     assert again.task == Task(task.key, "videos", "vid_1", 30.0, at(60 + DAY))
@@ -320,8 +383,8 @@ async def test_a_dropped_task_is_polled_afresh(store, announcer):
 async def test_a_removed_watch_leaves_its_task_to_others(store, announcer):
     """The task goes on for a watch from the intake, on that one's terms."""
     await register(store, registration(1))
-    await store.declare([declaration(2, url=OTHER, interval=5.0)], T0, announcer)
-    declared = await store.declare([], at(50), announcer)
+    await store.declare([declaration(2, url=OTHER, interval=5.0)], T0, announcer, nothing_known)
+    declared = await store.declare([], at(50), announcer, nothing_known)
     assert (declared.cancelled, declared.dropped) == (1, ())
     assert [task.interval for task in declared.tasks] == [30.0]
 
@@ -329,23 +392,23 @@ async def test_a_removed_watch_leaves_its_task_to_others(store, announcer):
 async def test_a_watch_from_the_intake_is_not_cancelled_by_its_absence(store, announcer):
     """Its source stays, also after the file listed it, and changed it, for a while."""
     await register(store, registration(1))
-    declared = await store.declare([declaration(2, interval=9.0)], T0, announcer)
-    assert (declared.added, declared.changed) == (0, 1)
+    declared = await store.declare([declaration(2, interval=9.0)], T0, announcer, nothing_known)
+    assert (len(declared.added), declared.changed) == (0, 1)
     watch = (await store.watch(watch_id(1))).watch
     assert (watch.source, watch.interval) == ("intake", 9.0)
-    removed = await store.declare([], at(50), announcer)
+    removed = await store.declare([], at(50), announcer, nothing_known)
     assert removed.cancelled == 0
     assert (await store.watch(watch_id(1))).watch.state == "watching"
 
 
 async def test_a_declared_watch_that_has_ended_stays_ended(store, announcer):
     """Listed again, changed or removed: what has ended is not told again and does not change."""
-    declared = await store.declare([declaration(1)], T0, announcer)
+    declared = await store.declare([declaration(1)], T0, announcer, nothing_known)
     await store.end(completed(declared.tasks[0]), announcer)
     before = await store.watch(watch_id(1))
     for listed in ([declaration(2)], [declaration(3, interval=9.0, metadata="{}")], [], [declaration(4)]):
-        again = await store.declare(listed, at(500), announcer)
-        assert (again.added, again.changed, again.cancelled, again.tasks, again.owed) == (0, 0, 0, (), ())
+        again = await store.declare(listed, at(500), announcer, nothing_known)
+        assert (len(again.added), again.changed, again.cancelled, again.tasks, again.owed) == (0, 0, 0, (), ())
     assert await store.watch(watch_id(1)) == before
 
 
@@ -353,31 +416,32 @@ async def test_a_declared_watch_of_an_ended_task_is_told_at_once(store, announce
     """A new watch in the file for a task that we know to have ended owes its delivery now."""
     (one,) = await register(store, registration(1))
     await store.end(completed(one.task), announcer)
-    declared = await store.declare([declaration(2, url=OTHER)], at(500), announcer)
-    assert (declared.added, declared.tasks) == (1, ())
+    declared = await store.declare([declaration(2, url=OTHER)], at(500), announcer, nothing_known)
+    assert (len(declared.added), declared.tasks) == (1, ())
     assert [delivery.watch_id for delivery in declared.owed] == [watch_id(2)]
 
 
 async def test_a_removed_and_returned_watch_is_new(store, announcer):
     """What was cancelled by its absence and is listed again is another watch."""
-    await store.declare([declaration(1)], T0, announcer)
-    await store.declare([], at(10), announcer)
-    declared = await store.declare([declaration(2)], at(20), announcer)
-    assert declared.added == 1
+    await store.declare([declaration(1)], T0, announcer, nothing_known)
+    await store.declare([], at(10), announcer, nothing_known)
+    declared = await store.declare([declaration(2)], at(20), announcer, nothing_known)
+    assert len(declared.added) == 1
     assert [watch.watch.state for watch in (await store.watches(Page())).watches] == ["watching", "cancelled"]
 
 
 async def test_a_declaration_given_twice_counts_once(store, announcer):
     """The same promise twice in one declaration is one watch, changed once."""
-    declared = await store.declare([declaration(1), declaration(2)], T0, announcer)
-    assert declared.added == 1
-    changed = await store.declare([declaration(3, interval=9.0), declaration(4, interval=9.0)], T0, announcer)
+    declared = await store.declare([declaration(1), declaration(2)], T0, announcer, nothing_known)
+    assert len(declared.added) == 1
+    again = [declaration(3, interval=9.0), declaration(4, interval=9.0)]
+    changed = await store.declare(again, T0, announcer, nothing_known)
     assert (changed.changed, len(changed.tasks)) == (1, 1)
 
 
 async def test_a_registration_of_a_declared_watch_finds_it(store, announcer):
     """The source that came first stays: the file can still cancel it."""
-    await store.declare([declaration(1)], T0, announcer)
+    await store.declare([declaration(1)], T0, announcer, nothing_known)
     (found,) = await register(store, registration(2))
     assert not found.created
-    assert (await store.declare([], at(10), announcer)).cancelled == 1
+    assert (await store.declare([], at(10), announcer, nothing_known)).cancelled == 1

@@ -8,7 +8,7 @@ from sqlalchemy.exc import IntegrityError
 
 from notifier.adapters.stores.sqlite import open_sqlite
 from notifier.ports import Page, StoreUnavailableError
-from tests.contract.stores.building import T0, Announcer, at, completed, registration, watch_id
+from tests.contract.stores.building import T0, Announcer, at, completed, nothing_known, registration, watch_id
 
 
 class OurFaultError(Exception):
@@ -60,7 +60,9 @@ async def test_a_constraint_is_the_failing_writes_own_fault(store):
 async def test_writes_happen_in_the_order_in_which_they_were_asked_for(store, announcer):
     """Also within one transaction: the first of two contradicting writes wins."""
     (task,) = await registered(store, 1)
-    cancelled, owed = await asyncio.gather(store.cancel(watch_id(0), at(5)), store.end(completed(task), announcer))
+    cancelled, owed = await asyncio.gather(
+        store.cancel(watch_id(0), at(5), nothing_known), store.end(completed(task), announcer)
+    )
     assert (cancelled.task_key, list(owed)) == (task.key, [])
 
 

@@ -77,11 +77,24 @@ def test_the_configuration_comes_last(tmp_path: Path) -> None:
 
 
 def test_a_token_of_the_configuration_stays_with_its_daemon(tmp_path: Path) -> None:
-    """Another daemon than the file's gets the file's token only when both are named together."""
+    """Another daemon than the file's gets the file's token only when somebody names both: each as an option or as a
+    variable. The file at the usual place, which nobody named, gives none."""
     path = config_file(tmp_path, "{tokens: [{name: a, token: first}]}")
     other = HttpAddress("http", "other", 80)
-    assert find("http://other", None, None, {"NOTIFIER_CONFIG": path}) == Daemon(other, "--url", None, "")
-    assert find("http://other", None, path, {}) == Daemon(other, "--url", "first", f"intake.tokens in {path}")
+    by_option = Daemon(other, "--url", "first", f"intake.tokens in {path}")
+    assert find("http://other", None, path, {}) == by_option
+    assert find("http://other", None, None, {"NOTIFIER_CONFIG": path}) == by_option
+    environ = {"NOTIFIER_URL": "http://other", "NOTIFIER_CONFIG": path}
+    assert find(None, None, None, environ) == Daemon(other, "$NOTIFIER_URL", "first", f"intake.tokens in {path}")
+    given = find(None, None, None, environ | {"NOTIFIER_TOKEN": "env"})
+    assert given == Daemon(other, "$NOTIFIER_URL", "env", "$NOTIFIER_TOKEN")
+
+
+def test_a_file_that_nobody_named_gives_no_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A daemon named by its URL is not told what stands in the file at the usual place."""
+    path = config_file(tmp_path, "{tokens: [{name: a, token: first}]}")
+    monkeypatch.setattr(client, "DEFAULT_CONFIG", Path(path))
+    assert find("http://127.0.0.1:8470", None, None, {"NOTIFIER_CONFIG": ""}) == Daemon(LOOPBACK, "--url")
 
 
 @pytest.mark.parametrize(
@@ -117,7 +130,8 @@ def test_a_token_whose_variable_is_not_set_is_none(tmp_path: Path) -> None:
 
 
 def test_a_wrong_file_matters_only_when_it_is_needed(tmp_path: Path) -> None:
-    """With `--url` a missing default file is no error; without, its problems are told and exit is 78."""
+    """With a URL, a file that only a variable names may be missing: it was to give no more than a token, which may not
+    be needed. Without, or named by `--config`, its problems are told and exit is 78."""
     missing = str(tmp_path / "missing.yaml")
     environ = {"NOTIFIER_CONFIG": missing}
     assert isinstance(find("http://127.0.0.1:8470", None, None, environ), Daemon)

@@ -85,7 +85,6 @@ def test_an_endpoint_takes_the_same_forms_or_the_global_secrets(settings_of, lea
         (f"secret: whsec_{HIDDEN}", "2:20: webhooks.secret: a whsec_ secret holds 16 to 128 bytes"),
         (f"secret: whsk_{HIDDEN}", "2:20: webhooks.secret: a whsk_ key holds 32 bytes"),
         ("secret: '${V}'", "2:20: webhooks.secret: a signing secret starts with"),
-        ("secret: '${E}'", "2:20: webhooks.secret: is empty"),
         ("secrets: []", "2:21: webhooks.secrets: is empty (give at least one secret)"),
         (f"secrets: {GOOD[0]}", "2:21: webhooks.secrets: is not a list of secrets (write [newest, older]"),
         (f"secrets: [{GOOD[0]}, whsec_{HIDDEN}]", "2:62: webhooks.secrets[1]: a whsec_ secret holds"),
@@ -101,7 +100,7 @@ def test_an_endpoint_takes_the_same_forms_or_the_global_secrets(settings_of, lea
 def test_a_wrong_secret_is_a_problem_also_when_secrets_are_not_needed(problems_in, text, problem, secrets):
     """Whatever is known is judged, and no message holds a part of a secret."""
     closing = "'" if text.endswith("${V") else ""
-    found = problems_in(webhooks(text + closing), {"V": HIDDEN, "E": ""}, secrets=secrets)
+    found = problems_in(webhooks(text + closing), {"V": HIDDEN}, secrets=secrets)
     found = [line for line in found if "cannot be read" not in line]
     assert len(found) == 1
     assert found[0].startswith(problem)
@@ -149,6 +148,31 @@ def test_unknown_secrets_are_no_problem_when_they_are_not_needed(settings_of):
     assert [token.token for token in settings.intake.tokens] == [SecretStr(""), SecretStr("")]
     assert settings.providers["videos"].api_key == SecretStr("")
     assert settings.webhooks.secrets == settings.endpoints[0].secrets == ()
+
+
+EMPTY = """\
+intake: {tokens: [{name: a, token: "${E}"}, {name: b, token_file: "${E}"}]}
+providers: {videos: {api_key_file: BLANK}}
+webhooks: {secrets: ["${E}", "${E}${E}"]}
+endpoints: [{url: "https://a.example/", secrets_file: BLANK}]
+"""
+
+
+@pytest.mark.parametrize("content", ["", "\n"], ids=["empty", "blank"])
+def test_a_secret_that_is_still_empty_matters_only_to_a_run(problems_in, settings_of, tmp_path, content):
+    """A variable that is set to nothing, and a file with nothing in it, are secrets that are not known yet."""
+    text = EMPTY.replace("BLANK", str(file_with(tmp_path, content)))
+    settings = settings_of(text, {"E": ""}, secrets="optional")
+    assert settings.providers["videos"].api_key == settings.intake.tokens[0].token == SecretStr("")
+    assert settings.webhooks.secrets == settings.endpoints[0].secrets == ()
+    assert [line.split(" (")[0] for line in problems_in(text, {"E": ""})] == [
+        "1:36: intake.tokens[0].token: is empty",
+        "1:67: intake.tokens[1].token_file: is not the path of a file",
+        "2:36: providers.videos.api_key_file: names a file that is empty",
+        "3:22: webhooks.secrets[0]: is empty",
+        "3:30: webhooks.secrets[1]: is empty",
+        "4:55: endpoints[0].secrets_file: names a file that is empty",
+    ]
 
 
 def test_a_variable_for_anything_else_is_needed_all_the_same(problems_in, least):

@@ -272,3 +272,13 @@ async def test_waiting_needs_one_wake_up_at_a_time(world):
     await crowd(world, 100)
     firings = len(world.timetable.jobs)
     assert world.crew.awaited == firings + 1
+
+
+async def test_a_poll_that_waited_for_its_turn_begins_its_phase_anew(world):
+    """Consecutive polls are one interval apart, whatever the interval job's own beat is."""
+    world.configure(videos=replace(LIMITS, rate=0.5))
+    for number in range(3):
+        await world.accept(f"vid_{number}")
+    await world.crew.advance(70)
+    polled = [[round(at, 3) for at in world.provider.times(f"vid_{number}")] for number in range(3)]
+    assert polled == [[0, 30, 60], [2, 32, 62], [4, 34, 64]]

@@ -186,7 +186,8 @@ async def test_each_providers_tasks_are_spread_by_themselves(world):
 
 
 async def test_a_deadline_that_passed_while_the_daemon_was_down_gets_a_last_look(world):
-    """The task may have completed meanwhile: it is polled at once, and that counts."""
+    """The task may have completed meanwhile: it is polled at once, and that counts; whatever else it says, that was
+    it."""
     await world.watch("vid_1", deadline=100.0)
     await world.watch("vid_2", deadline=100.0)
     for number in range(100):
@@ -197,10 +198,24 @@ async def test_a_deadline_that_passed_while_the_daemon_was_down_gets_a_last_look
     world.chance.usual = 1.0
     world.provider.script("vid_1", DONE)
     await world.poller.start()
-    await world.passes(4.5)
-    assert [(body["type"], body["data"]["task_id"]) for body in world.bodies()] == [("task.completed", "vid_1")]
+    asked = len(world.provider.times("vid_2"))
     await world.passes(1)
-    assert [(body["type"], body["data"]["task_id"]) for body in world.bodies()][1:] == [("task.abandoned", "vid_2")]
+    told = [(body["type"], body["data"]["task_id"]) for body in world.bodies()]
+    assert told == [("task.completed", "vid_1"), ("task.abandoned", "vid_2")]
+    assert len(world.provider.times("vid_2")) == asked + 1
+
+
+async def test_a_last_look_at_a_provider_that_does_not_answer_takes_five_seconds(world):
+    """Then the deadline holds."""
+    await world.watch("vid_1", deadline=10.0)
+    world.build()
+    world.clock.jump(1000)
+    world.provider.hold()
+    await world.poller.start()
+    await world.passes(4.5)
+    assert world.bodies() == []
+    await world.passes(1)
+    assert reasons(world) == ["deadline"]
 
 
 async def test_a_last_look_does_not_put_off_a_deadline_that_is_still_to_come(world):

@@ -336,9 +336,12 @@ async def declare(world, *requests):
 async def test_declared_watches_are_added_once(world):
     """At start and at every reload again."""
     request = WatchRequest("vid_1", HOOK, provider="videos", interval=45.0, metadata={"order": 1042})
-    first = await declare(world, request)
-    second = await declare(world, request)
-    assert [(one.added, one.changed, one.cancelled) for one in (first, second)] == [(1, 0, 0), (0, 0, 0)]
+    with capture_logs() as lines:
+        first = await declare(world, request)
+        second = await declare(world, request)
+    assert [(len(one.added), one.changed, one.cancelled) for one in (first, second)] == [(1, 0, 0), (0, 0, 0)]
+    registered = [(line["watch_id"], line["source"]) for line in lines if line["event"] == "watch.registered"]
+    assert registered == [("wch_1", "config")]
     watch = world.store.watches["wch_1"]
     assert (watch.source, watch.interval, watch.metadata) == ("config", 45.0, '{"order":1042}')
     assert world.provider.times("vid_1") == [0]
@@ -355,9 +358,20 @@ async def test_a_removed_watch_is_cancelled_and_a_changed_one_changed(world):
     """The task of the one is polled no more, that of the other at its new interval."""
     await declare(world, WatchRequest("vid_1", HOOK), WatchRequest("vid_2", HOOK))
     declared = await declare(world, WatchRequest("vid_2", HOOK, interval=10.0, metadata={"a": "é"}))
-    assert (declared.added, declared.changed, declared.cancelled) == (0, 1, 1)
+    assert (declared.added, declared.changed, declared.cancelled) == ((), 1, 1)
     assert world.timetable.jobs == {2: 10.0}
     assert world.store.watches["wch_2"].metadata == '{"a":"é"}'
+
+
+async def test_what_polls_taught_stays_when_nobody_watches_any_more(world):
+    """Polls that changed nothing were not written; the cancelled watch still shows them all."""
+    await world.watch()
+    await world.crew.advance(95)
+    polled = world.task()
+    await world.registrar.cancel("wch_1")
+    saved = world.store.tasks[1]
+    assert (saved.polls, saved.last_polled_at) == (polled.polls, polled.last_polled_at)
+    assert saved.polls == 4
 
 
 async def test_a_watch_of_the_intake_is_not_cancelled_by_the_file(world):

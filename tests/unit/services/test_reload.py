@@ -148,3 +148,12 @@ async def test_a_clock_that_was_set_back_delays_no_poll(world):
     await world.poller.refresh()
     await world.crew.advance(20)
     assert world.provider.times("vid_1") == [0, 20]
+
+
+async def test_a_task_that_ended_while_the_store_was_read_is_not_taken_up_again(world):
+    """The reader sees the store as it was; following it then would poll a task after its end."""
+    await world.watch()
+    world.poller.forget(1)
+    await world.poller.refresh()
+    assert world.poller.task(1) is None
+    assert world.timetable.jobs == {}

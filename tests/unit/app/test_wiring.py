@@ -1,0 +1,56 @@
+"""Settings → what the services work with."""
+
+import base64
+
+from notifier.adapters.providers import PRESETS
+from notifier.adapters.webhook import KEPT_BYTES, kept
+from notifier.app import wiring
+from notifier.config import PRESETS as CONFIGURABLE
+from notifier.config import Loaded, Settings, parse
+
+ONE, TWO = ("whsk_" + base64.b64encode(bytes([number]) * 32).decode() for number in (1, 2))
+CONFIG = f"""
+providers: {{videos: {{api_key: planted-key}}}}
+intake: {{tokens: [{{name: a, token: planted-token}}]}}
+webhooks: {{secrets: [whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw, {ONE}]}}
+endpoints:
+  - {{url: https://own.example/hook, secrets: [{TWO}, {ONE}], headers: {{X-Env: test}}, events: [task.failed]}}
+"""
+
+
+def settings(text: str = CONFIG) -> Settings:
+    loaded = parse(text, "config.yaml", {}, secrets="required")
+    assert isinstance(loaded, Loaded), loaded
+    return loaded.settings
+
+
+def test_every_preset_that_can_be_configured_can_be_polled() -> None:
+    """And the other way round."""
+    assert PRESETS.keys() == CONFIGURABLE.keys()
+
+
+def test_an_endpoint_has_its_own_secrets_headers_and_events() -> None:
+    """They hold for its exact URL only; every other one gets the global secrets."""
+    receivers = wiring.receivers(settings())
+    own, other = receivers.at("https://own.example/hook"), receivers.at("https://own.example/hook/")
+    assert (len(own.keys), dict(own.headers), own.events) == (2, {"X-Env": "test"}, {"task.failed"})
+    assert (len(other.keys), dict(other.headers), len(other.events)) == (2, {}, 3)
+    assert own.keys[1] == other.keys[1]
+    assert own.keys[0] not in other.keys
+
+
+def test_public_keys_are_shown_of_everybody_who_signs_with_one() -> None:
+    """The global ones and those of endpoints, each once."""
+    assert len(wiring.public_keys(settings())) == 2
+
+
+def test_every_secret_is_known_to_the_log() -> None:
+    """Keys, tokens and signing secrets, those of endpoints too."""
+    assert wiring.secret_values(settings()) >= {"planted-key", "planted-token", ONE, TWO}
+
+
+def test_at_most_1_kib_of_an_answer_is_kept() -> None:
+    """In bytes, also when it is no UTF-8 or a character is cut; NUL is left out, for databases do not take it."""
+    assert kept(b"ok\x00") == "ok"
+    for body in (b"\xff" * 4000, "é".encode() * 1000, b"a" + "é".encode() * 1000, b"a" * 4000):
+        assert KEPT_BYTES - 3 <= len(kept(body).encode()) <= KEPT_BYTES
