@@ -17,6 +17,7 @@
     │   ├── answer.py     what a provider's answer means
     │   ├── receiver.py   whose secrets sign for which URL, and which events it wants
     │   ├── address.py    which addresses and URLs may be called (address_blocks.py: the registries behind it)
+    │   ├── deadlines.py  who must be looked at by when
     │   ├── pace.py       who may go next: first come first served, within concurrency, rate and pause
     │   └── moment.py, retry_after.py   how times and waits are written
     ├── ports.py          what the services need from the world (Protocols)

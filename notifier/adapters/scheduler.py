@@ -58,14 +58,41 @@ class Once(BaseTrigger):  # type: ignore[misc] # apscheduler ships no types
 
 
 class InlineExecutor(BaseExecutor):  # type: ignore[misc] # apscheduler ships no types
-    """Calls the job in the event loop, once for all the times it was due."""
+    """Calls the job in the event loop, once for all the times it was due.
+
+    Nothing runs beside it, so the base class's count of running instances, which it keeps for each job that ever was,
+    is not kept.
+    """
+
+    def submit_job(self, job: Job, run_times: list[datetime]) -> None:
+        self._do_submit_job(job, run_times)
 
     def _do_submit_job(self, job: Job, run_times: list[datetime]) -> None:
         try:
             job.func(*job.args)
         except Exception:  # whatever it is, the scheduler goes on and the fault is told
             log.exception("daemon.fault", job=job.id)
-        self._run_job_success(job.id, ())
+
+
+class LoopScheduler(AsyncIOScheduler):  # type: ignore[misc] # apscheduler ships no types
+    """Wakes up once for all the changes of one turn of the event loop.
+
+    The original wakes up for each of them, through the pipe that also carries signals to asyncio: a few hundred new
+    jobs at once fill it, and then a SIGTERM is lost. All our calls come from the loop's own thread, which needs none.
+    """
+
+    _woken = False
+
+    def wakeup(self) -> None:
+        if not self._woken:
+            self._woken = True
+            self._eventloop.call_soon(self._wake)
+
+    def _wake(self) -> None:
+        self._woken = False
+        if self._eventloop is not None and self.running:
+            self._stop_timer()
+            self._start_timer(self._process_jobs())
 
 
 class Scheduler:
@@ -74,7 +101,7 @@ class Scheduler:
     def __init__(self, *, clock: Clock, crew: Crew) -> None:
         self._clock = clock
         self._crew = crew
-        self._jobs = AsyncIOScheduler(
+        self._jobs = LoopScheduler(
             timezone=UTC,
             executors={"default": InlineExecutor()},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
@@ -87,8 +114,13 @@ class Scheduler:
         self._stop_watching: Callable[[], None] = _nobody
 
     def start(self, due_task: Callable[[int], None], due_delivery: Callable[[str, str], None]) -> None:
+        """Take jobs, but fire none before `resume()`: a full store brings very many at once."""
         self._due_task, self._due_delivery = due_task, due_delivery
-        self._jobs.start()
+        self._jobs.start(paused=True)
+
+    def resume(self) -> None:
+        self._jobs.resume()
+        self._beat()
         self._add("beat", PhasedInterval(1.0), self._beat, (), self._in(1.0))
         self._watch_clock()
 

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import timedelta
 
 import structlog
@@ -25,6 +25,7 @@ from notifier.app.errors import StartError
 from notifier.app.health import Health
 from notifier.app.listening import describe, open_listener
 from notifier.config import Loaded, Rejected, Settings, is_private, needs_restart
+from notifier.domain.signature import Ed25519Key
 from notifier.ports import Counts, Declared, StoreUnavailableError
 from notifier.services.dispatcher import Dispatcher
 from notifier.services.poller import Poller
@@ -38,7 +39,8 @@ ATTEMPTS_FINISH_SECONDS = 22.0
 """How long a stop waits for attempts in flight; all of it must fit into 30 s."""
 POLLS_FINISH_SECONDS = 2.0
 """Polls are not waited for longer: one that is cut off is simply made again after the start."""
-INTAKE_GRACE_SECONDS = 3
+FLUSH_SECONDS = 3.0
+INTAKE_GRACE_SECONDS = 1
 POLL_KEEPALIVE_SECONDS = 60.0
 POST_KEEPALIVE_SECONDS = 4.0
 """Shorter than what receivers' servers usually do, for a POST on a connection that is just being closed fails."""
@@ -62,6 +64,7 @@ class Daemon:
         self.scheduler = Scheduler(clock=self._clock, crew=self.crew)
         self._poll_http = Http(guard=None, keepalive=POLL_KEEPALIVE_SECONDS)
         self._post_http = Http(guard=lambda: self.settings.webhooks.allow_networks, keepalive=POST_KEEPALIVE_SECONDS)
+        self._public_keys: Sequence[Ed25519Key] = ()
         self._book = wiring.ProviderBook(self._poll_http, self._clock)
         sender = self._sender(settings)
         self.dispatcher = Dispatcher(
@@ -107,9 +110,10 @@ class Daemon:
         self._configure(self.settings)
         self.metrics.providers(self.settings.providers)
         self.scheduler.start(self.poller.due, self.dispatcher.due)
+        await self.dispatcher.start()  # first: what the poller finds ended must not be mistaken for an older delivery
         await self.poller.start()
-        await self.dispatcher.start()
         await self._declare()
+        self.scheduler.resume()
         self.metrics.reloaded(ok=True, at=time.time())
         self.scheduler.every("deadlines", EXPIRE_EVERY_SECONDS, self.poller.expire)
         shortest, longest = CLEAN_EVERY_SECONDS
@@ -118,6 +122,7 @@ class Daemon:
 
     def _configure(self, settings: Settings) -> None:
         sender = self._sender(settings)
+        self._public_keys = wiring.public_keys(settings)
         self.registrar.configure(wiring.watch_rules(settings), sender)
         self.poller.configure(self._book.providers(settings))
         self.dispatcher.configure(wiring.dispatch_policy(settings), sender, sender)
@@ -142,7 +147,8 @@ class Daemon:
     # Reload
 
     async def reload(self) -> ReloadResult:
-        """Apply the file as it is now: all of it or nothing. What needs a restart is named and keeps its old value."""
+        """Apply the file as it is now: all of it or nothing. What needs a restart is named and keeps its old value.
+        StoreUnavailableError if the declared watches cannot be stored now; then nothing changed either."""
         async with self._reloading:
             match await asyncio.to_thread(self._load):
                 case Rejected(problems=problems):
@@ -164,10 +170,11 @@ class Daemon:
         self.registrar.configure(wiring.watch_rules(self.settings), self._sender(self.settings))
         try:
             declared = await self._declare()  # the one step that can fail comes first
-        except StoreUnavailableError as error:
+        except BaseException as error:
             self.settings = old
             self.registrar.configure(wiring.watch_rules(old), self._sender(old))
-            return self._refuse((f"the store takes no writes now: {error}",))
+            self._refuse((f"the declared watches cannot be stored: {error}",))
+            raise
         configure_logs(self.settings)
         self._configure(self.settings)
         with contextlib.suppress(StoreUnavailableError):  # intervals follow at the next reload or start
@@ -192,7 +199,7 @@ class Daemon:
             reload=self.reload,
             readiness=self.readiness,
             render_metrics=self._render_metrics,
-            public_keys=lambda: wiring.public_keys(self.settings),
+            public_keys=lambda: self._public_keys,
             stopping=lambda: self._stopping,
             version=__version__,
         )
@@ -223,11 +230,12 @@ class Daemon:
         self.dispatcher.close()
         await self._poll_crew.drain(POLLS_FINISH_SECONDS)
         cut_off = await self.crew.drain(ATTEMPTS_FINISH_SECONDS)
-        for flush in (self.poller.flush, self.dispatcher.flush):
-            try:
-                await flush()
-            except StoreUnavailableError as error:
-                log.error("store.unsaved", error=str(error), hint="what was not saved is learned or attempted again")
+        try:
+            async with asyncio.timeout(FLUSH_SECONDS):
+                await asyncio.gather(self.poller.flush(), self.dispatcher.flush())
+        except (StoreUnavailableError, TimeoutError) as error:
+            hint = "what was not saved is learned or attempted again"
+            log.error("store.unsaved", error=str(error) or "the store takes too long", hint=hint)
         await self._poll_http.aclose()
         await self._post_http.aclose()
         log.info("daemon.stopped", cut_off=cut_off or None)

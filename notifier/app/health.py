@@ -2,11 +2,15 @@
 
 import asyncio
 
+import structlog
+
 from notifier.adapters.api import PausedProvider, Readiness
 from notifier.adapters.scheduler import Scheduler
 from notifier.ports import Clock, StoreUnavailableError, Upkeep
 from notifier.services.dispatcher import Dispatcher
 from notifier.services.poller import Poller
+
+log = structlog.get_logger()
 
 SILENT_SECONDS = 5.0
 STORE_ANSWERS_SECONDS = 3.0
@@ -52,7 +56,9 @@ class Health:
             except TimeoutError:
                 self._store_state = f"took no write within {STORE_ANSWERS_SECONDS:g} s"
             except StoreUnavailableError as error:
-                self._store_state = f"takes no writes: {error}"
+                # Whoever may ask for readiness need not learn where the store is; the log says it.
+                log.warning("store.unavailable", error=str(error))
+                self._store_state = "takes no writes; the log says why"
         return self._store_state
 
     def _scheduler_check(self) -> str:

@@ -1,6 +1,7 @@
 """The daemon as a foreground process: the signals that steer it, and its exit code."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import threading
@@ -10,6 +11,7 @@ import structlog
 
 from notifier.app import Daemon, StartError, configure_logs, running
 from notifier.config import Loaded, Rejected, Settings, load
+from notifier.ports import StoreUnavailableError
 
 log = structlog.get_logger()
 
@@ -47,7 +49,8 @@ async def _serve(config: Path, settings: Settings, early: threading.Event) -> No
 
 
 async def _reload(daemon: Daemon) -> None:
-    await daemon.reload()  # says in the log what came of it
+    with contextlib.suppress(StoreUnavailableError):
+        await daemon.reload()  # says in the log what came of it
 
 
 def _tell(_loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:

@@ -3,7 +3,7 @@
 Everything here is plain state driven from outside; `now` is a monotonic time in seconds.
 """
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeAlias, TypeVar
@@ -106,35 +106,37 @@ class Line(Generic[Key]):
         self.concurrency = concurrency
         self.pause: Pause | None = None
         self._bucket = None if rate is None else TokenBucket(rate, now)
-        self._waiting: deque[Turn[Key]] = deque()
-        self._present: set[Key] = set()
-        self._busy = 0
+        self._waiting: OrderedDict[Key, Turn[Key]] = OrderedDict()
+        self._busy: set[Key] = set()
 
     def join(self, key: Key, now: float) -> bool:
         """Stand in line from `now`; False if `key` waits or is busy already."""
-        if key in self._present:
+        if key in self._waiting or key in self._busy:
             return False
-        self._present.add(key)
-        self._waiting.append(Turn(key, now))
+        self._waiting[key] = Turn(key, now)
         return True
+
+    def drop(self, key: Key) -> None:
+        """Nobody needs this turn any more: it must not cost a token when it comes."""
+        self._waiting.pop(key, None)
 
     def take(self, now: float) -> Turn[Key] | None:
         """The next one that may start now; it is busy until `leave()`."""
-        if not self._waiting or self._busy >= self._room() or (self.pause and now < self.pause.until):
+        if not self._waiting or len(self._busy) >= self._room() or (self.pause and now < self.pause.until):
             return None
         if self._bucket is not None and not self._bucket.take(now):
             return None
-        self._busy += 1
-        return self._waiting.popleft()
+        key, turn = self._waiting.popitem(last=False)
+        self._busy.add(key)
+        return turn
 
     def leave(self, key: Key) -> None:
         """`key`, which was taken, is done."""
-        self._present.discard(key)
-        self._busy -= 1
+        self._busy.discard(key)
 
     def wake_at(self, now: float) -> float | None:
         """When `take()` is worth asking again; None when only a `join()` or a `leave()` can change its answer."""
-        if not self._waiting or self._busy >= self._room():
+        if not self._waiting or len(self._busy) >= self._room():
             return None
         resumed = now if self.pause is None else max(self.pause.until, now)
         return resumed if self._bucket is None else max(resumed, self._bucket.ready_at(now))
@@ -151,15 +153,15 @@ class Line(Generic[Key]):
 
     @property
     def busy(self) -> int:
-        return self._busy
+        return len(self._busy)
 
     @property
     def idle(self) -> bool:
-        return not self._present
+        return not self._waiting and not self._busy
 
     def oldest(self) -> float | None:
         """Since when the one in front has been waiting."""
-        return self._waiting[0].due if self._waiting else None
+        return next(iter(self._waiting.values())).due if self._waiting else None
 
     def _room(self) -> int:
         return 1 if self.pause else self.concurrency

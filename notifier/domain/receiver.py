@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from notifier.domain.event import EVENT_TYPES
 from notifier.domain.signature import SigningKey
@@ -25,3 +26,15 @@ class Receivers:
 
     def at(self, callback_url: str) -> Receiver:
         return self.endpoints.get(callback_url, self.usual)
+
+
+def lane_of(callback_url: str) -> str:
+    """Receivers share a lane when they share host and port: what is slow is a server, not a path."""
+    parts = urlsplit(callback_url)
+    port = parts.port or (443 if parts.scheme.lower() == "https" else 80)
+    return f"[{parts.hostname}]:{port}" if ":" in (parts.hostname or "") else f"{parts.hostname}:{port}"
+
+
+def without_query(url: str) -> str:
+    """The URL as logs may show it: query strings often carry secrets."""
+    return url.partition("#")[0].partition("?")[0]

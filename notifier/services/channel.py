@@ -5,12 +5,15 @@ from dataclasses import dataclass
 
 import structlog
 
-from notifier.domain.answer import Answer, Throttled, Unauthorized, outcome_name
+from notifier.domain.answer import Answer, Running, Throttled, Unauthorized, outcome_name
 from notifier.domain.pace import Line, Pause, PauseReason, Turn, next_strike, pause_again
-from notifier.domain.task import backoff
+from notifier.domain.task import Task, backoff
 from notifier.ports import Chance, Clock, Crew, PollMeter, Provider
 
 log = structlog.get_logger()
+
+MAX_WORDS_REMEMBERED = 1000
+"""Unknown status words of one provider that are told apart; one that makes up words must fill no memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,7 @@ class Channel:
         self._line = Line[int](concurrency=limits.concurrency, rate=limits.rate, now=clock.monotonic())
         self._wake: Callable[[], None] | None = None
         self._wake_at = 0.0
+        self._words: set[str] = set()
         self._closed = False
 
     def change(self, provider: Provider, limits: PollLimits) -> None:
@@ -79,6 +83,10 @@ class Channel:
         if self._line.join(key, self._clock.monotonic()):
             self._pump()
 
+    def drop(self, key: int) -> None:
+        """The task is not to be polled any more."""
+        self._line.drop(key)
+
     async def ask(self, task_id: str, due: float) -> Answer:
         """Poll once. `due` (monotonic) is since when the task was waiting for its turn."""
         started, provider = self._clock.monotonic(), self._provider
@@ -88,6 +96,27 @@ class Channel:
         if provider is self._provider and not self._closed:  # what a replaced one says is no longer about this one
             self._heed(answer, started)
         return answer
+
+    def report(self, before: Task, after: Task, answer: Answer) -> None:
+        """One wide line for each poll: debug unless the status changed or the poll failed."""
+        if isinstance(answer, Running) and not answer.known and answer.status is not None:
+            self._remember_word(answer.status)
+        failed = after.last_error is not None
+        say = log.warning if failed else log.info if before.status != after.status else log.debug
+        say(
+            "task.polled",
+            provider=self.name,
+            task_id=before.task_id,
+            outcome=outcome_name(answer),
+            status=after.status,
+            polls=after.polls,
+            error=after.last_error,
+        )
+
+    def _remember_word(self, word: str) -> None:
+        if word not in self._words and len(self._words) < MAX_WORDS_REMEMBERED:
+            self._words.add(word)
+            log.warning("status.unknown", provider=self.name, status=word, hint="taken as running; nothing ends by it")
 
     def _pump(self) -> None:
         """Start whoever may go now, and come back when the next one may."""

@@ -1,9 +1,9 @@
 """One attempt: sign, post, settle, save. Slow receivers hold up nobody else: every host has its own lane."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from urllib.parse import urlsplit
 
 import structlog
 
@@ -21,7 +21,7 @@ from notifier.domain.delivery import (
 from notifier.domain.event import Event, announce, announce_test, event_type
 from notifier.domain.moment import rfc3339
 from notifier.domain.pace import Lanes, Turn
-from notifier.domain.receiver import Receivers
+from notifier.domain.receiver import Receivers, lane_of, without_query
 from notifier.domain.signature import sign
 from notifier.domain.task import Task
 from notifier.domain.watch import Watch
@@ -42,6 +42,9 @@ log = structlog.get_logger()
 SAVE_AGAIN_SECONDS = 1.0
 AFTER_FAULT_SECONDS = 60.0
 STUCK_SECONDS = 5.0
+PORTION = 500
+MAX_FRESH = 1000
+"""How many deliveries are kept in memory while they wait for their first attempt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,7 @@ class Dispatcher:
         self._lanes = Lanes[str](concurrency=policy.concurrency, per_lane=policy.per_host)
         self._fresh: dict[str, Delivery] = {}
         self._unsaved: dict[str, tuple[Delivery, Attempt]] = {}
+        self._readable = True
         self._closed = False
 
     def configure(self, policy: DispatchPolicy, sender: Sender, guard: Guard) -> None:
@@ -92,8 +96,16 @@ class Dispatcher:
 
     async def start(self) -> None:
         """Take up every pending delivery of the store."""
-        for waiting in await self._store.waiting():
-            self._alarms.ring(waiting.id, lane_of(waiting.callback_url), waiting.next_attempt_at)
+        now = self._clock.now()
+        for number, waiting in enumerate(await self._store.waiting()):
+            if number % PORTION == 0:
+                await asyncio.sleep(0)  # a full store must not make the loop deaf
+            lane = lane_of(waiting.callback_url)
+            if waiting.next_attempt_at <= now:
+                self._lanes.join(lane, waiting.id, self._clock.monotonic())
+            else:
+                self._alarms.ring(waiting.id, lane, waiting.next_attempt_at)
+        self._pump()
 
     # What is owed
 
@@ -113,7 +125,8 @@ class Dispatcher:
     def _line_up(self, owed: Sequence[Delivery]) -> None:
         now = self._clock.monotonic()
         for delivery in owed:
-            if self._lanes.join(lane_of(delivery.callback_url), delivery.id, now):
+            joined = self._lanes.join(lane_of(delivery.callback_url), delivery.id, now)
+            if joined and len(self._fresh) < MAX_FRESH:  # the others are read again when it is their turn
                 self._fresh[delivery.id] = delivery
         self._pump()
 
@@ -160,11 +173,15 @@ class Dispatcher:
         if fresh is not None:
             return fresh
         try:
-            return await self._store.delivery(delivery_id)
+            delivery = await self._store.delivery(delivery_id)
         except StoreUnavailableError as error:
-            log.error("delivery.unread", event_id=delivery_id, error=str(error))
+            say = log.error if self._readable else log.debug  # once for an outage, not for each delivery in it
+            say("delivery.unread", event_id=delivery_id, error=str(error))
+            self._readable = False
             self._alarms.ring(delivery_id, lane, self._soon())
             return None
+        self._readable = True
+        return delivery
 
     async def _attempt(self, delivery: Delivery, lane: str) -> tuple[Delivery, Attempt]:
         receipt = await self._post(delivery.id, delivery.callback_url, delivery.body)
@@ -205,6 +222,10 @@ class Dispatcher:
             self._unsaved[delivery.id] = (delivery, attempt)
             self._alarms.ring(delivery.id, lane, self._soon())
             return
+        except Exception:  # a fault of ours: what the receiver said must not be forgotten
+            self._unsaved[delivery.id] = (delivery, attempt)
+            self._alarms.ring(delivery.id, lane, self._clock.now() + timedelta(seconds=AFTER_FAULT_SECONDS))
+            raise
         if delivery.next_attempt_at is not None:
             self._alarms.ring(delivery.id, lane, delivery.next_attempt_at)
 
@@ -270,15 +291,3 @@ class Dispatcher:
         while self._unsaved:
             _, unsaved = self._unsaved.popitem()
             await self._store.settle(*unsaved)
-
-
-def lane_of(callback_url: str) -> str:
-    """Receivers share a lane when they share host and port: what is slow is a server, not a path."""
-    parts = urlsplit(callback_url)
-    port = parts.port or (443 if parts.scheme.lower() == "https" else 80)
-    return f"[{parts.hostname}]:{port}" if ":" in (parts.hostname or "") else f"{parts.hostname}:{port}"
-
-
-def without_query(url: str) -> str:
-    """The URL as logs may show it: query strings often carry secrets."""
-    return url.partition("#")[0].partition("?")[0]

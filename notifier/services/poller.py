@@ -4,7 +4,6 @@ The poller keeps the watched tasks in memory: a poll that changes nothing writes
 """
 
 import asyncio
-import heapq
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -12,7 +11,8 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from notifier.domain.answer import Answer, Running, Throttled, Unauthorized, outcome_name
+from notifier.domain.answer import Answer, Throttled, Unauthorized
+from notifier.domain.deadlines import Deadlines
 from notifier.domain.delivery import Delivery
 from notifier.domain.pace import Pause, Turn
 from notifier.domain.task import PHASE_SPREAD, Task, advance, backoff
@@ -34,7 +34,7 @@ log = structlog.get_logger()
 SAVE_AGAIN_SECONDS = 1.0
 LAST_LOOK_SECONDS = 5.0
 """A task whose deadline passed while the daemon was down gets this long for one last poll: it may be completed."""
-MAX_WORDS_REMEMBERED = 1000
+PORTION = 500
 LATE = 0.02
 """A poll that starts later than this part of its interval has lost its phase."""
 
@@ -62,10 +62,10 @@ class Poller:
         self._accept = accept
         self._channels: dict[str, Channel] = {}
         self._tasks: dict[int, Task] = {}
-        self._deadlines: list[tuple[datetime, int]] = []
+        self._deadlines = Deadlines[int]()
         self._last_looks: dict[int, datetime] = {}
+        self._renewed: set[int] | None = None
         self._saving: set[int] = set()
-        self._words: set[tuple[str, str]] = set()
         self._closed = False
 
     # Which tasks are polled, and through which providers
@@ -95,7 +95,9 @@ class Poller:
         tasks = await self._load()
         counts = Counter(task.provider for task in tasks)
         now = self._clock.now()
-        for task in tasks:
+        for number, task in enumerate(tasks):
+            if number % PORTION == 0:
+                await asyncio.sleep(0)  # a full store must not make the loop deaf
             if task.deadline_at <= now:
                 self._last_looks[task.key] = task.deadline_at
                 self.follow(replace(task, deadline_at=now + timedelta(seconds=LAST_LOOK_SECONDS)))
@@ -104,10 +106,15 @@ class Poller:
                 self.follow(task, delay=window * (self._chance.spread() + 1) / 2)
 
     async def refresh(self) -> None:
-        """After a reload: take over intervals that changed with their provider's. Only for what is followed: a task
-        that ended while the store was read is not taken up again."""
-        for task in await self._load():
-            if task.key in self._tasks:
+        """After a reload: take over intervals that changed with their provider's. What was registered, changed or ended
+        while the store was read is known better already."""
+        self._renewed = renewed = set[int]()
+        try:
+            tasks = await self._load()
+        finally:
+            self._renewed = None
+        for task in tasks:
+            if task.key in self._tasks and task.key not in renewed:
                 self.follow(task)
 
     async def _load(self) -> Sequence[Task]:
@@ -125,6 +132,8 @@ class Poller:
     def follow(self, task: Task, *, delay: float = 0.0) -> None:
         """Poll this task from now on, first in `delay` seconds; one that is followed already keeps its phase and what
         was learned, and takes over interval and deadline."""
+        if self._renewed is not None:
+            self._renewed.add(task.key)
         known = self._tasks.get(task.key)
         if known is None:
             self._tasks[task.key] = task
@@ -133,8 +142,7 @@ class Poller:
             self._tasks[task.key] = replace(known, interval=task.interval, deadline_at=task.deadline_at)
             if known.interval != task.interval:
                 self._timetable.repeat(task.key, task.interval, delay=self._rest(known, task.interval))
-        if known is None or known.deadline_at != task.deadline_at:
-            heapq.heappush(self._deadlines, (task.deadline_at, task.key))
+        self._deadlines.set(task.key, task.deadline_at)
 
     def _rest(self, task: Task, interval: float) -> float:
         """What is left of an interval that began with the task's last poll."""
@@ -145,8 +153,11 @@ class Poller:
 
     def forget(self, key: int) -> None:
         """Nobody watches this task any more."""
-        self._tasks.pop(key, None)
+        task = self._tasks.pop(key, None)
+        if task is not None and task.provider in self._channels:
+            self._channels[task.provider].drop(key)
         self._last_looks.pop(key, None)
+        self._deadlines.drop(key)
         self._timetable.drop(key)
 
     def task(self, key: int) -> Task | None:
@@ -192,7 +203,7 @@ class Poller:
     async def _apply(self, channel: Channel, task: Task, answer: Answer) -> None:
         step = advance(task, answer, now=self._clock.now(), not_found_grace=channel.limits.not_found_grace)
         self._tasks[task.key] = step.task
-        self._report(task, step.task, answer)
+        channel.report(task, step.task, answer)
         if step.task.end is not None:
             await self._finish(step.task)
             return
@@ -220,8 +231,10 @@ class Poller:
             return
         finally:
             self._saving.discard(task.key)
+        first = task.key in self._tasks
         self.forget(task.key)
-        self._owe(task, owed)
+        if owed or first:  # else its deadline was saved before, and told
+            self._owe(task, owed)
 
     def _owe(self, task: Task, owed: Sequence[Delivery]) -> None:
         """Tell of an end, one line for each watch that hears of it (one if none does), and hand over what it owes."""
@@ -239,53 +252,33 @@ class Poller:
             )
         self._accept(owed)
 
-    def _report(self, before: Task, after: Task, answer: Answer) -> None:
-        """One wide line for each poll: debug unless the status changed or the poll failed."""
-        if isinstance(answer, Running) and not answer.known and answer.status is not None:
-            self._remember_word(before.provider, answer.status)
-        failed = after.last_error is not None
-        say = log.warning if failed else log.info if before.status != after.status else log.debug
-        say(
-            "task.polled",
-            provider=before.provider,
-            task_id=before.task_id,
-            outcome=outcome_name(answer),
-            status=after.status,
-            polls=after.polls,
-            error=after.last_error,
-        )
-
-    def _remember_word(self, provider: str, word: str) -> None:
-        if (provider, word) not in self._words and len(self._words) < MAX_WORDS_REMEMBERED:
-            self._words.add((provider, word))
-            log.warning("status.unknown", provider=provider, status=word, hint="taken as running; nothing ends by it")
-
     # Deadlines, and the stop
 
     async def expire(self) -> None:
         """Abandon what has reached its deadline, whatever its provider is doing. Called about twice a second."""
         now = self._clock.now()
-        overdue = []
-        while self._deadlines and self._deadlines[0][0] <= now:
-            at, key = heapq.heappop(self._deadlines)
-            task = self._tasks.get(key)
-            # Else it ended, is about to be saved as ended, or has another deadline by now.
-            if task is not None and task.end is None and task.deadline_at == at:
-                overdue.append(task)
-        # One tries whether the store takes it; then all the others go together and share commits.
-        if overdue and await self._expire(overdue[0], now):
-            await asyncio.gather(*(self._expire(task, now) for task in overdue[1:]))
-        else:
-            for task in overdue[1:]:
-                heapq.heappush(self._deadlines, (task.deadline_at, task.key))
+        found = [self._tasks.get(key) for key in self._deadlines.take(now)]
+        # An end that waits to be saved holds against its deadline.
+        overdue = [task for task in found if task is not None and task.end is None]
+        untold = overdue[1:]
+        try:
+            # One tries whether the store takes it; then all the others go together and share commits.
+            if overdue and await self._expire(overdue[0], now):
+                together, untold = untold, []
+                await asyncio.gather(*(self._expire(task, now) for task in together))
+        finally:
+            for task in untold:
+                self._deadlines.set(task.key, task.deadline_at)
 
     async def _expire(self, task: Task, now: datetime) -> bool:
         """False if the store did not take it; then it is tried again at the next look."""
         try:
             expired = await self._store.expire(task, now, self._announce)
-        except StoreUnavailableError as error:
+        except Exception as error:  # even after a fault of ours the deadline holds
+            self._deadlines.set(task.key, task.deadline_at)
+            if not isinstance(error, StoreUnavailableError):
+                raise
             log.error("task.unsaved", provider=task.provider, task_id=task.task_id, error=str(error), ended=True)
-            heapq.heappush(self._deadlines, (task.deadline_at, task.key))
             return False
         if expired.task is None:
             self.forget(task.key)
@@ -303,6 +296,6 @@ class Poller:
 
     async def flush(self) -> None:
         """At the stop: save what polls learned that was not worth a write of its own, and ends not yet saved."""
-        for task in [task for task in self._tasks.values() if task.end is not None]:
-            await self._finish(task)
+        ended = [task for task in self._tasks.values() if task.end is not None]
+        await asyncio.gather(*(self._finish(task) for task in ended))
         await self._store.save([task for task in self._tasks.values() if task.polls and task.end is None])

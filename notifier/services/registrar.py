@@ -16,8 +16,6 @@ from notifier.services.poller import Poller
 
 log = structlog.get_logger()
 
-MAX_METADATA_BYTES = 4096
-MAX_TASK_ID_CHARACTERS = 512
 ENDED_BEFORE = Cancelled(None, None)
 
 

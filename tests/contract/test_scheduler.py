@@ -1,6 +1,8 @@
 """The scheduler and the crew, on a real event loop."""
 
 import asyncio
+import os
+import signal
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -47,6 +49,7 @@ async def started(clock: SettableClock | None = None) -> AsyncIterator[tuple[Sch
     crew = AsyncioCrew()
     scheduler, firings = Scheduler(clock=clock or SettableClock(), crew=crew), Firings()
     scheduler.start(firings.due_task, firings.due_delivery)
+    scheduler.resume()
     try:
         yield scheduler, firings
     finally:
@@ -182,3 +185,35 @@ async def test_a_crew_waits_then_cancels_and_tells_of_faults() -> None:
         assert await crew.drain(0.3) == 1
     assert done == [0.05]
     assert [line["event"] for line in lines] == ["daemon.fault"]
+
+
+async def test_many_jobs_at_once_lose_no_signal_and_leave_nothing_behind() -> None:
+    """A SIGTERM that arrives while a batch is registered is heard; jobs that have fired are forgotten."""
+    heard = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGUSR1, heard.set)
+    try:
+        async with started() as (scheduler, firings):
+            for number in range(2000):
+                scheduler.ring(f"evt_{number}", "lane", datetime.now(UTC))
+            os.kill(os.getpid(), signal.SIGUSR1)
+            await asyncio.wait_for(heard.wait(), 5)
+            while len(firings.deliveries) < 2000:
+                await asyncio.sleep(0.01)
+            assert scheduler._jobs._executors["default"]._instances == {}
+    finally:
+        loop.remove_signal_handler(signal.SIGUSR1)
+
+
+async def test_nothing_fires_before_everything_is_there() -> None:
+    """A full store is taken up in portions; the first firing waits for the last."""
+    crew = AsyncioCrew()
+    scheduler, firings = Scheduler(clock=SettableClock(), crew=crew), Firings()
+    scheduler.start(firings.due_task, firings.due_delivery)
+    scheduler.repeat(1, 30, delay=0)
+    await asyncio.sleep(0.1)
+    assert firings.tasks == []
+    scheduler.resume()
+    await asyncio.sleep(0.1)
+    assert [key for key, _ in firings.tasks] == [1]
+    scheduler.stop()

@@ -35,6 +35,8 @@ class Http:
     ) -> None:
         self._guard = guard
         self._lookup = Lookup(resolve)
+        # Of their own: names that hang, which anybody may register, take no slot from deliveries.
+        self._checks = Lookup(resolve)
         self._pools = Pools(guard, lookup=self._lookup, tls=tls or trust(), keepalive=keepalive)
 
     async def get(self, url: str, *, headers: Mapping[str, str], timeout: float, cap: int) -> Reply | Fault:  # noqa: ASYNC109  # one deadline for all
@@ -73,7 +75,7 @@ class Http:
     async def _check_name(self, target: Target, allow: Sequence[Network], seconds: float) -> Refusal | None:
         try:
             async with asyncio.timeout(seconds):
-                addresses = await self._lookup.addresses(target.host)
+                addresses = await self._checks.addresses(target.host)
         except TimeoutError:
             return Refusal("unresolvable", f"{target.host}: the look-up of the name took more than {seconds:g} s")
         except OSError as error:

@@ -282,3 +282,26 @@ async def test_a_poll_that_waited_for_its_turn_begins_its_phase_anew(world):
     await world.crew.advance(70)
     polled = [[round(at, 3) for at in world.provider.times(f"vid_{number}")] for number in range(3)]
     assert polled == [[0, 30, 60], [2, 32, 62], [4, 34, 64]]
+
+
+async def test_who_was_cancelled_while_waiting_uses_up_no_rate(world):
+    """A thousand watches that nobody wants any more must not hold up the next one."""
+    world.configure(videos=replace(LIMITS, rate=1.0))
+    for number in range(100):
+        await world.accept(f"vid_{number}")
+    for number in range(1, 101):
+        await world.registrar.cancel(f"wch_{number}")
+    began = world.clock.monotonic()
+    await world.accept("vid_new")
+    await world.crew.advance(2)
+    assert world.provider.times("vid_new") != []
+    assert world.clock.monotonic() - began == 2
+
+
+async def test_who_is_cancelled_between_turn_and_poll_is_not_polled(world):
+    """The turn was taken, but nobody wants to know any more."""
+    await world.accept("vid_1")
+    world.poller.due(1)
+    world.poller.forget(1)
+    await world.crew.run()
+    assert world.provider.asked == []

@@ -334,3 +334,36 @@ async def test_an_end_that_was_never_saved_is_learned_again(world):
     await world.poller.start()
     await world.crew.advance(60)
     assert [body["type"] for body in world.bodies()] == ["task.completed"]
+
+
+async def test_a_fault_of_ours_at_one_deadline_loses_none(world):
+    """All of them are looked at again half a second later."""
+    expire, faults = world.store.expire, [ZeroDivisionError()]
+
+    async def faulty(*arguments):
+        if faults:
+            raise faults.pop()
+        return await expire(*arguments)
+
+    world.store.expire = faulty
+    for number in range(3):
+        await world.watch(f"vid_{number}", deadline=10.0)
+    await world.crew.advance(10)
+    with pytest.raises(ZeroDivisionError):
+        await world.poller.expire()
+    await world.passes(1)
+    assert reasons(world) == ["deadline"] * 3
+
+
+async def test_an_end_that_comes_when_the_deadline_was_saved_is_not_told(world):
+    """The store decides which of the two was first, and only that one is logged."""
+
+    async def late(task, announce):
+        world.poller.forget(task.key)  # as expire() does when its answer comes first
+        return ()
+
+    world.store.end = late
+    world.provider.script("vid_1", DONE)
+    with capture_logs() as lines:
+        await world.watch("vid_1")
+    assert [line for line in lines if line["event"] == "task.ended"] == []

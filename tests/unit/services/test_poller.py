@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 
 from notifier.domain.answer import Completed, Failed, Missed, Running, TaskError, Throttled, Unauthorized, Unavailable
 from notifier.domain.receiver import Receiver, Receivers
-from notifier.services.poller import MAX_WORDS_REMEMBERED
+from notifier.services.channel import MAX_WORDS_REMEMBERED
 from tests.fakes import START
 from tests.unit.services.world import HOOK, KEY, LIMITS
 

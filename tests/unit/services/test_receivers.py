@@ -4,7 +4,7 @@
 import pytest
 
 from notifier.domain.delivery import RetrySchedule
-from notifier.services.dispatcher import lane_of, without_query
+from notifier.domain.receiver import lane_of, without_query
 from tests.unit.services.mail import DOWN, HUNG, OK, OTHER, answered, owe_many, send, times
 from tests.unit.services.world import HOOK
 

@@ -157,3 +157,17 @@ async def test_a_task_that_ended_while_the_store_was_read_is_not_taken_up_again(
     await world.poller.refresh()
     assert world.poller.task(1) is None
     assert world.timetable.jobs == {}
+
+
+async def test_what_changed_while_the_store_was_read_is_known_better(world):
+    """A smaller interval that was registered meanwhile is not undone by the older snapshot."""
+    await world.watch()
+    stale = await world.store.watched({"videos": 30.0})
+
+    async def slowly(usual_intervals):
+        await world.watch("vid_1", "https://b.example/hook", interval=10.0)
+        return stale
+
+    world.store.watched = slowly
+    await world.poller.refresh()
+    assert world.poller.task(1).interval == 10.0

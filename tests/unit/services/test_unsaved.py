@@ -4,7 +4,8 @@
 import pytest
 from structlog.testing import capture_logs
 
-from notifier.services.dispatcher import lane_of
+from notifier.domain.receiver import lane_of
+from notifier.services.dispatcher import MAX_FRESH
 from tests.unit.services.mail import DOWN, OTHER, owe_many, send, times
 from tests.unit.services.world import HOOK
 
@@ -126,3 +127,51 @@ async def test_an_unsaved_attempt_is_saved_also_while_stopping(world):
     assert world.delivery("evt_01").state == "delivered"
 
 
+
+
+async def test_a_fault_of_ours_while_saving_forgets_no_attempt(world):
+    """What the receiver said is kept and saved a minute later; the attempt is not made again."""
+    settle, faults = world.store.settle, [ZeroDivisionError()]
+
+    async def faulty(delivery, attempt):
+        if faults:
+            raise faults.pop()
+        return await settle(delivery, attempt)
+
+    world.store.settle = faulty
+    world.dispatcher.accept([await world.owed()])
+    with pytest.raises(ZeroDivisionError):
+        await world.crew.run()
+    await world.crew.advance(61)
+    assert len(world.sender.posts) == 1
+    assert world.delivery("evt_01").state == "delivered"
+
+
+async def test_what_waits_for_its_first_attempt_is_kept_in_memory_only_so_far(world):
+    """A receiver that hangs while thousands of tasks end must not fill the memory with their events; all are sent."""
+    world.sender.hold()
+    for number in range(MAX_FRESH + 5):
+        world.dispatcher.accept([await world.owed(number=number + 1)])
+    await world.crew.run()
+    assert len(world.dispatcher._fresh) <= MAX_FRESH
+    for _ in range(MAX_FRESH):
+        world.sender.release()
+        await world.crew.run()
+        if len(world.sender.posts) == MAX_FRESH + 5:
+            break
+    assert len(world.sender.posts) == MAX_FRESH + 5
+
+
+async def test_a_restart_with_several_pending_attempts_what_is_due_and_waits_for_the_rest(world):
+    """What is due goes at once, lane by lane; the others ring at their time."""
+    await send(world, DOWN, DOWN)
+    await send(world, DOWN, DOWN, url=OTHER, number=2)
+    world.build()
+    await world.dispatcher.start()
+    await world.crew.advance(4)
+    assert (len(times(world)), len(times(world, OTHER))) == (1, 1)
+    world.build()
+    world.clock.jump(60)
+    await world.dispatcher.start()
+    await world.crew.run()
+    assert (len(times(world)), len(times(world, OTHER))) == (2, 2)
