@@ -1,6 +1,7 @@
 """The embedded store's own promises: whose file it is, what goes wrong with files and disks, and how it passes."""
 
 import asyncio
+import errno
 import os
 import resource
 import signal
@@ -15,6 +16,7 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
+from notifier.adapters.stores import hints
 from notifier.adapters.stores.errors import StoreBusyError, StoreError
 from notifier.adapters.stores.sqlite import open_sqlite
 from notifier.adapters.stores.store import SqlStore
@@ -166,6 +168,31 @@ async def test_a_store_that_is_up_to_date_is_opened_without_writing(path):
         other.execute("ROLLBACK")
     assert path.read_bytes() == content
     assert (await register(store, 2))[0].created
+    await store.close()
+
+
+@pytest.mark.parametrize(
+    ("number", "hint"),
+    [
+        (errno.EACCES, "make /var/n.db writable for this user"),
+        (errno.ENOSPC, "free some space on its disk"),
+        (errno.EDQUOT, "quota is used up"),
+        (errno.EROFS, "mounted read-only"),
+        (errno.EOPNOTSUPP, "keep the store on a local disk"),
+        (errno.EIO, "kernel's log"),
+    ],
+)
+def test_a_hint_fits_the_systems_error(number, hint):
+    """Nobody is sent to change permissions because a disk is full."""
+    told = hints.of_system(OSError(number, os.strerror(number)), Path("/var/n.db"))
+    assert told.startswith(os.strerror(number))
+    assert hint in told
+
+
+async def test_a_locked_store_is_given_up_before_its_clients_give_up(path):
+    """Clients of the intake usually wait for 5 s: the store waits for a lock for less than half of that."""
+    store = await open_sqlite(path)
+    assert await store._writer.write(lambda on: _pragma(on, "busy_timeout")) == 2000
     await store.close()
 
 
