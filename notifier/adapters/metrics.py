@@ -67,7 +67,7 @@ class Metrics:
         self._attempts = Counter("notifier_attempts", "Delivery attempts, by outcome.", ["outcome"], registry=registry)
         self._attempt_seconds = Histogram(
             "notifier_attempt_duration_seconds",
-            "One delivery attempt, from name look-up to the last byte.",
+            "One delivery attempt, from name look-up to the answer.",
             buckets=REQUEST_SECONDS,
             registry=registry,
         )

@@ -140,9 +140,11 @@ async def test_a_clock_that_is_set_moves_every_job_along(days: int, monkeypatch:
         await asyncio.sleep(0.2)
         with capture_logs() as lines:
             clock.offset = timedelta(days=days)
-            await asyncio.sleep(2.5)
+            give_up_at = time.monotonic() + 10
+            while len(firings.times(1)) < 4 and time.monotonic() < give_up_at:
+                await asyncio.sleep(0.05)
         assert [line["event"] for line in lines] == ["clock.jumped"]
-        assert 3 <= len(firings.times(1)) <= 6
+        assert len(firings.times(1)) == 4
         next_at = scheduler.next_at(2)
         assert next_at is not None
         assert 3000 < (next_at - clock.now()).total_seconds() < 4000

@@ -166,7 +166,7 @@ def test_a_miss_that_says_something_is_the_last_answer():
     ("answer", "error"),
     [
         (Throttled(None), "the provider is throttling"),
-        (Unauthorized(403), "HTTP 403: the provider refuses our key"),
+        (Unauthorized(403), "HTTP 403: the provider refuses our key; check its api_key"),
         (BAD_GATEWAY, "HTTP 502"),
     ],
 )
