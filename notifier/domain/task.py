@@ -98,7 +98,8 @@ def advance(task: Task, answer: Answer, *, now: datetime, not_found_grace: float
         case Throttled():
             return Step(replace(polled, last_error="the provider is throttling"))
         case Unauthorized(http_status=http_status):
-            return Step(replace(polled, last_error=f"HTTP {http_status}: the provider refuses our key; check its api_key"))
+            refused = f"HTTP {http_status}: the provider refuses our key; check its api_key"
+            return Step(replace(polled, last_error=refused))
         case Unavailable(message=message):
             unbroken = replace(polled, misses=0, missed_since=None, setbacks=task.setbacks + 1, last_error=message)
             return Step(unbroken, changed=task.misses > 0, back_off=True)
