@@ -126,7 +126,8 @@ def _settings(path: str, environ: Mapping[str, str]) -> Settings | Nowhere:
     if isinstance(loaded, Loaded):
         return loaded.settings
     problems = "\n".join(str(problem) for problem in loaded.problems)
-    return Nowhere(f"{problems}\nor name the daemon with --url or $NOTIFIER_URL", WRONG_CONFIGURATION)
+    asked = "which daemon? Name it with --url or $NOTIFIER_URL, for the configuration does not tell:"
+    return Nowhere(f"{asked}\n{problems}", WRONG_CONFIGURATION)
 
 
 def _listening(settings: Settings, path: str) -> Address | Nowhere:
