@@ -1,6 +1,6 @@
 """Prometheus metrics. No label ever holds a task id, a URL or free text, so the number of series is bounded."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -19,6 +19,7 @@ from notifier.domain.delivery import DELIVERY_STATES
 from notifier.domain.watch import WATCH_STATES
 from notifier.ports import Counts
 
+PREFIX = "notifier_"
 PAUSE_REASONS = ("throttled", "unauthorized")
 REQUEST_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30, 60)
 WAIT_SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300, 1800, 7200, 43200, 86400)
@@ -30,61 +31,44 @@ class Metrics:
     """Implements the PollMeter and AttemptMeter ports."""
 
     def __init__(self, version: str) -> None:
-        self.registry = registry = CollectorRegistry()
-        ProcessCollector(registry=registry)
-        PlatformCollector(registry=registry)
-        GCCollector(registry=registry)
-        build = Gauge("notifier_build_info", "The running version.", ["version"], registry=registry)
-        build.labels(version).set(1)
-        self._watches = Gauge("notifier_watches", "Watches in the store, by state.", ["state"], registry=registry)
-        self._deliveries = Gauge(
-            "notifier_deliveries", "Deliveries in the store, by state.", ["state"], registry=registry
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+        self._gauge("build_info", "The running version.", "version").labels(version).set(1)
+        self._watches = self._gauge("watches", "Watches in the store, by state.", "state")
+        self._deliveries = self._gauge("deliveries", "Deliveries in the store, by state.", "state")
+        self._polls = self._counter("polls", "Polls made, by what they meant.", "provider", "outcome")
+        self._poll_seconds = self._histogram(
+            "poll_duration_seconds", "One poll, from name look-up to the last byte.", REQUEST_SECONDS, "provider"
         )
-        self._polls = Counter(
-            "notifier_polls", "Polls made, by what they meant.", ["provider", "outcome"], registry=registry
+        self._poll_lag = self._histogram(
+            "poll_lag_seconds", "How late polls start: for rate, concurrency or a pause.", WAIT_SECONDS, "provider"
         )
-        self._poll_seconds = Histogram(
-            "notifier_poll_duration_seconds",
-            "One poll, from name look-up to the last byte.",
-            ["provider"],
-            buckets=REQUEST_SECONDS,
-            registry=registry,
+        self._paused = self._gauge(
+            "provider_paused", "1 while a provider is paused for this reason.", "provider", "reason"
         )
-        self._poll_lag = Histogram(
-            "notifier_poll_lag_seconds",
-            "How late polls start: waiting for the provider's rate, concurrency or pause.",
-            ["provider"],
-            buckets=WAIT_SECONDS,
-            registry=registry,
+        self._events = self._counter("events", "Events owed to receivers, by type.", "type")
+        self._attempts = self._counter("attempts", "Delivery attempts, by outcome.", "outcome")
+        self._attempt_seconds = self._histogram(
+            "attempt_duration_seconds", "One delivery attempt, from name look-up to the answer.", REQUEST_SECONDS
         )
-        self._paused = Gauge(
-            "notifier_provider_paused",
-            "1 while a provider is paused for this reason.",
-            ["provider", "reason"],
-            registry=registry,
+        self._latency = self._histogram(
+            "delivery_latency_seconds", "From learning a task's end to the receiver's 2xx.", WAIT_SECONDS
         )
-        self._events = Counter("notifier_events", "Events owed to receivers, by type.", ["type"], registry=registry)
-        self._attempts = Counter("notifier_attempts", "Delivery attempts, by outcome.", ["outcome"], registry=registry)
-        self._attempt_seconds = Histogram(
-            "notifier_attempt_duration_seconds",
-            "One delivery attempt, from name look-up to the answer.",
-            buckets=REQUEST_SECONDS,
-            registry=registry,
+        self._reload_ok = self._gauge("config_last_reload_successful", "1 if the last reload took effect.")
+        self._reload_at = self._gauge(
+            "config_last_reload_success_timestamp_seconds", "When a configuration last took effect."
         )
-        self._latency = Histogram(
-            "notifier_delivery_latency_seconds",
-            "From learning a task's end to the receiver's 2xx.",
-            buckets=WAIT_SECONDS,
-            registry=registry,
-        )
-        self._reload_ok = Gauge(
-            "notifier_config_last_reload_successful", "1 if the last reload took effect.", registry=registry
-        )
-        self._reload_at = Gauge(
-            "notifier_config_last_reload_success_timestamp_seconds",
-            "When a configuration last took effect.",
-            registry=registry,
-        )
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(PREFIX + name, text, labels, registry=self.registry)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(PREFIX + name, text, labels, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, buckets: Sequence[float], *labels: str) -> Histogram:
+        return Histogram(PREFIX + name, text, labels, buckets=buckets, registry=self.registry)
 
     # PollMeter
 

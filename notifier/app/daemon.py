@@ -58,7 +58,6 @@ class Daemon:
         self._stopping = False
         self._counts = Counts()
         self._clock = SystemClock()
-        chance = SystemChance()
         self.crew, self._poll_crew = AsyncioCrew(), AsyncioCrew()
         self.metrics = Metrics(__version__)
         self.scheduler = Scheduler(clock=self._clock, crew=self.crew)
@@ -66,6 +65,11 @@ class Daemon:
         self._post_http = Http(guard=lambda: self.settings.webhooks.allow_networks, keepalive=POST_KEEPALIVE_SECONDS)
         self._public_keys: Sequence[Ed25519Key] = ()
         self._book = wiring.ProviderBook(self._poll_http, self._clock)
+        self._build_services(settings)
+        self.health = Health(store, self.scheduler, self.poller, self.dispatcher, self._clock)
+
+    def _build_services(self, settings: Settings) -> None:
+        store, chance = self._store, SystemChance()
         sender = self._sender(settings)
         self.dispatcher = Dispatcher(
             wiring.dispatch_policy(settings),
@@ -98,7 +102,6 @@ class Daemon:
             announce=self.dispatcher.owe,
             accept=self.dispatcher.accept,
         )
-        self.health = Health(store, self.scheduler, self.poller, self.dispatcher, self._clock)
 
     def _sender(self, settings: Settings) -> WebhookSender:
         return WebhookSender(self._post_http, timeout=settings.webhooks.timeout, clock=self._clock)
