@@ -1,6 +1,14 @@
-"""What all suites share: figures that a test measured are printed at the end of the run."""
+"""What all suites share: how properties are tried, and figures that a test measured, printed at the end of the run."""
+
+import os
 
 import pytest
+from hypothesis import settings
+
+# A busy machine is no failure; and what CI runs is the same each time: new examples are for those who can look at them.
+settings.register_profile("patient", deadline=None)
+settings.register_profile("repeatable", deadline=None, derandomize=True)
+settings.load_profile("repeatable" if os.environ.get("CI") else "patient")
 
 FIGURE = "figure"
 

@@ -204,7 +204,8 @@ def _deep(levels):
 @pytest.mark.parametrize("bad", [{"x": "\ud800"}, {"x": float("inf")}, {"\ud800": 1}, _deep(5000)])
 def test_metadata_that_is_no_json_is_refused(bad):
     """What a receiver's parser would choke on never gets in."""
-    with pytest.raises(ValueError, match="must be plain JSON"):
+    # How deep JSON may be nested before Python gives up differs between versions; then its size refuses it.
+    with pytest.raises(ValueError, match=r"must be plain JSON|takes 30002 bytes"):
         metadata_text(bad)
 
 
