@@ -92,7 +92,7 @@ async def test_leaving_does_not_wait_for_answers_in_progress(app, studio, step, 
                 await asyncio.sleep(0.01)
             await asyncio.sleep(0.05)
             leaving = time.monotonic()
-        assert time.monotonic() - leaving < 0.8
+        assert time.monotonic() - leaving < 3
         with pytest.raises(httpx.RemoteProtocolError):
             await poll
     assert [record for record in caplog.records if record.levelname in {"WARNING", "ERROR"}] == []
@@ -104,7 +104,7 @@ async def test_kept_connections_do_not_hold_up_the_end(app):
         async with serve(app) as server:
             await client.get(f"{server.url}/simulator/stats")
             leaving = time.monotonic()
-        assert time.monotonic() - leaving < 0.8
+        assert time.monotonic() - leaving < 3
 
 
 def _can_bind(host):

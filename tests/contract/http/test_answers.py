@@ -17,13 +17,13 @@ def http(closing):
     return closing(Http(guard=None, keepalive=5, tls=TLS))
 
 
-async def get(http, url, *, headers=None, timeout=0.4, cap=1000):
+async def get(http, url, *, headers=None, timeout=2.0, cap=1000):
     answer = await http.get(url, headers=headers or {"authorization": "Bearer planted"}, timeout=timeout, cap=cap)
     assert not isinstance(answer, Fault) or "planted" not in answer.message
     return answer
 
 
-async def post(http, url, *, headers=None, body=b"{}", timeout=0.4, cap=1000, grace=0.1):
+async def post(http, url, *, headers=None, body=b"{}", timeout=2.0, cap=1000, grace=0.1):
     answer = await http.post(
         url, headers=headers or {"x-key": "planted"}, body=body, timeout=timeout, cap=cap, grace=grace
     )
@@ -37,7 +37,7 @@ async def test_an_answer_is_status_headers_and_body(serve, http):
     reply = await get(http, f"{server.url}/v1/result/x")
     assert isinstance(reply, Reply)
     assert (reply.status, reply.headers["retry-after"], reply.body, reply.truncated) == (404, "7", b"abc", False)
-    assert 0 < reply.elapsed < 0.4
+    assert 0 < reply.elapsed < 2
 
 
 async def test_a_request_says_who_we_are_and_wants_no_compression(serve, http):

@@ -7,7 +7,7 @@ import pytest
 from notifier.adapters.http import Fault, Http, Reply
 
 TLS = ssl.create_default_context()
-TIMEOUT = 0.25
+TIMEOUT = 0.5
 
 
 @pytest.fixture

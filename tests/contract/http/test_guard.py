@@ -51,7 +51,7 @@ def no_look_up(host):
 
 
 async def post(http, url):
-    return await http.post(url, headers={}, body=b"{}", timeout=0.5, cap=1000, grace=0.1)
+    return await http.post(url, headers={}, body=b"{}", timeout=2.0, cap=1000, grace=0.1)
 
 
 @pytest.mark.parametrize(
@@ -192,21 +192,21 @@ async def test_a_look_up_that_hangs_is_refused_in_time(guarded, closing):
     def hang(host):
         if host == "slow.example":
             hanging.append(host)
-            time.sleep(0.4)
+            time.sleep(2.5)
         return ["8.8.8.8"]
 
     http = closing(Http(guard=lambda: NOTHING, keepalive=5, tls=TLS, resolve=hang))
     start = time.monotonic()
-    slow = asyncio.gather(*(http.check("https://slow.example/", timeout=0.15) for _ in range(2 * AT_ONCE)))
+    slow = asyncio.gather(*(http.check("https://slow.example/", timeout=1.25) for _ in range(2 * AT_ONCE)))
     assert await http.check("https://quick.example/") is None
-    assert time.monotonic() - start < 0.12
+    assert time.monotonic() - start < 1.2  # before the slow ones give up
     for refused in await slow:
         assert isinstance(refused, Refusal)
         assert refused.rule == "unresolvable"
-        assert "0.15 s" in refused.message
-    assert time.monotonic() - start < 0.35
+        assert "1.25 s" in refused.message
+    assert time.monotonic() - start < 2.4  # before the look-up itself ends
     assert hanging == ["slow.example"]
-    await asyncio.sleep(0.3)  # lets the thread end within this test
+    await asyncio.sleep(1.5)  # lets the thread end within this test
 
 
 async def test_names_are_looked_up_a_limited_number_at_a_time():

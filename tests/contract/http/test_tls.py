@@ -76,7 +76,7 @@ def authority(tmp_path, monkeypatch):
 def ask(closing):
     async def ask(url):
         http = closing(Http(guard=None, keepalive=5, resolve=lambda _: ["127.0.0.1"]))
-        return await http.get(url, headers={}, timeout=0.5, cap=1000)
+        return await http.get(url, headers={}, timeout=2.0, cap=1000)
 
     return ask
 
