@@ -23,7 +23,6 @@ PREFIX = Path("/opt/notifier")
 """Where the units expect the virtual environment."""
 PYTHON = Path("/opt/python")
 """Where the interpreter is seen if it lives in somebody's home, which the units hide."""
-MEMORY_V1 = Path("/sys/fs/cgroup/memory")
 EMPTY_ENVIRONMENT = ("env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "container=lab")
 
 
@@ -45,8 +44,9 @@ def why_not() -> str | None:
         trial.rmdir()
     except OSError as error:
         return f"no cgroup can be made in {cgroups}: {error.strerror}"
-    tried = subprocess.run(["unshare", "--mount", "--pid", "--fork", "--net", "--cgroup", "true"], capture_output=True)
-    return f"no namespaces: {tried.stderr.decode().strip()}" if tried.returncode else None
+    trial_run = ["unshare", "--mount", "--pid", "--fork", "--net", "--cgroup", "true"]
+    tried = subprocess.run(trial_run, capture_output=True, text=True, check=False)
+    return f"no namespaces: {tried.stderr.strip()}" if tried.returncode else None
 
 
 def _cgroups() -> Path | None:
@@ -70,9 +70,8 @@ class Lab:
         self.cgroup.mkdir()
         (self.folder / "binds").write_text("".join(f"{source} {target}\n" for source, target in _binds()))
         with (self.folder / "console").open("wb") as console:
-            self._process = subprocess.Popen(
-                ["sh", HERE / "boot.sh", self.folder, self.cgroup], stdin=subprocess.DEVNULL, stdout=console, stderr=console
-            )
+            command = ["sh", HERE / "boot.sh", self.folder, self.cgroup]
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=console, stderr=console)
         self.pid = wait_until(self._find_systemd, "systemd starts")
         wait_until(lambda: self.run("systemctl", "is-system-running").stdout in ("running\n", "degraded\n"), "the boot")
         self._install_python()
@@ -130,7 +129,7 @@ class Lab:
     def run(self, *command: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         enter = ("nsenter", f"--target={self.pid}", "-m", "-u", "-i", "-n", "-p", "-C", "-r", "-w", "--")
         command = (*enter, *EMPTY_ENVIRONMENT, *command)
-        return subprocess.run(command, capture_output=True, text=True, input=stdin, timeout=120)
+        return subprocess.run(command, capture_output=True, text=True, input=stdin, timeout=120, check=False)
 
     def do(self, *command: str) -> str:
         """Run what must succeed; its output."""
@@ -177,6 +176,6 @@ def _is_hidden(path: str) -> bool:
 def _binds() -> Iterator[tuple[Path | str, Path]]:
     yield SOURCE / "notifier", PREFIX / "source" / "notifier"
     yield sysconfig.get_path("purelib"), PREFIX / "packages"
-    yield SOURCE / "systemd", Path("/mnt/systemd")
+    yield HERE / "faults", PREFIX / "faults"
     if _is_hidden(sys.base_prefix):
         yield sys.base_prefix, PYTHON
