@@ -43,6 +43,7 @@ class ServiceManager:
         self._socket = None if address is None else socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._address = (address or "").replace("@", "\0", 1) if (address or "").startswith("@") else address
         self._lost = False
+        self._status = ""
 
     @classmethod
     def take(cls, environ: MutableMapping[str, str]) -> Self:
@@ -60,11 +61,11 @@ class ServiceManager:
         return self._socket is not None
 
     def ready(self, status: str) -> None:
-        self._say("READY=1", _status(status))
+        self._say("READY=1", self._show(status))
 
     def status(self, status: str) -> None:
         """One line for people: `systemctl status` shows it."""
-        self._say(_status(status))
+        self._say(self._show(status))
 
     def feed(self) -> None:
         """All is well for another `watchdog` seconds."""
@@ -72,16 +73,22 @@ class ServiceManager:
             self._say("WATCHDOG=1")
 
     def stopping(self, status: str) -> None:
-        self._say("STOPPING=1", _status(status))
+        self._say("STOPPING=1", self._show(status))
 
     @contextlib.contextmanager
     def reloading(self) -> Iterator[None]:
         """Whatever comes of the reload, systemd must hear of its end, or it waits and lets no other one begin."""
-        self._say("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}", _status("reloading"))
+        before = self._status
+        now = time.monotonic_ns() // 1000
+        self._say("RELOADING=1", f"MONOTONIC_USEC={now}", self._show("reloading"))
         try:
             yield
         finally:
-            self._say("READY=1")
+            self.ready(before)
+
+    def _show(self, status: str) -> str:
+        self._status = " ".join(status.split())  # a line feed would begin another message
+        return f"STATUS={self._status}"
 
     def _say(self, *lines: str) -> None:
         if self._socket is None or self._address is None:
@@ -98,10 +105,6 @@ class ServiceManager:
 
 ALONE = ServiceManager()
 """Nobody started us who would like to hear of it."""
-
-
-def _status(text: str) -> str:
-    return "STATUS=" + " ".join(text.split())
 
 
 def _watchdog(microseconds: str, pid: str | None) -> float | None:

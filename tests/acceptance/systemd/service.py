@@ -1,17 +1,18 @@
 """Notifier as a service in the lab, with the units of this tree."""
 
-from pathlib import Path
+import base64
 from typing import Any
 
 import yaml
 
-from tests.acceptance.harness import SECRET, TOKEN, Simulator, call, wait_until
+from tests.acceptance.harness import SECRET, TOKEN, Simulator, call
 from tests.acceptance.systemd.lab import PREFIX, SOURCE, Lab
 
 UNITS = SOURCE / "systemd"
 CONFIG = "/etc/notifier/config.yaml"
 CREDENTIALS = "/etc/notifier/credentials"
 STATE = "/var/lib/notifier"
+ED25519 = "whsk_" + base64.b64encode(bytes(32)).decode()
 FAULTS = ("block", "hog", "silence", "hang")
 """In the order of their signals, from SIGRTMIN on: faults/sitecustomize.py."""
 
@@ -28,7 +29,7 @@ class Service:
             "store": {"url": f"sqlite:///{self.state}/notifier.db"},
             "intake": {"listen": listen, "tokens": [{"name": "tests", "token": TOKEN}]},
             "providers": simulator.provider(api_key_file="${CREDENTIALS_DIRECTORY}/videos_api_key"),
-            "webhooks": {"secret_file": "${CREDENTIALS_DIRECTORY}/webhook_secret", "allow_networks": ["127.0.0.0/8"]},
+            "webhooks": {"secrets_file": "${CREDENTIALS_DIRECTORY}/webhook_secret", "allow_networks": ["127.0.0.0/8"]},
         }
         del self.config["providers"]["videos"]["api_key"]
 
@@ -39,7 +40,7 @@ class Service:
         self.lab.do("install", "-d", "-m", "0750", "-g", "notifier", "/etc/notifier")
         self.lab.do("install", "-d", "-m", "0700", CREDENTIALS)
         self.lab.write(f"{CREDENTIALS}/videos_api_key", "key-for-tests\n", mode=0o600)
-        self.lab.write(f"{CREDENTIALS}/webhook_secret", f"{SECRET}\n", mode=0o600)
+        self.lab.write(f"{CREDENTIALS}/webhook_secret", f"{SECRET}\n{ED25519}\n", mode=0o600)
         self.drop_in("credentials", (UNITS / "drop-ins" / "credentials.conf").read_text())
         self.configure()
 
