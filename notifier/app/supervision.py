@@ -2,8 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Coroutine, Mapping
-from typing import Any
+from collections.abc import AsyncIterator, Mapping
 
 import structlog
 
@@ -51,24 +50,18 @@ class Supervision:
         """The daemon is ready: look after it from now on."""
         self._manager.ready("ready")
         if self._manager.listens:
-            self._go_on_with(self._watch(health, catalog))
+            self._task = asyncio.create_task(self._watch(health, catalog))
 
     def end(self) -> None:
-        """The daemon begins to stop. Nothing is polled any more, so there is nothing to look at; how long that may take
-        is limited by TimeoutStopSec=, which counts from now on."""
+        """The daemon begins to stop: from here on TimeoutStopSec= counts, and the watchdog no longer."""
         self._manager.stopping("stopping: attempts in flight are finished, and what they brought is saved")
-        if self._manager.listens:
-            self._go_on_with(self._rest())
+        if self._task is not None:
+            self._task.cancel()
 
     async def close(self) -> None:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-
-    def _go_on_with(self, work: Coroutine[Any, Any, None]) -> None:
-        if self._task is not None:
-            self._task.cancel()
-        self._task = asyncio.create_task(work)
 
     async def _watch(self, health: Health, catalog: Catalog) -> None:
         """The feeding comes first: the description takes as long as the store does."""
@@ -92,8 +85,3 @@ class Supervision:
             log.error("watchdog.starved", **found, watchdog_seconds=self._manager.watchdog, hint=hint)
         self._starved = bool(found)
         return not found
-
-    async def _rest(self) -> None:
-        while True:
-            self._manager.feed()
-            await asyncio.sleep(self._pace)

@@ -20,7 +20,9 @@ FAULTS = ("block", "hog", "silence", "hang")
 class Service:
     """`notifier.service`, or an instance; installed by hand as the README says, and not started yet."""
 
-    def __init__(self, lab: Lab, simulator: Simulator, unit: str = "notifier.service", listen: str = "127.0.0.1:8470") -> None:
+    def __init__(
+        self, lab: Lab, simulator: Simulator, unit: str = "notifier.service", listen: str = "127.0.0.1:8470"
+    ) -> None:
         self.lab, self.unit, self.url = lab, unit, f"http://{listen}"
         self.instance = unit.removesuffix(".service").partition("@")[2]
         self.config_file = f"/etc/notifier/{self.instance}.yaml" if self.instance else CONFIG
@@ -31,6 +33,7 @@ class Service:
             "providers": simulator.provider(api_key_file="${CREDENTIALS_DIRECTORY}/videos_api_key"),
             "webhooks": {"secrets_file": "${CREDENTIALS_DIRECTORY}/webhook_secret", "allow_networks": ["127.0.0.0/8"]},
         }
+        self._since = ""
         del self.config["providers"]["videos"]["api_key"]
 
     def install(self) -> None:
@@ -43,6 +46,7 @@ class Service:
         self.lab.write(f"{CREDENTIALS}/webhook_secret", f"{SECRET}\n{ED25519}\n", mode=0o600)
         self.drop_in("credentials", (UNITS / "drop-ins" / "credentials.conf").read_text())
         self.configure()
+        self._since = self.lab.journal("--lines=1")[0]["__CURSOR"]
 
     def configure(self) -> None:
         self.write_config(yaml.safe_dump(self.config))
@@ -57,7 +61,8 @@ class Service:
 
     def allow_faults(self, watchdog: str = "2s") -> None:
         """Let the tests break the daemon from inside, and the watchdog be quick about it."""
-        self.drop_in("faults", f"[Service]\nEnvironment=PYTHONPATH={PREFIX}/faults\nWatchdogSec={watchdog}\nRestartSec=100ms\n")
+        quick = f"WatchdogSec={watchdog}\nRestartSec=100ms\n"
+        self.drop_in("faults", f"[Service]\nEnvironment=PYTHONPATH={PREFIX}/faults\n{quick}")
 
     def fault(self, name: str) -> None:
         self.signal(f"SIGRTMIN+{FAULTS.index(name)}")
@@ -94,7 +99,8 @@ class Service:
 
     def logged(self) -> list[str]:
         """The messages of the unit, its processes' and systemd's about it, the oldest first."""
-        return [str(entry["MESSAGE"]) for entry in self.lab.journal(f"--unit={self.unit}")]
+        entries = self.lab.journal(f"--unit={self.unit}", f"--after-cursor={self._since}")
+        return [str(entry["MESSAGE"]) for entry in entries]
 
     def says(self, *words: str) -> list[str]:
         """Messages with all these words."""

@@ -7,8 +7,8 @@ from tests.acceptance.systemd.service import CREDENTIALS, Service
 
 
 def test_it_starts_and_a_task_is_told(service: Service, simulator: Simulator, receiver: ReceiverServer) -> None:
-    """Started means ready to take a watch. Both kinds of signatures work under all the hardening, and the status line has
-    the numbers."""
+    """Started means ready to take a watch. Both kinds of signatures work under all the hardening, and the status line
+    has the numbers."""
     simulator.script("task", queued=0, processing=0)
     simulator.script("goes-on", queued=None)
     service.drop_in("status", "[Service]\nWatchdogSec=1s\n")
@@ -25,8 +25,8 @@ def test_it_starts_and_a_task_is_told(service: Service, simulator: Simulator, re
 def test_a_reload_applies_a_good_file_and_fails_on_a_bad_one(
     service: Service, simulator: Simulator, receiver: ReceiverServer
 ) -> None:
-    """The bad one fails `systemctl reload` and says why, and the daemon goes on with what it had. What only the daemon can
-    find wrong, it refuses; the next reload works all the same."""
+    """The bad one fails `systemctl reload` and says why, and the daemon goes on with what it had. What only the daemon
+    can find wrong, it refuses; the next reload works all the same."""
     for name in ("first", "second", "third"):
         simulator.script(name, queued=None)
     service.start()
@@ -83,7 +83,7 @@ def test_a_credential_without_its_file_is_one_failure_too(service: Service) -> N
 def test_a_stop_finishes_the_attempts_in_flight(
     service: Service, simulator: Simulator, receiver: ReceiverServer
 ) -> None:
-    """Well within its time-out, without a kill and even with an impatient watchdog; what the receiver answered is saved."""
+    """Well within its time-out, without a kill, even with an impatient watchdog; what the receiver said is saved."""
 
     def slowly(path: str, count: int) -> int:
         time.sleep(4)

@@ -1,4 +1,7 @@
-"""What a process in the service's place can do, as JSON into the file named first: for each path its content, or why not."""
+"""What a process in the service's place may do, written as JSON: probe.py RESULT [READ:PATH | WRITE:FOLDER] …
+
+Each is told as what was read, as "" for what was written, or as "!" and the reason why not.
+"""
 
 import json
 import os
@@ -6,27 +9,19 @@ import sys
 from pathlib import Path
 
 
-def attempt(path: str) -> str:
+def attempt(wish: str) -> str:
+    verb, _, path = wish.partition(":")
     try:
-        return Path(path).read_text()
-    except OSError as error:
-        return f"!{error.strerror}"
-
-
-def create(folder: str) -> str:
-    try:
-        (Path(folder) / "probe").write_text("")
+        if verb == "READ":
+            return Path(path).read_text()
+        Path(path, "probe").touch()
     except OSError as error:
         return f"!{error.strerror}"
     return ""
 
 
-result, *paths = sys.argv[1:]
-found = {
-    "uid": os.getuid(),
-    "read": {path: attempt(path) for path in paths},
-    "write": {folder: create(folder) for folder in ("/etc/notifier", "/etc", "/usr", "/var/lib", "/var/lib/notifier", "/tmp")},
-    "processes": [name for name in os.listdir("/proc") if name.isdigit() and attempt(f"/proc/{name}/cmdline")[:1] != "!"],
-    "capabilities": [line.split()[1] for line in attempt("/proc/self/status").splitlines() if line.startswith("CapBnd")],
-}
+result, *wishes = sys.argv[1:]
+found = {wish: attempt(wish) for wish in wishes}
+found["uid"] = str(os.getuid())
+found["status"] = attempt("READ:/proc/self/status")
 Path(result).write_text(json.dumps(found))

@@ -1,4 +1,4 @@
-"""Faults on demand, in the process of the daemon itself: Python imports this at its start when PYTHONPATH leads here."""
+"""Faults on demand inside the daemon: Python imports this at its start when PYTHONPATH leads here."""
 
 import gc
 import signal
@@ -26,7 +26,7 @@ def silence(*_: object) -> None:
 
 def hang(*_: object) -> None:
     """The store takes whatever it is given, and never answers."""
-    _only("Writer")._outcomes = lambda _: time.sleep(3600)
+    _only("Writer")._outcomes = block
 
 
 def _only(name: str) -> Any:
