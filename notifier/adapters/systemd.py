@@ -18,8 +18,8 @@ log = structlog.get_logger()
 
 FIRST_PASSED = 3
 """sd_listen_fds(3): the descriptors of passed sockets count from here."""
-PATIENCE_SECONDS = 0.5
-"""For a datagram that finds the queue of systemd full: it reads at once unless the whole machine stands still."""
+PATIENCE_SECONDS = 1.0
+"""With a systemd that does not read, for what is said only once. What will be said again anyway does not wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +55,17 @@ class ServiceManager:
         )
         return cls(address if address and address[0] in "/@" else None, watchdog=watchdog, sockets=sockets)
 
+    def close(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+
     @property
     def listens(self) -> bool:
         """Whether anybody hears what we say."""
         return self._socket is not None
 
     def ready(self, status: str) -> None:
-        self._say("READY=1", self._show(status))
+        self._say("READY=1", self._show(status), patience=PATIENCE_SECONDS)
 
     def status(self, status: str) -> None:
         """One line for people: `systemctl status` shows it."""
@@ -73,14 +77,14 @@ class ServiceManager:
             self._say("WATCHDOG=1")
 
     def stopping(self, status: str) -> None:
-        self._say("STOPPING=1", self._show(status))
+        self._say("STOPPING=1", self._show(status), patience=PATIENCE_SECONDS)
 
     @contextlib.contextmanager
     def reloading(self) -> Iterator[None]:
         """Whatever comes of the reload, systemd must hear of its end, or it waits and lets no other one begin."""
         before = self._status
         now = time.monotonic_ns() // 1000
-        self._say("RELOADING=1", f"MONOTONIC_USEC={now}", self._show("reloading"))
+        self._say("RELOADING=1", f"MONOTONIC_USEC={now}", self._show("reloading"), patience=PATIENCE_SECONDS)
         try:
             yield
         finally:
@@ -90,16 +94,16 @@ class ServiceManager:
         self._status = " ".join(status.split())  # a line feed would begin another message
         return f"STATUS={self._status}"
 
-    def _say(self, *lines: str) -> None:
+    def _say(self, *lines: str, patience: float = 0.0) -> None:
         if self._socket is None or self._address is None:
             return
         try:
-            self._socket.settimeout(PATIENCE_SECONDS)
+            self._socket.settimeout(patience)
             self._socket.sendto("\n".join(lines).encode(), self._address)
             self._lost = False
         except OSError as error:
             if not self._lost:  # once, for it is said again and again
-                log.warning("systemd.unreachable", error=str(error), hint="the unit needs NotifyAccess=main")
+                log.warning("systemd.unreachable", error=str(error), hint="it may take us for hung, and restart us")
             self._lost = True
 
 

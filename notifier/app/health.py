@@ -55,7 +55,8 @@ class Health:
         and the daemon that waits for room loses nothing."""
         checks = {"store": OK, "scheduler": self._scheduler_check(), "dispatcher": self._dispatcher_check()}
         try:
-            await asyncio.wait_for(self._store.ping(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._store.ping()
         except TimeoutError:
             checks["store"] = f"neither took nor refused a write within {seconds:g} s"
         except StoreUnavailableError:

@@ -68,7 +68,8 @@ class Supervision:
         while True:
             well = await self._look(health)
             with contextlib.suppress(TimeoutError, StoreUnavailableError):
-                counts = await asyncio.wait_for(catalog.counts(), self._pace)
+                async with asyncio.timeout(self._pace):  # wait_for() may lose a cancellation, up to Python 3.11
+                    counts = await catalog.counts()
                 self._manager.status(describe(counts, health.paused()))
             await asyncio.sleep(self._pace if well else min(self._pace, AGAIN_SECONDS))
 

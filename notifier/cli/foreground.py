@@ -22,14 +22,14 @@ DONE, FAILED = 0, 1
 
 def serve(config: Path, settings: Settings, early: threading.Event) -> int:
     """Run until a signal says stop; the exit code. `early` is set by a SIGHUP that comes before the daemon runs."""
-    manager = ServiceManager.take(os.environ)
     configure_logs(settings)
-    try:
-        asyncio.run(_serve(config, settings, early, manager))
-    except StartError as error:
-        log.error("daemon.failed", error=str(error))
-        manager.status(f"failed: {error}")
-        return FAILED
+    with contextlib.closing(ServiceManager.take(os.environ)) as manager:
+        try:
+            asyncio.run(_serve(config, settings, early, manager))
+        except StartError as error:
+            log.error("daemon.failed", error=str(error))
+            manager.status(f"failed: {error}")
+            return FAILED
     return DONE
 
 
