@@ -40,17 +40,15 @@ class Systemd:
 
     async def hears(self, message: str) -> None:
         """Wait for exactly this message, whatever else comes before it."""
-        async with asyncio.timeout(WAIT_SECONDS):
-            while message not in self.heard():
-                await asyncio.sleep(0.005)
+        await self.reads_until(lambda heard: message in heard)
 
-    async def reads_until(self, true: Callable[[], Any]) -> list[str]:
-        """What it hears meanwhile: nobody could say anything if it did not read."""
-        heard = []
+    async def reads_until(self, enough: Callable[[list[str]], Any]) -> list[str]:
+        """Read on, for else nobody could go on talking; what was heard until it was enough."""
+        heard: list[str] = []
         async with asyncio.timeout(WAIT_SECONDS):
-            while not true():
-                heard += self.heard()
+            while not enough(heard):
                 await asyncio.sleep(0.005)
+                heard += self.heard()
         return heard
 
     def manager(self, **more: str) -> ServiceManager:
@@ -254,12 +252,11 @@ async def test_a_part_that_is_arrested_starves_the_watchdog(other_end: Systemd) 
         async with supervised(other_end.manager(WATCHDOG_USEC="30000")) as supervision:
             world.found = {"store": "hangs"}
             begin(supervision, world)
-            await asyncio.sleep(0.1)  # ten times what the next feeding would wait
-            assert "WATCHDOG=1" not in other_end.heard()
+            assert "WATCHDOG=1" not in await other_end.reads_until(lambda heard: len(heard) > 10)
             world.found = {}
             await other_end.hears("WATCHDOG=1")
             world.found = {"scheduler": "is silent"}
-            await other_end.reads_until(lambda: len(logs) == 2)
+            await other_end.reads_until(lambda _: len(logs) == 2)
     assert [(line["event"], line.get("store"), line.get("scheduler")) for line in logs] == [
         ("watchdog.starved", "hangs", None),
         ("watchdog.starved", None, "is silent"),
@@ -273,7 +270,7 @@ async def test_a_look_that_fails_does_not_feed_and_does_not_end_the_looking(othe
         async with supervised(other_end.manager(WATCHDOG_USEC="30000")) as supervision:
             world.found = RuntimeError("a fault")
             begin(supervision, world)
-            assert "WATCHDOG=1" not in await other_end.reads_until(lambda: logs)
+            assert "WATCHDOG=1" not in await other_end.reads_until(lambda _: logs)
             world.found = {}
             await other_end.hears("WATCHDOG=1")
     assert logs[0]["event"] == "daemon.fault"
