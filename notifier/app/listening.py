@@ -117,6 +117,7 @@ def _passed(passed: Sequence[PassedSocket]) -> socket.socket:
         raise StartError(f"intake.listen: systemd: what was passed is no socket: {error.strerror}") from error
     accepts = listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
     if not (accepts and listener.family in (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)):
+        listener.close()
         raise StartError("intake.listen: systemd: the .socket unit must have ListenStream= and Accept=no")
     listener.setblocking(False)
     return listener
