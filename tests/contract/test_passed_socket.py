@@ -110,21 +110,26 @@ async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> byt
 
 
 async def test_nobody_is_turned_away_between_two_daemons(sockets: list[socket.socket]) -> None:
-    """Who was accepted but asks only after the end has begun is answered; who comes later waits for the next one."""
+    """Who was accepted but asks only after the end has begun is answered; who comes meanwhile waits for the next one."""
     listener, address = sockets[0], sockets[0].getsockname()
     async with serve(app("first"), socket.socket(fileno=socket.dup(listener.fileno())), grace=1, hand_over=True):
         early = await asyncio.open_connection(*address)
         assert b"first" in await ask(*await asyncio.open_connection(*address))  # so the early one was accepted, too
-        asks_late = asyncio.create_task(_later(ask(*early)))
+        asks_late = asyncio.create_task(_ask_later(early, HEAR_OUT_SECONDS * 0.75))
+        comes_late = asyncio.create_task(_come_later(address, HEAR_OUT_SECONDS * 0.5))
     assert b"first" in await asks_late
-    late = asyncio.create_task(ask(*await asyncio.open_connection(*address)))
     async with serve(app("second"), socket.socket(fileno=socket.dup(listener.fileno())), grace=1, hand_over=True):
-        assert b"second" in await late
+        assert b"second" in await comes_late
 
 
-async def _later(work: object) -> bytes:
-    await asyncio.sleep(HEAR_OUT_SECONDS / 4)
-    return await work  # type: ignore[misc]
+async def _ask_later(connection: tuple[asyncio.StreamReader, asyncio.StreamWriter], seconds: float) -> bytes:
+    await asyncio.sleep(seconds)
+    return await ask(*connection)
+
+
+async def _come_later(address: tuple[str, int], seconds: float) -> bytes:
+    await asyncio.sleep(seconds)
+    return await ask(*await asyncio.open_connection(*address))
 
 
 async def test_who_never_asks_holds_the_end_up_for_a_second(sockets: list[socket.socket]) -> None:

@@ -6,7 +6,7 @@ import re
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from structlog.testing import capture_logs
@@ -207,7 +207,7 @@ class World:
     def __init__(self) -> None:
         self.found: dict[str, str] | Exception = {}
         self.watching = 2
-        self.down = False
+        self.store: Literal["up", "refuses", "hangs"] = "up"
 
     async def arrested(self, seconds: float) -> dict[str, str]:
         if isinstance(self.found, Exception):
@@ -218,8 +218,10 @@ class World:
         return {}
 
     async def counts(self) -> Counts:
-        if self.down:
+        if self.store == "refuses":
             raise StoreUnavailableError("gone")
+        if self.store == "hangs":
+            await asyncio.Event().wait()
         return Counts({"watching": self.watching}, {})
 
 
@@ -276,15 +278,16 @@ async def test_a_look_that_fails_does_not_feed_and_does_not_end_the_looking(othe
     assert logs[0]["event"] == "daemon.fault"
 
 
-async def test_a_store_that_refuses_costs_only_the_status(other_end: Systemd) -> None:
-    """The feeding goes on without the numbers, and they come back with the store."""
+@pytest.mark.parametrize("trouble", ["refuses", "hangs"])
+async def test_a_store_that_cannot_be_read_costs_only_the_status(other_end: Systemd, trouble: str) -> None:
+    """The looking goes on without the numbers, and they come back with the store."""
     world = World()
     async with supervised(other_end.manager(WATCHDOG_USEC="30000")) as supervision:
-        world.down = True
+        world.store = trouble
         begin(supervision, world)
         await other_end.hears("WATCHDOG=1")
         await other_end.hears("WATCHDOG=1")
-        world.down = False
+        world.store = "up"
         await other_end.hears("STATUS=2 watches, 0 deliveries pending")
 
 
