@@ -110,7 +110,7 @@ async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> byt
 
 
 async def test_nobody_is_turned_away_between_two_daemons(sockets: list[socket.socket]) -> None:
-    """Who was accepted but asks only after the end has begun is answered; who comes meanwhile waits for the next one."""
+    """Who was accepted but asks only after the end has begun is answered; who comes meanwhile waits for the next."""
     listener, address = sockets[0], sockets[0].getsockname()
     async with serve(app("first"), socket.socket(fileno=socket.dup(listener.fileno())), grace=1, hand_over=True):
         early = await asyncio.open_connection(*address)
