@@ -10,11 +10,14 @@ from notifier.domain.signature import SigningKey
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
-    """How one callback URL is addressed: `keys` sign newest first, `headers` are added to every request."""
+    """How one callback URL is addressed: `keys` sign newest first, `headers` are added to every request. `rate`
+    (attempts a second) and `concurrency` (attempts in flight) are its own limits; None leaves it to those of its host."""
 
     keys: tuple[SigningKey, ...]
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     events: frozenset[str] = frozenset(EVENT_TYPES)
+    rate: float | None = None
+    concurrency: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
