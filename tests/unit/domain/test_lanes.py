@@ -187,6 +187,29 @@ def test_a_hold_can_be_cut_short(lanes):
     assert started(lanes, 60.0) == []
 
 
+def test_a_lane_sleeps_once_however_many_join_or_hold_it(lanes):
+    """A thousand deliveries behind a hold cost one wake-up, not a thousand."""
+    lanes.hold(A, 10.0)
+    for key in range(50):
+        queue(lanes, A, key)
+        assert started(lanes) == []
+    assert len(lanes._asleep) == 1
+    lanes.hold(A, 60.0)
+    assert started(lanes, 20.0) == []
+    assert len(lanes._asleep) == 1
+
+
+def test_a_host_that_is_narrowed_while_it_waits_for_its_turn_has_one_place_then():
+    """What counts is when the turn comes."""
+    lanes = Lanes(concurrency=2, per_host=3)
+    queue(lanes, A, 0, 1, 2)
+    queue(lanes, B, 0)
+    assert started(lanes) == [(A, 0), (B, 0)]
+    lanes.narrow(A, on=True)
+    lanes.leave(B, 0)
+    assert started(lanes) == []
+
+
 def test_limits_can_change_while_people_wait():
     """More places are used at once, also by hosts that were full; a rate can come and go."""
     lanes = Lanes(concurrency=1, per_host=1)

@@ -47,6 +47,18 @@ async def test_an_open_circuit_is_explained(world):
     assert world.dispatcher.circuit(HOOK).next_probe_at > world.clock.now()
 
 
+async def test_a_probe_whose_time_has_come_is_next_at_once(world):
+    """Nothing was due then, so it did not happen; the next delivery will be it."""
+    world.apply(schedule=RetrySchedule((100.0,) * 9))
+    world.sender.usual = DOWN
+    await send(world)
+    await world.crew.advance(3600)
+    assert world.delivery("evt_01").state == "exhausted"
+    assert world.dispatcher.circuit(HOOK).next_probe_at == world.clock.now()
+    await send(world, number=2)
+    assert world.delivery("evt_02").attempts == 1
+
+
 async def test_opening_and_closing_are_told_once(world):
     """At the level of an error, without the query string; every attempt has its own line anyway."""
     url = HOOK + "?token=planted"
