@@ -11,7 +11,7 @@ from notifier.domain.signature import SigningKey
 @dataclass(frozen=True, slots=True)
 class Receiver:
     """How one callback URL is addressed: `keys` sign newest first, `headers` are added to every request. `rate`
-    (attempts a second) and `concurrency` (attempts in flight) are its own limits; None leaves it to those of its host."""
+    (attempts a second) and `concurrency` (attempts in flight) are its own limits; None leaves it to its host's."""
 
     keys: tuple[SigningKey, ...]
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
