@@ -94,6 +94,10 @@ class Dispatcher:
         self._lanes.change(concurrency=policy.concurrency, per_lane=policy.per_host)
         self._pump()
 
+    def readdress(self, receivers: Receivers) -> None:
+        """Other endpoints from the next attempt on; all else of the policy stays."""
+        self._policy = replace(self._policy, receivers=receivers)
+
     async def start(self) -> None:
         """Take up every pending delivery of the store."""
         now = self._clock.now()
