@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Final, Literal, TypeAlias
 
-from notifier.domain.event import EVENT_TYPES, EventType
+from notifier.domain.event import EVENT_TYPES, TaskEvent
 from notifier.domain.headers import merged
 from notifier.domain.receiver import Receiver
 from notifier.domain.signature import new_private_key, new_secret, parse_secret
@@ -35,7 +35,7 @@ class Terms:
 
     secrets: tuple[str, ...] = field(default=(), repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    events: tuple[EventType, ...] = EVENT_TYPES
+    events: tuple[TaskEvent, ...] = EVENT_TYPES
     rate: float | None = None
     concurrency: int | None = None
 
@@ -62,7 +62,7 @@ class Change:
     secrets: tuple[str, ...] | Kept = field(default=KEEP, repr=False)
     rotate: bool = False
     headers: Mapping[str, str | None] | None = field(default_factory=dict, repr=False)
-    events: tuple[EventType, ...] | Kept = KEEP
+    events: tuple[TaskEvent, ...] | Kept = KEEP
     rate: float | Kept | None = KEEP
     concurrency: int | Kept | None = KEEP
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from notifier.domain.delivery import AttemptOutcome, DeliveryState, ExhaustedReason
+from notifier.domain.event import TaskEvent
 from notifier.domain.watch import Source, WatchState
 
 Moment = Annotated[datetime, Field(description="RFC 3339, UTC.")]
@@ -137,6 +138,34 @@ class DeliveryList(Answer):
     """Newest first; `next_cursor` is null on the last page."""
 
     deliveries: list[DeliveryItem]
+    next_cursor: str | None
+
+
+class Endpoint(Answer):
+    """A registered callback URL; what is secret of it is not shown."""
+
+    id: str = Field(examples=["ep_5f0c2a9be1d34c7788aa01ef"])
+    url: str
+    source: Source
+    events: list[TaskEvent] = Field(description="Which events are sent.")
+    headers: dict[str, str] = Field(description="The names of its headers; their values are masked.")
+    secrets: int = Field(description="How many secrets sign, newest first.")
+    rate: float | None = Field(description="Attempts a second; null is no limit of its own.")
+    concurrency: int | None = Field(description="Attempts in flight; null is no limit of its own.")
+    created_at: Moment | None = Field(description="RFC 3339, UTC; null for an endpoint of the configuration.")
+    updated_at: Moment | None = Field(description="RFC 3339, UTC; null for an endpoint of the configuration.")
+
+
+class EndpointAndSecret(Endpoint):
+    """An endpoint, with the secret that was made for it."""
+
+    secret: str | None = Field(description="Shown this once; null when none was made.")
+
+
+class EndpointList(Answer):
+    """Those of the configuration, then the others, newest first; `next_cursor` is null on the last page."""
+
+    endpoints: list[Endpoint]
     next_cursor: str | None
 
 
