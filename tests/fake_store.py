@@ -1,4 +1,4 @@
-"""A store in memory: what the WatchStore, TaskStore, DeliveryStore and EndpointStore ports promise, word for word, and no more."""
+"""A store in memory: what the ports of watches, tasks, deliveries and endpoints promise, word for word, and no more."""
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
