@@ -16,6 +16,7 @@
     │   ├── signature.py  sign(), verify(): Standard Webhooks, several secrets, both algorithms
     │   ├── answer.py     what a provider's answer means
     │   ├── receiver.py   whose secrets sign for which URL, and which events it wants
+    │   ├── endpoint.py   a registered callback URL and what changes make of it (headers.py: what it may send along)
     │   ├── address.py    which addresses and URLs may be called (address_blocks.py: the registries behind it)
     │   ├── deadlines.py  who must be looked at by when
     │   ├── pace.py       who may go next: first come first served, within concurrency, rate and pause
@@ -25,6 +26,7 @@
     │   ├── registrar.py  accept a watch once, reject a bad one, reconcile the file's watches
     │   ├── poller.py     one poll: fetch, advance, save – or end the task and owe deliveries
     │   ├── channel.py    one provider: whose turn it is, and the pause when it will not talk to us
+    │   ├── endpoints.py  register, change and forget endpoints; the file's come first
     │   └── dispatcher.py one attempt: sign, post, settle, save
     └── adapters/         the only importers of httpx, apscheduler, fastapi, sqlalchemy …
         ├── api/          the intake: routes, problems, tokens
