@@ -7,6 +7,7 @@ from typing import Any
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from notifier.domain.signature import Ed25519Key, new_private_key, new_secret, parse_secret, public_key
+from notifier.logs import MASK
 from tests.acceptance.harness import SECRET, DaemonProcess, Hook, ReceiverServer, Simulator, running, wait_until
 
 THEIRS = new_secret(b"t" * 32)
@@ -67,6 +68,8 @@ def test_every_integrator_verifies_with_its_own_secret_and_no_other(
         assert (daemon.stop(), modes) == (0, {0o600})
     with running(daemon):
         assert signers(tell(daemon, simulator, receiver, "again", "/ours"), secrets) == {"ours", "new"}
+        tell(daemon, simulator, receiver, secrets["new"], "/else")  # a task's id is logged, and this one must not be
+        assert [line["task_id"] for line in daemon.events("watch.registered")][-1] == MASK
         shown = str(daemon.call("GET", "/v1/endpoints")[1])
         assert daemon.call("DELETE", f"/v1/endpoints/{made['id']}")[0] == 204
         assert signers(tell(daemon, simulator, receiver, "deleted", "/ours"), secrets) == {"global"}

@@ -255,12 +255,12 @@ async def test_the_configurations_come_first_then_the_newest(world, limit):
     configure(world, ("https://c/1", Terms((OURS,))), ("https://c/2", Terms((OURS,))))
     for number in range(3):
         await register(world, f"https://i/{number}")
-    found, page = [], world.endpoints.page(Page(limit))
-    while page.next_before is not None:
-        assert len(page.endpoints) == limit
-        found += urls(page)
-        page = world.endpoints.page(Page(limit, page.next_before))
-    found += urls(page)
+    pages = [world.endpoints.page(Page(limit))]
+    while pages[-1].next_before is not None:
+        pages.append(world.endpoints.page(Page(limit, pages[-1].next_before)))
+    assert [len(page.endpoints) for page in pages[:-1]] == [limit] * (len(pages) - 1)
+    assert len(pages) == -(-5 // limit)
+    found = [url for page in pages for url in urls(page)]
     assert found == ["https://c/1", "https://c/2", "https://i/2", "https://i/1", "https://i/0"]
 
 
