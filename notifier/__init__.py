@@ -16,6 +16,7 @@
     │   ├── signature.py  sign(), verify(): Standard Webhooks, several secrets, both algorithms
     │   ├── answer.py     what a provider's answer means
     │   ├── receiver.py   whose secrets sign for which URL, and which events it wants
+    │   ├── endpoint.py   a registered callback URL and what changes make of it (headers.py: what it may send along)
     │   ├── address.py    which addresses and URLs may be called (address_blocks.py: the registries behind it)
     │   ├── deadlines.py  who must be looked at by when
     │   ├── pace.py       who may go next: first come first served, within concurrency, rate and pause
@@ -29,6 +30,7 @@
     │   ├── channel.py    one provider: whose turn it is, and the pause when it will not talk to us
     │   ├── dispatcher.py deliveries: whose turn it is, what each attempt makes of it, saving that
     │   ├── courier.py    one HTTP try: sign, post, report
+    │   ├── endpoints.py  register, change and forget endpoints; the file's come first
     │   └── circuits.py, wakeup.py     what holds lanes up, and what wakes them
     └── adapters/         the only importers of httpx, apscheduler, fastapi, sqlalchemy …
         ├── api/          the intake: routes, problems, tokens

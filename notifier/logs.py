@@ -50,6 +50,13 @@ def configure(
     _adopt_stdlib(shared, [*last[:-1], scrub, last[-1]], out, max(least, logging.WARNING))
 
 
+def hide(secrets: Collection[str]) -> None:
+    """Mask these too from now on, until `configure` is called again; nothing before it was called."""
+    for processor in structlog.get_config()["processors"]:
+        if isinstance(processor, _Scrubber):
+            processor.learn(secrets)
+
+
 def _detect(out: TextIO) -> Literal["console", "journald", "json"]:
     if _is_journal(out):
         return "journald"
@@ -98,7 +105,12 @@ class _Scrubber:
     """Puts a mask over every secret, wherever in a line it turns up: also inside error texts and tracebacks."""
 
     def __init__(self, secrets: Collection[str]) -> None:
-        self._secrets = sorted({one for one in secrets if len(one) >= SHORTEST_SECRET}, key=len, reverse=True)
+        self._secrets: list[str] = []
+        self.learn(secrets)
+
+    def learn(self, secrets: Collection[str]) -> None:
+        known = {*self._secrets, *(one for one in secrets if len(one) >= SHORTEST_SECRET)}
+        self._secrets = sorted(known, key=len, reverse=True)
         self._others = [one for one in self._secrets if not one.startswith(SIGNING)]
 
     def __call__(self, _logger: Any, _name: str, fields: Fields) -> Fields:

@@ -77,6 +77,20 @@ def test_secrets_are_masked_wherever_they_turn_up(log_format: logs.LogFormat) ->
     assert KEY not in written
 
 
+def test_secrets_that_come_later_are_masked_too() -> None:
+    """Those of endpoints that are registered while the daemon runs, beside those that were known; also in lines that
+    libraries write. Before logging is set up there is nothing to tell."""
+    logs.hide([KEY])
+    out = io.StringIO()
+    logs.configure(level="info", log_format="json", secrets=["planted-before"], stream=out)
+    logs.hide(["whsec_planted-later", "x"])
+    structlog.get_logger().warning("a whsec_planted-later x", error="planted-before")
+    logging.getLogger("library").error("b whsec_planted-later")
+    assert out.getvalue().count(logs.MASK) == 3
+    assert "planted" not in out.getvalue()
+    assert "x" in out.getvalue()
+
+
 def test_a_stream_that_takes_nothing_stops_no_work() -> None:
     """A full disk under the log file must not become an exception in the middle of a delivery."""
 
