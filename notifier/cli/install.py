@@ -109,8 +109,8 @@ def _wishes(layout: Layout, command: Path, key: str | None) -> Wishes:
 def _read_key(name: str) -> str:
     """The key, judged as the configuration judges it; the message never has it in it."""
     try:
-        raw = sys.stdin.buffer.read(_MOST_KEY_BYTES) if name == "-" else Path(name).read_bytes()
-        key = raw.decode("ascii").strip("\r\n")
+        with sys.stdin.buffer if name == "-" else Path(name).open("rb") as file:
+            key = file.read(_MOST_KEY_BYTES).decode("ascii").rstrip("\r\n")
         judge_bearer(key)
     except OSError as error:
         stop(f"--api-key-file: {name} cannot be read: {error.strerror}; check its path and permissions", USAGE)
@@ -135,10 +135,10 @@ def _program(given: Path | None, layout: Layout) -> Path:
 
 def _carry_out(steps: Sequence[Step], layout: Layout, title: str, *, dry_run: bool) -> None:
     """Tell each step, and do it unless this is a dry run; nothing is done when one of them cannot be."""
-    typer.echo(f"{title}{' (dry run: nothing is changed)' if dry_run else ''}")
     obstacles = [step for step in steps if isinstance(step, Blocked)]
     if not dry_run:
         _refuse_early(obstacles, layout)
+    typer.echo(f"{title}{' (dry run: nothing is changed)' if dry_run else ''}")
     for step in steps:
         if not dry_run:
             _do(step, layout)

@@ -34,6 +34,11 @@ CREDENTIAL_FILE = Ownership("root", "root", 0o600)
 STATE_FOLDER = Ownership(ACCOUNT, ACCOUNT, 0o700)
 
 
+def saved_path(unit: Path) -> Path:
+    """Where an edited unit is kept when it is uninstalled."""
+    return unit.with_name(f"{unit.name}.saved")
+
+
 @dataclass(frozen=True, slots=True)
 class Layout:
     """The paths below `root`, which is / unless another system's tree is being filled."""

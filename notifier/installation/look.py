@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
-from notifier.installation.layout import ACCOUNT, CREDENTIALS, SERVICE, Layout, Ownership
+from notifier.installation.layout import ACCOUNT, CREDENTIALS, SERVICE, Layout, Ownership, saved_path
 from notifier.installation.machine import Absent, AccountTool, Found, Machine, Sight, Unseen
 
 SYSTEM_FOLDERS = "/usr/sbin:/usr/bin:/sbin:/bin"
@@ -24,8 +24,8 @@ def look(layout: Layout, unit_names: Iterable[str]) -> Machine:
     texts = [*units, layout.drop_in]
     folders = [layout.config_folder, layout.credentials, layout.state, layout.units, layout.drop_in.parent]
     folders += [unit.with_name(f"{unit.name}.d") for unit in units]
-    sights = {path: _sight(path) for path in folders}
-    sights |= {path: _sight(path) for path in (layout.config, *(layout.credentials / name for name in CREDENTIALS))}
+    others = [layout.config, *(layout.credentials / name for name in CREDENTIALS), *map(saved_path, units)]
+    sights = {path: _sight(path) for path in (*folders, *others)}
     sights |= {path: _sight(path, read=True) for path in texts}
     return _live(layout, sights) if layout.is_live else Machine(sights)
 

@@ -4,13 +4,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from notifier.installation import starter
-from notifier.installation.layout import ACCOUNT, Layout
+from notifier.installation.layout import ACCOUNT, Layout, saved_path
 from notifier.installation.machine import Absent, Found, Machine, Unseen
 from notifier.installation.plan import ONLY_ROOT, Wishes
-from notifier.installation.step import Keep, Remove, RemoveAll, Run, SetAside, Skip, Step
+from notifier.installation.step import Blocked, Keep, Remove, RemoveAll, Run, SetAside, Skip, Step
 from notifier.installation.unit import Edited, compare
-
-SAVED = ".saved"
 
 
 def plan_uninstall(wishes: Wishes, machine: Machine, *, purge: bool) -> tuple[Step, ...]:
@@ -61,11 +59,18 @@ def _unit(path: Path, body: str, machine: Machine, *, purge: bool) -> Iterator[S
         case Unseen():
             yield Skip(str(path), ONLY_ROOT)
         case Found(text=str() as found) if not purge and isinstance(compare(found, body), Edited):
-            yield SetAside(path, path.with_name(path.name + SAVED))
+            yield _set_aside(path, machine)
         case Found(kind="folder"):
             yield Keep(path, "it is a folder, and no unit of ours")
         case Found():
             yield Remove(path)
+
+
+def _set_aside(path: Path, machine: Machine) -> Step:
+    saved = saved_path(path)
+    if isinstance(machine.at(saved), Absent):
+        return SetAside(path, saved)
+    return Blocked(str(saved), "an edited unit was saved there before: move it away and run this again")
 
 
 def _drop_in(path: Path, machine: Machine) -> Iterator[Step]:
