@@ -7,7 +7,7 @@
     ├── installation/     a systemd service of this machine: what `notifier install` and `uninstall` do
     ├── app/              composition root: settings → running parts → orderly stop, reload
     ├── config/           YAML → frozen Settings; says what is wrong and where
-    ├── logs.py           structlog set-up, secrets out
+    ├── logs/             structlog set-up, secrets out; lines for people and collectors, entries for journald
     ├── domain/           PURE: no I/O, no clock, no randomness, no async, no logging
     │   ├── quantity.py   durations, sizes and rates as people write them
     │   ├── task.py       Task and advance(): what one answer makes of a task
