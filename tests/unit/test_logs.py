@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import structlog
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from notifier import logs
@@ -102,6 +102,7 @@ def test_what_a_library_says_is_a_message_and_no_event() -> None:
 
 
 @given(st.dictionaries(st.text(), st.text(st.characters(exclude_categories=()))))
+@example({"key": "a lone surrogate \ud800, as a path may have"})
 def test_any_value_arrives_as_it_is_under_a_name_that_journald_takes(fields: dict[str, str]) -> None:
     """Line feeds, equals signs, lone surrogates: nothing breaks out of its field, and no name is one of journald's."""
     read = fields_of(encode((f"F{number}", value) for number, value in enumerate(fields.values())))
