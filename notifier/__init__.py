@@ -4,9 +4,10 @@
     ├── __main__.py       the command's entry
     ├── cli/              flags in, exit code out; one file per family of commands
     ├── demo/             simulator, receiver and the story that `notifier demo` tells
+    ├── installation/     a systemd service of this machine: what `notifier install` and `uninstall` do
     ├── app/              composition root: settings → running parts → orderly stop, reload
     ├── config/           YAML → frozen Settings; says what is wrong and where
-    ├── logs.py           structlog set-up, secrets out
+    ├── logs/             structlog set-up, secrets out; lines for people and collectors, entries for journald
     ├── domain/           PURE: no I/O, no clock, no randomness, no async, no logging
     │   ├── quantity.py   durations, sizes and rates as people write them
     │   ├── task.py       Task and advance(): what one answer makes of a task
@@ -47,7 +48,8 @@
      scheduler ─┴▶ services ──▶ ports ◀──┼── stores, clock, metrics
                       └──▶ domain ◀──────┘
 
-Imports run one way: `__main__ → cli → demo → app → adapters → services → ports → domain`, and CI holds it.
+Imports run one way: `__main__ → cli → demo, installation → app → adapters → services → ports → domain`, and CI holds
+it.
 
 How data flows: YAML or intake → registrar → store → scheduler (a job per task) → poller → provider → `advance()` →
 store (end of task + deliveries owed, one transaction) → dispatcher → `sign()` → receiver → `settle()` → store.
