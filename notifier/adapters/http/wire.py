@@ -56,9 +56,9 @@ class HeadFirst(ResponseHandler):
             self._take_body(data)
 
     def feed_data(self, data: Any, size: int = 0) -> None:
-        """The parser has a message: 101 is an answer too, as no change of protocols was asked for."""
+        """The parser has a message: an interim one, or the answer."""
         message, _ = data
-        self._answered = message.code >= 200 or message.code == 101
+        self._answered = message.code >= 200
         super().feed_data(data, size)
 
     def _expects_head(self) -> bool:

@@ -1,4 +1,4 @@
-"""Receivers that answer without end, as fast as they can: each costs little time, little memory, and nobody else's turn."""
+"""Receivers that answer without end, as fast as they can: each costs little time and memory, and nobody else's turn."""
 
 import asyncio
 import contextlib
@@ -16,6 +16,7 @@ import pytest
 
 from notifier.adapters.clock import SystemClock
 from notifier.adapters.http import Fault, Http, Reply
+from notifier.adapters.http.wire import MOST_HEADS
 from notifier.adapters.webhook import KEPT_BYTES, WebhookSender
 from notifier.domain.delivery import Answered, Unanswered
 
@@ -133,6 +134,14 @@ async def test_large_answers_of_a_provider_still_fit(serve, http):
     assert server.accepts == 1
 
 
+@pytest.mark.parametrize(("interim", "kind"), [(MOST_HEADS - 1, Reply), (MOST_HEADS, Fault)])
+async def test_interim_answers_have_a_limit(serve, http, interim, kind):
+    """Each of them costs a turn of the parser, however short it is."""
+    server = await serve(b"HTTP/1.1 102 X\r\n\r\n" * interim + b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    answer = await http.post(server.url, headers={}, body=b"{}", timeout=5.0, cap=1000, grace=0.2)
+    assert isinstance(answer, kind)
+
+
 @pytest.mark.parametrize("late", [False, True], ids=["at once", "later"])
 async def test_an_answer_that_nobody_asked_for_is_not_taken(serve, http, late):
     """A second answer, right behind the first or on the idle connection, closes it: the next request must not find it
@@ -239,7 +248,7 @@ async def reset(_, writer):
     ids=["garbage", "status line", "empty lines", "TLS record", "TLS handshake"],
 )
 async def test_a_drip_ends_at_the_deadline_and_leaves_nothing_behind(serve, http, behave, scheme):
-    """However it is dripped, an answer that is not there by the deadline is a time-out, and the connection is closed."""
+    """However it is dripped, what is no answer by the deadline is a fault, and the connection is closed."""
     server = await serve(behave, read=scheme == "http")
     began = time.monotonic()
     fault = await http.post(

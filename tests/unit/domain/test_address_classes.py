@@ -77,12 +77,12 @@ NAT64_SPLITS = {32: (32, 0), 40: (24, 8), 48: (16, 16), 56: (8, 24), 64: (0, 32)
 
 
 def nat64(prefix: int, length: int, v4: int, suffix: int = 0) -> int:
-    """An IPv4 address behind a NAT64 prefix of that length; `suffix` fills the bits that hold nothing."""
+    """An IPv4 address behind a NAT64 prefix of that length; `suffix` fills the bits that hold nothing, the gap too."""
     if length == 96:
         return prefix | v4
     before, after = NAT64_SPLITS[length]
     room = 56 - after
-    low = (v4 & (1 << after) - 1) << room | suffix & (1 << room) - 1
+    low = (v4 & (1 << after) - 1) << room | suffix & (0xFF << 56 | (1 << room) - 1)
     return prefix | (v4 >> after) << (64 + 64 - length - before) | low
 
 
