@@ -58,8 +58,8 @@ def words(text: str) -> list[str]:
 
 SPELLINGS = words("""
     127.0.0.1 127.1 127.0.1 0177.0.0.1 0x7f.0.0.1 0x7f000001 2130706433 017700000001 127.0.0.1. 0.0.0.0 0
-    127.255.255.254 [::1] [::] [0:0:0:0:0:0:0:1] [::ffff:127.0.0.1] [::ffff:7f00:1] [::ffff:0:127.0.0.1] [::127.0.0.1] [::1%25lo]
-    [::1%lo] [64:ff9b::127.0.0.1] [64:ff9b:1::127.0.0.1] [2002:7f00:1::] [::ffff:0.0.0.0] ::1
+    127.255.255.254 [::1] [::] [0:0:0:0:0:0:0:1] [::ffff:127.0.0.1] [::ffff:7f00:1] [::ffff:0:127.0.0.1] [::127.0.0.1]
+    [::1%25lo] [::1%lo] [64:ff9b::127.0.0.1] [64:ff9b:1::127.0.0.1] [2002:7f00:1::] [::ffff:0.0.0.0] ::1
     localhost LOCALHOST localhost. a.localhost ①②⑦.⓪.⓪.① 127。0。0。1 127．0．0．1 loc%61lhost %31%32%37.0.0.1
     user@127.0.0.1 user:pw@localhost 127.0.0.1\\@public.example public.example\\@127.0.0.1 public.example@127.0.0.1
     loopback.example LOOPBACK.Example. mixed.example mixed6.example

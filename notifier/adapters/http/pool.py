@@ -13,7 +13,7 @@ from yarl import URL
 
 from notifier.adapters.http.guard import Resolver, dialler
 from notifier.adapters.http.lookup import Lookup
-from notifier.adapters.http.wire import HeadFirst
+from notifier.adapters.http.wire import MOST_BODY_BYTES, MOST_STRANGERS_BODY_BYTES, HeadFirst
 from notifier.domain.address import Network
 
 MOST_FIELD_BYTES = 32 * 1024
@@ -81,7 +81,8 @@ class _Connector(aiohttp.TCPConnector):
             limit=0,
             keepalive_timeout=keepalive,
         )
-        protocol: type[ResponseHandler] = HeadFirst
+        most = MOST_BODY_BYTES if allow is None else MOST_STRANGERS_BODY_BYTES
+        protocol: Callable[..., ResponseHandler] = functools.partial(HeadFirst, most_body_bytes=most)
         self._factory = functools.partial(protocol, loop=self._loop)
 
 

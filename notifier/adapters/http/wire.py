@@ -4,6 +4,7 @@ The parser limits one header and the number of headers of one answer. It does no
 (1xx), empty lines or chunk extensions come, nor all of a head together; and each costs time in which nothing else runs.
 """
 
+import asyncio
 import re
 from typing import Any
 
@@ -18,7 +19,9 @@ MOST_HEADS = 100
 MOST_HEAD_BYTES = 128 * 1024
 """Of all heads of one answer. The parser keeps several copies of them."""
 MOST_BODY_BYTES = 2 * 1024 * 1024
-"""As they come over the wire, with all that is not body: sizes and extensions of chunks, trailers."""
+MOST_STRANGERS_BODY_BYTES = 48 * 1024
+"""As they come over the wire, with all that is not body: sizes and extensions of chunks, trailers. A body in chunks of
+one byte costs a thousand times its size; whoever may be called by anybody's wish gets less of that."""
 
 
 class HeadFirst(ResponseHandler):
@@ -27,6 +30,10 @@ class HeadFirst(ResponseHandler):
     The parser forgets an answer whose body is malformed, or that has a body where there should be none (204), when
     it meets both at once. A status that has arrived counts, and how TCP cut the bytes must not decide about it.
     """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, *, most_body_bytes: int) -> None:
+        super().__init__(loop)
+        self._most_body_bytes = most_body_bytes
 
     _seam = b""
     """The last bytes of a head that is not complete: a blank line may be cut in two by the packets."""
@@ -49,7 +56,8 @@ class HeadFirst(ResponseHandler):
                 return
             head, data = self._cut(data)
             if self._heads > MOST_HEADS or self._head_bytes > MOST_HEAD_BYTES:
-                self._refuse("too long a head, or too many")
+                self.set_exception(BadHttpMessage("too long a head, or too many"))
+                self._hang_up()
                 return
             super().data_received(head)
         if data:
@@ -75,18 +83,17 @@ class HeadFirst(ResponseHandler):
         return data[:end], data[end:]
 
     def _take_body(self, data: bytes) -> None:
+        room = self._most_body_bytes - self._body_bytes
         self._body_bytes += len(data)
-        if self._body_bytes > MOST_BODY_BYTES:
-            self._refuse("too long a body")
-        else:
-            super().data_received(data)
+        if room > 0:
+            super().data_received(data[:room])
+        if room < len(data) and self.transport is not None:
+            # An error would take from the reader what it has not read yet. It reads that, and waits for no more than
+            # it would for a body that does not go on.
+            self.transport.pause_reading()
         # The parser tells its own queue that the body is malformed, but not who is waiting for that body.
         if (error := self.exception()) is not None and self._payload is not None and not self._payload.is_eof():
             self._payload.set_exception(aiohttp.ClientPayloadError("malformed body"), error)
-
-    def _refuse(self, why: str) -> None:
-        self.set_exception(BadHttpMessage(why))
-        self._hang_up()
 
     def _hang_up(self) -> None:
         if self.transport is not None:

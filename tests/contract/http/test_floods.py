@@ -123,12 +123,13 @@ async def test_an_answer_without_end_is_cut_off(flood, http, start, piece, ends)
     assert grown is None or grown < 48
 
 
-async def test_large_answers_of_a_provider_still_fit(serve, http):
+async def test_large_answers_of_a_provider_still_fit(serve, closing):
     """The limits are for what is no answer: one of a mebibyte, in small chunks and after interim answers, is read."""
     body = b"".join(b"200\r\n" + bytes([65 + number % 26]) * 512 + b"\r\n" for number in range(2048))
     server = await serve(b"HTTP/1.1 103 X\r\n\r\n" * 50 + CHUNKED + body + b"0\r\n\r\n", again=True)
+    provider = closing(Http(guard=None, keepalive=5, tls=TLS))
     for _ in range(2):
-        reply = await http.get(server.url, headers={}, timeout=10.0, cap=1 << 20)
+        reply = await provider.get(server.url, headers={}, timeout=10.0, cap=1 << 20)
         assert isinstance(reply, Reply)
         assert (len(reply.body), reply.truncated) == (1 << 20, False)
     assert server.accepts == 1
