@@ -74,6 +74,7 @@ NAMES = {
     "mixed6.example": [["::1", PUBLIC]],
     "wrapped.example": [["::ffff:127.0.0.1"]],
     "zero.example": [["0.0.0.0"]],
+    "listed.example": [["127.0.0.2"]],
     "changing.example": [[PUBLIC], ["127.0.0.1"]],
     "changing6.example": [[PUBLIC], ["::1"]],
     "tested.example": [[PUBLIC], ["127.0.0.1"]],
@@ -152,12 +153,14 @@ def refuse_spellings(daemon: DaemonProcess, port: int) -> None:
 def test_a_network_that_is_listed_no_more_is_not_called(tmp_path: Path, simulator: Simulator) -> None:
     """After a reload that takes a network off the list, not even a connection that was kept to it is used."""
     receiver = ReceiverServer(host="127.0.0.2")
-    daemon = DaemonProcess(tmp_path, {"providers": simulator.provider(), "webhooks": {"retry": ["100ms"]}})
+    port = receiver.server.server_address[1]
+    daemon = named_daemon(tmp_path, {"providers": simulator.provider(), "webhooks": {"retry": ["100ms"]}}, "")
     with running(daemon):
         simulator.script("task", queued=0, processing=0)
-        watch = daemon.watch("task", f"{receiver.url}/hook")
+        # A name, because an address would be refused by the text of the URL already.
+        watch = daemon.watch("task", f"http://listed.example:{port}/hook")
         log_of(daemon, watch, 1)
-        daemon.config["webhooks"]["allow_networks"] = ["127.0.0.1/32"]
+        daemon.config["webhooks"]["allow_networks"] = ["127.0.0.3/32"]
         daemon.write()
         assert daemon.call("POST", "/v1/reload")[0] == 200
         delivery = daemon.call("GET", f"/v1/watches/{watch['id']}")[1]["delivery"]["id"]

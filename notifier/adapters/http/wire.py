@@ -31,15 +31,15 @@ class HeadFirst(ResponseHandler):
     it meets both at once. A status that has arrived counts, and how TCP cut the bytes must not decide about it.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, *, most_body_bytes: int) -> None:
-        super().__init__(loop)
-        self._most_body_bytes = most_body_bytes
-
     _seam = b""
     """The last bytes of a head that is not complete: a blank line may be cut in two by the packets."""
     _heads = _head_bytes = _body_bytes = 0
     _answered = False
     """The head of the answer itself is in."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, *, most_body_bytes: int) -> None:
+        super().__init__(loop)
+        self._most_body_bytes = most_body_bytes
 
     def set_response_params(self, **params: Any) -> None:
         """Called when a request starts on this connection."""
