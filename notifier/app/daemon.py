@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import timedelta
 from typing import TypeAlias
 
@@ -27,9 +27,10 @@ from notifier.app.errors import StartError
 from notifier.app.health import Health
 from notifier.app.listening import Listener, open_listener
 from notifier.config import Loaded, Rejected, Settings, as_reloaded, needs_restart
-from notifier.domain.signature import Ed25519Key
+from notifier.domain.receiver import Receivers
 from notifier.ports import Catalog, Counts, Declared, StoreUnavailableError
 from notifier.services.dispatcher import Dispatcher
+from notifier.services.endpoints import Endpoints
 from notifier.services.poller import Poller
 from notifier.services.registrar import Registrar
 
@@ -73,7 +74,6 @@ class Daemon:
         self.scheduler = Scheduler(clock=self._clock, crew=self.crew)
         self._poll_http = Http(guard=None, keepalive=POLL_KEEPALIVE_SECONDS)
         self._post_http = Http(guard=lambda: self.settings.webhooks.allow_networks, keepalive=POST_KEEPALIVE_SECONDS)
-        self._public_keys: Sequence[Ed25519Key] = ()
         self._book = wiring.ProviderBook(self._poll_http, self._clock)
         self._build_services(settings)
         self.health = Health(store, self.scheduler, self.poller, self.dispatcher, self._clock)
@@ -81,8 +81,16 @@ class Daemon:
     def _build_services(self, settings: Settings) -> None:
         store, chance = self._store, SystemChance()
         sender = self._sender(settings)
+        self.endpoints = Endpoints(
+            usual=wiring.usual_receiver(settings),
+            store=store,
+            guard=sender,
+            clock=self._clock,
+            chance=chance,
+            tell=self._readdress,
+        )
         self.dispatcher = Dispatcher(
-            wiring.dispatch_policy(settings),
+            wiring.dispatch_policy(settings, self.endpoints.receivers),
             store=store,
             sender=sender,
             guard=sender,
@@ -120,6 +128,7 @@ class Daemon:
 
     async def start(self) -> None:
         """Take up the store's work, then the file's. After this polls run and deliveries go out."""
+        await self.endpoints.load()
         self._configure(self.settings)
         self.metrics.providers(self.settings.providers)
         self.scheduler.start(self.poller.due, self.dispatcher.due)
@@ -135,10 +144,14 @@ class Daemon:
 
     def _configure(self, settings: Settings) -> None:
         sender = self._sender(settings)
-        self._public_keys = wiring.public_keys(settings)
+        self.endpoints.configure(wiring.declared_endpoints(settings), wiring.usual_receiver(settings), sender)
         self.registrar.configure(wiring.watch_rules(settings), sender)
         self.poller.configure(self._book.providers(settings))
-        self.dispatcher.configure(wiring.dispatch_policy(settings), sender, sender)
+        self.dispatcher.configure(wiring.dispatch_policy(settings, self.endpoints.receivers), sender, sender)
+
+    def _readdress(self, receivers: Receivers) -> None:
+        logs.hide(self.endpoints.secrets())
+        self.dispatcher.readdress(receivers)
 
     async def _declare(self) -> Declared:
         declared = await self.registrar.declare(wiring.declared_watches(self.settings))
@@ -203,6 +216,7 @@ class Daemon:
     def api_parts(self) -> ApiParts:
         return ApiParts(
             registrar=self.registrar,
+            endpoints=self.endpoints,
             dispatcher=self.dispatcher,
             poller=self.poller,
             timetable=self.scheduler,
@@ -213,7 +227,7 @@ class Daemon:
             reload=self.reload,
             readiness=self.readiness,
             render_metrics=self._render_metrics,
-            public_keys=lambda: self._public_keys,
+            public_keys=lambda: wiring.public_keys(self.endpoints.receivers),
             stopping=lambda: self._stopping,
             version=__version__,
         )

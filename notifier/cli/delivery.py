@@ -14,7 +14,7 @@ from notifier.cli.client import (
     UrlOption,
     segment,
 )
-from notifier.cli.table import moment, show_members, show_table
+from notifier.cli.table import circuit_sentence, moment, show_members, show_table
 from notifier.domain.delivery import DELIVERY_STATES
 
 app = typer.Typer(no_args_is_help=True, help="Deliveries of a running daemon.")
@@ -83,8 +83,11 @@ def show(
     if as_json:
         typer.echo(reply.body)
         return
-    log = delivery.pop("log")
+    log, circuit = delivery.pop("log"), delivery.pop("circuit", None)
     show_members(delivery)
+    if circuit is not None:
+        typer.echo()
+        typer.echo(circuit_sentence(circuit))
     if log:
         typer.echo()
         show_table(LOG_HEADINGS, [_attempt(one) for one in log])

@@ -7,6 +7,7 @@ from typing import TypeAlias
 from notifier.domain.signature import Ed25519Key
 from notifier.ports import Catalog, Clock, Timetable
 from notifier.services.dispatcher import Dispatcher
+from notifier.services.endpoints import Endpoints
 from notifier.services.poller import Poller
 from notifier.services.registrar import Registrar
 
@@ -57,6 +58,7 @@ class ApiParts:
     content type."""
 
     registrar: Registrar
+    endpoints: Endpoints
     dispatcher: Dispatcher
     poller: Poller
     timetable: Timetable

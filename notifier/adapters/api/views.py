@@ -5,9 +5,14 @@ from typing import Any
 
 from notifier.adapters.api.problems import encode
 from notifier.domain.delivery import Attempt, DeliveryView
+from notifier.domain.endpoint import Endpoint
 from notifier.domain.moment import rfc3339, rfc3339_or_none
 from notifier.domain.task import Task
 from notifier.domain.watch import DeliveryBrief, WatchView
+from notifier.services.circuits import OpenCircuit
+
+MASK = "…"
+"""No header can have this value, so that nobody takes it for one, or sends it back as one."""
 
 
 def watch_json(view: WatchView, interval: float | None, task: Task | None, next_poll_at: datetime | None) -> bytes:
@@ -35,10 +40,21 @@ def watch_json(view: WatchView, interval: float | None, task: Task | None, next_
     return encode(head)[:-1] + b',"metadata":' + watch.metadata.encode() + b"," + encode(tail)[1:]
 
 
-def delivery_json(view: DeliveryView, *, with_log: bool) -> bytes:
-    """A delivery; `with_log` adds its latest attempts, oldest first."""
+def delivery_json(view: DeliveryView, circuit: OpenCircuit | None) -> bytes:
+    """A delivery with its latest attempts, oldest first, and the open circuit that it waits for, if there is one."""
+    waits = {} if circuit is None else {"circuit": circuit_members(circuit)}
+    log = [{"at": rfc3339(attempt.at)} | attempt_members(attempt) for attempt in view.log]
+    return encode(_delivery(view) | waits | {"log": log})
+
+
+def delivery_item_json(view: DeliveryView) -> bytes:
+    """A delivery as lists show it."""
+    return encode(_delivery(view))
+
+
+def _delivery(view: DeliveryView) -> dict[str, Any]:
     delivery = view.delivery
-    shown: dict[str, Any] = {
+    return {
         "id": delivery.id,
         "type": delivery.type,
         "watch_id": delivery.watch_id,
@@ -49,9 +65,17 @@ def delivery_json(view: DeliveryView, *, with_log: bool) -> bytes:
         "created_at": rfc3339(delivery.created_at),
         "next_attempt_at": rfc3339_or_none(delivery.next_attempt_at),
     }
-    if with_log:
-        shown["log"] = [{"at": rfc3339(attempt.at)} | attempt_members(attempt) for attempt in view.log]
-    return encode(shown)
+
+
+def circuit_members(circuit: OpenCircuit) -> dict[str, Any]:
+    """Why the deliveries to a URL wait."""
+    return {
+        "state": "open",
+        "failures": circuit.failures,
+        "since": rfc3339(circuit.since),
+        "error": circuit.error,
+        "next_probe_at": rfc3339(circuit.next_probe_at),
+    }
 
 
 def attempt_members(attempt: Attempt) -> dict[str, Any]:
@@ -62,6 +86,25 @@ def attempt_members(attempt: Attempt) -> dict[str, Any]:
         "error": attempt.error,
         "duration_ms": round(attempt.duration * 1000, 1),
         "response": attempt.response,
+    }
+
+
+def endpoint_members(endpoint: Endpoint, circuit: OpenCircuit | None) -> dict[str, Any]:
+    """An endpoint, and its circuit while that is open. Of secrets there is only the number, of headers only the names:
+    their values may be passwords."""
+    terms = endpoint.terms
+    return {
+        "id": endpoint.id,
+        "url": endpoint.url,
+        "source": endpoint.source,
+        "events": terms.events,
+        "headers": dict.fromkeys(terms.headers, MASK),
+        "secrets": len(terms.secrets),
+        "rate": _number(terms.rate),
+        "concurrency": terms.concurrency,
+        "created_at": rfc3339_or_none(endpoint.created_at),
+        "updated_at": rfc3339_or_none(endpoint.updated_at),
+        "circuit": None if circuit is None else circuit_members(circuit),
     }
 
 
@@ -79,6 +122,6 @@ def _brief(delivery: DeliveryBrief) -> dict[str, Any]:
     }
 
 
-def _number(seconds: float | None) -> float | int | None:
-    """Whole seconds without a decimal point, as people write them."""
-    return int(seconds) if seconds is not None and seconds == int(seconds) else seconds
+def _number(value: float | None) -> float | int | None:
+    """A whole number without a decimal point, as people write it."""
+    return int(value) if value is not None and value == int(value) else value
