@@ -15,7 +15,6 @@ from notifier.domain.delivery import (
     Delivery,
     Receipt,
     RetrySchedule,
-    Unanswered,
     new_delivery,
     settle,
 )
@@ -228,9 +227,9 @@ class Dispatcher:
         return settled, attempt
 
     def _heed(self, url: str, receipt: Receipt, attempt: Attempt, started: float) -> None:
-        """What an attempt says about its receiver: a time-out narrows the host, failures in a row open the circuit."""
+        """What an attempt says of its receiver: a time-out leaves its host one place, failures in a row open a circuit."""
         if isinstance(receipt, Answered) or receipt.timed_out:  # a refused connection says neither
-            self._lanes.narrow(url, on=isinstance(receipt, Unanswered))
+            self._lanes.learn(url, answers=isinstance(receipt, Answered))
         match attempt.outcome:
             case "delivered":
                 self._circuits.answered(url)
