@@ -227,7 +227,7 @@ class Dispatcher:
         return settled, attempt
 
     def _heed(self, url: str, receipt: Receipt, attempt: Attempt, started: float) -> None:
-        """What an attempt says of its receiver: a time-out leaves its host one place, failures in a row open a circuit."""
+        """What an attempt says of its receiver: a time-out leaves the host one place, failures open the circuit."""
         if isinstance(receipt, Answered) or receipt.timed_out:  # a refused connection says neither
             self._lanes.learn(url, answers=isinstance(receipt, Answered))
         match attempt.outcome:
