@@ -18,12 +18,14 @@
     │   ├── receiver.py   whose secrets sign for which URL, and which events it wants
     │   ├── address.py    which addresses and URLs may be called (address_blocks.py: the registries behind it)
     │   ├── deadlines.py  who must be looked at by when
+    │   ├── jump.py       a wall clock that was set: when that counts for what cannot be undone
     │   ├── pace.py       who may go next: first come first served, within concurrency, rate and pause
     │   └── moment.py, retry_after.py   how times and waits are written
     ├── ports.py          what the services need from the world (Protocols)
     ├── services/         the verbs: ask a port, apply the domain, tell a port
     │   ├── registrar.py  accept a watch once, reject a bad one, reconcile the file's watches
     │   ├── poller.py     one poll: fetch, advance, save – or end the task and owe deliveries
+    │   ├── ends.py       what the log hears of ended tasks
     │   ├── channel.py    one provider: whose turn it is, and the pause when it will not talk to us
     │   └── dispatcher.py one attempt: sign, post, settle, save
     └── adapters/         the only importers of httpx, apscheduler, fastapi, sqlalchemy …

@@ -1,12 +1,13 @@
 """Is everything at work that the daemon's promises rest on?"""
 
 import asyncio
+from collections.abc import Mapping
 
 import structlog
 
 from notifier.adapters.api import PausedProvider, Readiness
 from notifier.adapters.scheduler import Scheduler
-from notifier.ports import Clock, StoreUnavailableError, Upkeep
+from notifier.ports import Clock, StoreFault, StoreUnavailableError, Upkeep
 from notifier.services.dispatcher import Dispatcher
 from notifier.services.poller import Poller
 
@@ -16,6 +17,15 @@ SILENT_SECONDS = 5.0
 STORE_ANSWERS_SECONDS = 3.0
 FRESH_SECONDS = 1.0
 OK = "ok"
+SILENT = f"took no write within {STORE_ANSWERS_SECONDS:g} s"
+_FAULTS: Mapping[StoreFault, str] = {
+    "full": "takes no writes: its disk is full",
+    "locked": "takes no writes: another program holds its lock",
+    "read-only": "takes no writes: it is read-only",
+    "damaged": "is damaged: stop the daemon and restore a backup",
+    "missing": "takes no writes: its file is missing, or another one is in its place",
+    "failing": "takes no writes",
+}
 
 
 class Health:
@@ -44,22 +54,27 @@ class Health:
             name: PausedProvider(pause.reason, max(round(pause.until - now, 3), 0.0))
             for name, pause in self._poller.pauses().items()
         }
-        return Readiness(ready=all(state == OK for state in checks.values()), checks=checks, paused=paused)
+        ready = all(state == OK for state in checks.values())
+        return Readiness(ready=ready, checks=checks, paused=paused, poll_lag=self._poller.lag())
 
     async def _store_check(self) -> str:
         """A durable write, at most once a second however often we are asked."""
         if self._clock.monotonic() - self._looked_at >= FRESH_SECONDS:
             self._looked_at = self._clock.monotonic()
-            try:
-                await asyncio.wait_for(self._store.ping(), STORE_ANSWERS_SECONDS)
-                self._store_state = OK
-            except TimeoutError:
-                self._store_state = f"took no write within {STORE_ANSWERS_SECONDS:g} s"
-            except StoreUnavailableError as error:
-                # Whoever may ask for readiness need not learn where the store is; the log says it.
-                log.warning("store.unavailable", error=str(error))
-                self._store_state = "takes no writes; the log says why"
+            self._store_state = await self._try_store()
         return self._store_state
+
+    async def _try_store(self) -> str:
+        """Whoever may ask for readiness need not learn where the store is; its own line in the log says that."""
+        try:
+            await asyncio.wait_for(self._store.ping(), STORE_ANSWERS_SECONDS)
+        except TimeoutError:
+            if self._store_state != SILENT:
+                log.error("store.silent", seconds=STORE_ANSWERS_SECONDS, hint="its disk hangs, or is far too slow")
+            return SILENT
+        except StoreUnavailableError as error:
+            return f"{_FAULTS[error.fault]}; the log says more"
+        return OK
 
     def _scheduler_check(self) -> str:
         silent = self._scheduler.silent_for()

@@ -12,6 +12,7 @@ from notifier.cli.endpoint import app as endpoint_commands
 from notifier.cli.run import run
 from notifier.cli.secret import app as secret_commands
 from notifier.cli.simulate import simulate
+from notifier.cli.status import status
 from notifier.cli.verify import verify
 from notifier.cli.watch import app as watch_commands
 
@@ -45,6 +46,7 @@ app.command()(run)
 app.command()(check)
 app.command()(demo)
 app.command()(simulate)
+app.command()(status)
 app.add_typer(watch_commands, name="watch")
 app.add_typer(delivery_commands, name="delivery")
 app.add_typer(endpoint_commands, name="endpoint")

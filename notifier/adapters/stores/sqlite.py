@@ -7,6 +7,7 @@ behind the back of a running daemon: if it goes missing, writes fail until it is
 import asyncio
 import contextlib
 import os
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -19,11 +20,12 @@ from notifier.adapters.stores import hints
 from notifier.adapters.stores.errors import StoreError
 from notifier.adapters.stores.lock import FileLock
 from notifier.adapters.stores.migrate import is_current, migrate
+from notifier.adapters.stores.outage import Outage
 from notifier.adapters.stores.reader import Reader
 from notifier.adapters.stores.store import SqlStore
 from notifier.adapters.stores.transaction import Explain, transaction
 from notifier.adapters.stores.writer import Relieve, Writer
-from notifier.ports import StoreUnavailableError
+from notifier.ports import Space, StoreUnavailableError
 
 BUSY_TIMEOUT_SECONDS = 2.0
 """Less than the 5 s after which many clients of the intake give up: they are to hear that the store is locked."""
@@ -66,17 +68,18 @@ def _open(path: Path, busy_timeout: float) -> SqlStore:
         _guard(engines[0], path, identity)
     except SQLAlchemyError as error:
         _let_go(engines, lock)
-        raise StoreError(_explainer(path)(error)) from None
+        raise StoreError(str(_explainer(path)(error))) from None
     except BaseException:
         _let_go(engines, lock)
         raise
-    writer = Writer(engines[0], explain, relieve=_reliever(engines[0]))
-    reader = Reader(engines[1], explain, threads=READERS)
+    outage = Outage()
+    writer = Writer(engines[0], explain, relieve=_reliever(engines[0]), outage=outage)
+    reader = Reader(engines[1], explain, threads=READERS, outage=outage)
 
     async def release() -> None:
         await asyncio.to_thread(_let_go, engines, lock)
 
-    return SqlStore(writer, reader, release=release)
+    return SqlStore(writer, reader, release=release, outage=outage, space=lambda: _space(path))
 
 
 # The file
@@ -130,11 +133,22 @@ def _guard(engine: Engine, path: Path, identity: tuple[int, int]) -> None:
         try:
             found = path.stat()
         except OSError as error:
-            raise StoreUnavailableError(f"{path}: {error.strerror}; put the file back") from None
+            raise StoreUnavailableError(f"{path}: {error.strerror}; put the file back", "missing") from None
         if (found.st_dev, found.st_ino) != identity:
-            raise StoreUnavailableError(f"{path} is another file than the one that was opened; restart the daemon")
+            other = f"{path} is another file than the one that was opened; restart the daemon"
+            raise StoreUnavailableError(other, "missing")
 
     event.listen(engine, "begin", check, insert=True)
+
+
+def _space(path: Path) -> Space:
+    """With its write-ahead log. Only looked at, never opened: closing it would let go of SQLite's locks on it
+    (https://sqlite.org/howtocorrupt.html, section 2.2)."""
+    used = 0
+    for part in (path, path.with_name(path.name + "-wal")):
+        with contextlib.suppress(OSError):
+            used += part.stat().st_size
+    return Space(used, shutil.disk_usage(path.parent).free)
 
 
 # The database
@@ -237,7 +251,11 @@ def _let_go(engines: list[Engine], lock: FileLock) -> None:
 
 
 def _explainer(path: Path) -> Explain:
-    return lambda error: hints.of_sqlite(_cause(error), path)
+    def explain(error: SQLAlchemyError) -> StoreUnavailableError:
+        cause = _cause(error)
+        return StoreUnavailableError(hints.of_sqlite(cause, path), hints.fault(cause))
+
+    return explain
 
 
 def _cause(error: BaseException) -> BaseException:
