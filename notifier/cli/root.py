@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from notifier import __version__
+from notifier.cli.backup import backup
 from notifier.cli.check import check, schema
 from notifier.cli.delivery import app as delivery_commands
 from notifier.cli.demo import demo
@@ -47,6 +48,7 @@ app.command()(check)
 app.command()(demo)
 app.command()(simulate)
 app.command()(status)
+app.command()(backup)
 app.add_typer(watch_commands, name="watch")
 app.add_typer(delivery_commands, name="delivery")
 app.add_typer(endpoint_commands, name="endpoint")

@@ -8,10 +8,9 @@ import typer
 
 from notifier.cli.client import FAILED, ConfigOption, Intake, JsonOption, TokenOption, UrlOption, printable
 from notifier.cli.table import moment
-from notifier.domain.quantity import format_duration
+from notifier.domain.quantity import format_duration, format_size
 
 UNKNOWN = "unknown: the store cannot be read"
-_UNITS = (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10))
 
 
 def status(
@@ -73,8 +72,8 @@ def _oldest(oldest: Mapping[str, Any] | None) -> str:
 
 
 def _store(store: Mapping[str, Any]) -> str:
-    free = "" if store["free_bytes"] is None else f", {size(store['free_bytes'])} free on its disk"
-    return size(store["bytes"]) + free
+    free = "" if store["free_bytes"] is None else f", {format_size(store['free_bytes'])} free on its disk"
+    return format_size(store["bytes"]) + free
 
 
 def _reload(reload: Mapping[str, Any]) -> str:
@@ -85,11 +84,3 @@ def _reload(reload: Mapping[str, Any]) -> str:
 def lapse(seconds: float) -> str:
     """Seconds as people say them: the two greatest units."""
     return "".join(re.findall(r"\d+[a-z]+", format_duration(round(seconds)))[:2])
-
-
-def size(count: int) -> str:
-    """Bytes in the unit that leaves the fewest digits."""
-    for unit, many in _UNITS:
-        if count >= many:
-            return f"{count / many:.1f} {unit}"
-    return f"{count} bytes"

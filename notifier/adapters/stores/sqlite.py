@@ -13,13 +13,15 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
+import structlog
 from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from notifier.adapters.stores import hints
+from notifier.adapters.stores.backup import APPLICATION_ID, copy_store, sync_folder
 from notifier.adapters.stores.errors import StoreError
 from notifier.adapters.stores.lock import FileLock
-from notifier.adapters.stores.migrate import is_current, migrate
+from notifier.adapters.stores.migrate import Outdated, examine, migrate
 from notifier.adapters.stores.outage import Outage
 from notifier.adapters.stores.reader import Reader
 from notifier.adapters.stores.store import SqlStore
@@ -27,11 +29,11 @@ from notifier.adapters.stores.transaction import Explain, transaction
 from notifier.adapters.stores.writer import Relieve, Writer
 from notifier.ports import Space, StoreUnavailableError
 
+log = structlog.get_logger()
+
 BUSY_TIMEOUT_SECONDS = 2.0
 """Less than the 5 s after which many clients of the intake give up: they are to hear that the store is locked."""
 READERS = 2
-APPLICATION_ID = 0x4E746679
-"""In the file's header ("Ntfy"): says that the file is ours (https://sqlite.org/pragma.html#pragma_application_id)."""
 CHECKPOINT_PAGES = 200
 """The write-ahead log goes into the database after this many pages of 4 KiB, so that it stays below 1 MiB or so."""
 MAX_LOG_BYTES = 64 * 1024 * 1024
@@ -113,17 +115,8 @@ def _create(path: Path) -> tuple[int, int]:
         found = os.fstat(descriptor)
     finally:
         os.close(descriptor)
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
     return found.st_dev, found.st_ino
-
-
-def _sync_folder(folder: Path) -> None:
-    """A new file survives a power cut only when its folder was synced, too."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _guard(engine: Engine, path: Path, identity: tuple[int, int]) -> None:
@@ -198,8 +191,11 @@ def _prepare(writes: Engine, reads: Engine, path: Path) -> None:
     when it is up to date: a daemon can start while the disk is full."""
     _use_log(writes, path)
     with transaction(reads) as connection:
-        if _is_ours(connection, path) and is_current(connection, store=str(path)):
+        outdated = examine(connection, store=str(path))
+        if _is_ours(connection, path) and outdated is None:
             return
+    if outdated is not None and outdated.present is not None:
+        _keep_copy(path, outdated)
     with transaction(writes) as connection:
         if not _is_ours(connection, path):
             connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -207,6 +203,17 @@ def _prepare(writes: Engine, reads: Engine, path: Path) -> None:
             _advise(connection)
     for engine in (writes, reads):
         engine.dispose()  # a connection learns the planner's figures when it opens
+
+
+def _keep_copy(path: Path, outdated: Outdated) -> None:
+    """What an older version wrote stays beside the store as it was, for the way back to that version."""
+    copy = path.with_name(f"{path.name}.before-{outdated.newest}")
+    try:
+        size = copy_store(path, copy, overwrite=True)
+    except StoreError as error:
+        why = f"{path} has to be upgraded to schema {outdated.newest}, and is copied before, which failed"
+        raise StoreError(f"{why}: {error}") from None
+    log.info("store.copied", copy=str(copy), bytes=size, schema=outdated.present, upgrade=outdated.newest)
 
 
 def _is_ours(connection: Connection, path: Path) -> bool:
