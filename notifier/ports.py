@@ -304,6 +304,10 @@ class Upkeep(Protocol):
         """Prove that the store takes a durable write, and that no damage to it is known."""
         ...
 
+    def fault(self) -> StoreFault | None:
+        """Why the latest write that was answered was refused; None: it was taken."""
+        ...
+
     async def space(self) -> Space: ...
 
 

@@ -19,12 +19,12 @@ FRESH_SECONDS = 1.0
 OK = "ok"
 SILENT = f"took no write within {STORE_ANSWERS_SECONDS:g} s"
 _FAULTS: Mapping[StoreFault, str] = {
-    "full": "takes no writes: its disk is full",
-    "locked": "takes no writes: another program holds its lock",
-    "read-only": "takes no writes: it is read-only",
-    "damaged": "is damaged: stop the daemon and restore a backup",
-    "missing": "takes no writes: its file is missing, or another one is in its place",
-    "failing": "takes no writes",
+    "full": "takes no writes: its disk is full; the log says more",
+    "locked": "takes no writes: another program holds its lock; the log says more",
+    "read-only": "takes no writes: it is read-only; the log says more",
+    "damaged": "is damaged: stop the daemon and restore a backup; the log says more",
+    "missing": "takes no writes: its file is missing, or another one is in its place; the log says more",
+    "failing": "takes no writes; the log says why",
 }
 
 
@@ -69,12 +69,19 @@ class Health:
         try:
             await asyncio.wait_for(self._store.ping(), STORE_ANSWERS_SECONDS)
         except TimeoutError:
-            if self._store_state != SILENT:
-                log.error("store.silent", seconds=STORE_ANSWERS_SECONDS, hint="its disk hangs, or is far too slow")
-            return SILENT
+            return self._unanswered()
         except StoreUnavailableError as error:
-            return f"{_FAULTS[error.fault]}; the log says more"
+            return _FAULTS[error.fault]
         return OK
+
+    def _unanswered(self) -> str:
+        """Others may stand before us and wait for the same lock; their answer is ours."""
+        fault = self._store.fault()
+        if fault is not None:
+            return _FAULTS[fault]
+        if self._store_state != SILENT:
+            log.error("store.silent", seconds=STORE_ANSWERS_SECONDS, hint="its disk hangs, or is far too slow")
+        return SILENT
 
     def _scheduler_check(self) -> str:
         silent = self._scheduler.silent_for()

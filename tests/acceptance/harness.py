@@ -69,12 +69,13 @@ class Process:
     log: Path
     environment: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
+    module: str = "notifier"
 
     def start(self) -> None:
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("NOTIFIER_", "COV"))}
         with self.log.open("ab") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "notifier", *self.arguments],
+                [sys.executable, "-m", self.module, *self.arguments],
                 stdout=out,
                 stderr=out,
                 stdin=subprocess.DEVNULL,

@@ -15,13 +15,14 @@ SAY_AGAIN_SECONDS = 60.0
 class Outage:
     """Between the two lines everything that is refused is only counted, however often it is tried.
 
-    Damage does not pass while the file is open, although most writes succeed around it: `damage` remembers it.
+    `fault` is what is the matter now. Damage does not pass while the file is open, although most writes succeed around
+    it: `damage` remembers it.
     Used in the event loop's thread only.
     """
 
     def __init__(self) -> None:
         self.damage: StoreUnavailableError | None = None
-        self._fault: StoreFault | None = None
+        self.fault: StoreFault | None = None
         self._told = False
         self._told_at: dict[StoreFault, float] = {}
         self._refused = 0
@@ -29,8 +30,8 @@ class Outage:
     def refused(self, error: StoreUnavailableError) -> None:
         """A write was not taken; the log hears of it when that, or the reason, is new."""
         self._refused += 1
-        if self.damage is None and error.fault != self._fault:
-            self._fault = error.fault
+        if self.damage is None and error.fault != self.fault:
+            self.fault = error.fault
             self._tell(error)
         if error.fault == "damaged":
             self.damage = error
@@ -42,11 +43,11 @@ class Outage:
 
     def took(self) -> None:
         """A write was committed."""
-        if self._fault is None or self.damage is not None:
+        if self.fault is None or self.damage is not None:
             return
         if self._told:
-            log.warning("store.available", after=self._fault, refused=self._refused)
-        self._fault, self._told, self._refused = None, False, 0
+            log.warning("store.available", after=self.fault, refused=self._refused)
+        self.fault, self._told, self._refused = None, False, 0
 
     def _tell(self, error: StoreUnavailableError) -> None:
         now = asyncio.get_running_loop().time()

@@ -24,6 +24,7 @@ from notifier.ports import (
     Page,
     Registered,
     Space,
+    StoreFault,
     StoreUnavailableError,
     Waiting,
     WatchPage,
@@ -151,6 +152,9 @@ class SqlStore:
         await self._writer.write(upkeep.ping)
         if self._outage.damage is not None:
             raise StoreUnavailableError(str(self._outage.damage), "damaged")
+
+    def fault(self) -> StoreFault | None:
+        return self._outage.fault
 
     async def space(self) -> Space:
         return await asyncio.to_thread(self._space)
