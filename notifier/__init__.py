@@ -20,6 +20,7 @@
     │   ├── deadlines.py  who must be looked at by when
     │   ├── jump.py       a wall clock that was set: when that counts for what cannot be undone
     │   ├── pace.py       who may go next: first come first served, within concurrency, rate and pause
+    │   ├── tempo.py      how often something happens, over the last minute
     │   └── moment.py, retry_after.py   how times and waits are written
     ├── ports.py          what the services need from the world (Protocols)
     ├── services/         the verbs: ask a port, apply the domain, tell a port
@@ -35,7 +36,7 @@
         ├── webhook.py    an attempt as an HTTP request; its answer as a receipt
         ├── providers/    one file per family of APIs, one literal table
         ├── stores/       SQL stores behind one contract: group commit, migrations
-        └── crew.py (who owns coroutines), serving.py (uvicorn), intake_client.py, metrics.py, clock.py
+        └── crew.py (who owns coroutines), serving.py (uvicorn), listener.py, intake_client.py, metrics.py, clock.py
 
              cli ──▶ app ◀── config                       wiring: may import everything
                       │ builds

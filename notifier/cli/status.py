@@ -36,7 +36,7 @@ def _show(found: Any) -> None:
         "ready": "yes" if found["ready"] else "NO",
         **{f"  {name}": what for name, what in found["checks"].items()},
         "providers": _providers(found["paused"]),
-        "polls": f"{found['polls_per_second']:.1f}/s, the latest one {found['poll_lag_seconds']:.1f} s late",
+        "polls": f"{found['polls_per_second']:.1f}/s; the one that is due longest waits {_lag(found)}",
         "watches": _counts(found["watches"]),
         "deliveries": _counts(found["deliveries"]),
         "oldest": UNKNOWN if found["deliveries"] is None else _oldest(found["oldest_pending"]),
@@ -46,6 +46,10 @@ def _show(found: Any) -> None:
     width = max(len(name) for name in rows)
     for name, text in rows.items():
         typer.echo(f"{name:<{width}}  {printable(text)}")
+
+
+def _lag(found: Any) -> str:
+    return f"{found['poll_lag_seconds']:.1f} s"
 
 
 def _providers(paused: Mapping[str, Any]) -> str:

@@ -272,6 +272,7 @@ def test_a_clock_that_is_set_wrong_and_right_again_costs_nothing(
         daemon.set_clock(days * DAY)
         (jump,) = wait_until(lambda: daemon.events("clock.jumped"), "the jump is noticed")
         assert abs(jump["seconds"] - days * DAY) < 5
+        assert ("deadlines and retention go by the new time in 5m" in jump["hint"]) == (days > 0)
         polls = simulator.stats()["tasks"]["long"]["polls"]
         wait_until(lambda: simulator.stats()["tasks"]["long"]["polls"] > polls + 40, "polls go on", 20)
         daemon.set_clock(0)

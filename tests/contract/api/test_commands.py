@@ -275,7 +275,7 @@ async def test_the_status_in_lines_for_people(live: Live) -> None:
         "  store      ok\n"
         "  scheduler  ok\n"
         "providers    videos paused, unauthorized: asked again in 43s\n"
-        "polls        1.2/s, the latest one 0.2 s late\n"
+        "polls        1.2/s; the one that is due longest waits 0.2 s\n"
         "watches      12 watching, 1 failed\n"
         "deliveries   3 pending, 1 exhausted\n"
         "oldest       evt_1, pending for 2m13s\n"
