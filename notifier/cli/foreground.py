@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import resource
 import signal
 import threading
 from pathlib import Path
@@ -22,7 +21,6 @@ DONE, FAILED = 0, 1
 def serve(config: Path, settings: Settings, early: threading.Event) -> int:
     """Run until a signal says stop; the exit code. `early` is set by a SIGHUP that comes before the daemon runs."""
     configure_logs(settings)
-    _raise_file_limit()
     try:
         asyncio.run(_serve(config, settings, early))
     except StartError as error:
@@ -53,14 +51,6 @@ async def _serve(config: Path, settings: Settings, early: threading.Event) -> No
 async def _reload(daemon: Daemon) -> None:
     with contextlib.suppress(StoreUnavailableError):
         await daemon.reload()  # says in the log what came of it
-
-
-def _raise_file_limit() -> None:
-    """As many open files as the system lets us have. The usual limit of 1024 is there for programs that use select(2),
-    and every poll, attempt and caller takes one."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(ValueError, OSError):  # then it stays what it was
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _tell(_loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:

@@ -68,14 +68,14 @@ class Process:
     arguments: list[str]
     log: Path
     environment: dict[str, str] = field(default_factory=dict)
+    program: tuple[str, ...] = ("-m", "notifier")
     process: subprocess.Popen[bytes] | None = None
-    module: str = "notifier"
 
     def start(self) -> None:
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("NOTIFIER_", "COV"))}
         with self.log.open("ab") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", self.module, *self.arguments],
+                [sys.executable, *self.program, *self.arguments],
                 stdout=out,
                 stderr=out,
                 stdin=subprocess.DEVNULL,

@@ -26,7 +26,7 @@ class MeddledDaemon(DaemonProcess):
         super().__init__(folder, config)
         self.meddle = folder / "meddle"
         self.meddle.mkdir()
-        self.module = "tests.acceptance.meddled"
+        self.program = ("-m", "tests.acceptance.meddled")
         self.environment = {"MEDDLE": str(self.meddle), "PYTHONPATH": str(ROOT)}
 
     def set_clock(self, seconds: float) -> None:
@@ -322,26 +322,13 @@ def test_names_cannot_be_looked_up_for_a_while(
 # File descriptors
 
 
-class TightDaemon(DaemonProcess):
-    """With so few file descriptors that a crowd of callers takes all of them."""
-
-    LIMIT = 64
-
-    def start(self, *, ready: bool = True) -> None:
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        super().start(ready=False)
-        resource.prlimit(self.pid, resource.RLIMIT_NOFILE, (self.LIMIT, self.LIMIT))
-        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (soft, hard)
-        if ready:
-            wait_until(self.ready, "the daemon is ready")
-
-
 def test_callers_take_all_file_descriptors(tmp_path: Path, simulator: Simulator, receiver: ReceiverServer) -> None:
     """The log says so once, the process does not spin, and when the callers are gone all goes on."""
     simulator.script("task", queued=0, processing=6)
-    daemon = TightDaemon(tmp_path, {"providers": simulator.provider()})
+    daemon = DaemonProcess(tmp_path, {"providers": simulator.provider()})
     with running(daemon), ExitStack() as callers:
         daemon.watch("task", f"{receiver.url}/task")
+        resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (64, 64))  # so few that a crowd takes all of them
         for _ in range(150):
             callers.enter_context(socket.create_connection(("127.0.0.1", daemon.port)))
         wait_until(lambda: daemon.events("intake.exhausted"), "the lack is told")
