@@ -69,6 +69,7 @@ class Metrics:
         self._oldest = self._gauge(
             "oldest_pending_delivery_seconds", "Since when the oldest pending delivery is owed; 0 if there is none."
         )
+        self._circuits = self._gauge("open_circuits", "Callback URLs that keep failing and are only probed.")
         self._store_bytes = self._gauge("store_bytes", "What the store takes on its disk.")
         self._free_bytes = self._gauge("store_free_bytes", "What is free on the store's disk.")
         for event_type in EVENT_TYPES:  # a series that is there from the start shows its first increase, too
@@ -130,9 +131,10 @@ class Metrics:
         if ok:
             self._reload_at.set(at)
 
-    def observe(self, *, ready: bool, space: Space, oldest_seconds: float) -> None:
+    def observe(self, *, ready: bool, space: Space, oldest_seconds: float, open_circuits: int) -> None:
         """What is looked up at each scrape, beside the counts."""
         self._ready.set(ready)
+        self._circuits.set(open_circuits)
         self._oldest.set(oldest_seconds)
         self._store_bytes.set(space.used)
         self._free_bytes.set(float("nan") if space.free is None else space.free)

@@ -66,7 +66,7 @@ class Daemon:
         self._book = wiring.ProviderBook(self._poll_http, self._clock)
         self._build_services(settings)
         self.health = Health(store, self.scheduler, self.poller, self.dispatcher, self._clock)
-        self.board = StatusBoard(store, self.health, self.metrics, self._clock)
+        self.board = StatusBoard(store, self.health, self.dispatcher, self.metrics, self._clock)
 
     def _build_services(self, settings: Settings) -> None:
         store, chance = self._store, SystemChance()

@@ -9,11 +9,15 @@ from notifier.adapters.metrics import Metrics
 from notifier.adapters.stores.store import SqlStore
 from notifier.app.health import STORE_ANSWERS_SECONDS, Health
 from notifier.ports import Clock, Counts, Oldest, StoreUnavailableError
+from notifier.services.dispatcher import Dispatcher
 
 
 class StatusBoard:
-    def __init__(self, store: SqlStore, health: Health, metrics: Metrics, clock: Clock) -> None:
+    def __init__(
+        self, store: SqlStore, health: Health, dispatcher: Dispatcher, metrics: Metrics, clock: Clock
+    ) -> None:
         self._store = store
+        self._dispatcher = dispatcher
         self._health = health
         self._metrics = metrics
         self._clock = clock
@@ -37,6 +41,7 @@ class StatusBoard:
             readiness=await self.readiness(stopping=stopping),
             polls=self._metrics.polls_per_second(),
             counts=await self._count(),
+            open_circuits=self._dispatcher.open_circuits,
             space=await self._store.space(),
             last_reload=self._last_reload,
         )
@@ -48,6 +53,7 @@ class StatusBoard:
             ready=(await self.readiness(stopping=stopping)).ready,
             space=await self._store.space(),
             oldest_seconds=0.0 if oldest is None else self._age(oldest),
+            open_circuits=self._dispatcher.open_circuits,
         )
         return self._metrics.render(self._counts)
 

@@ -40,6 +40,7 @@ def _show(found: Any) -> None:
         "watches": _counts(found["watches"]),
         "deliveries": _counts(found["deliveries"]),
         "oldest": UNKNOWN if found["deliveries"] is None else _oldest(found["oldest_pending"]),
+        "circuits": _circuits(found["open_circuits"]),
         "store": _store(found["store"]),
         "reload": _reload(found["last_reload"]),
     }
@@ -73,6 +74,10 @@ def _oldest(oldest: Mapping[str, Any] | None) -> str:
     if oldest is None:
         return "no delivery is pending"
     return f"{oldest['id']}, pending for {lapse(oldest['age_seconds'])}"
+
+
+def _circuits(count: int) -> str:
+    return "none is open" if count == 0 else f"{count} open: those receivers keep failing and are only probed"
 
 
 def _store(store: Mapping[str, Any]) -> str:

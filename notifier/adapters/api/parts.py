@@ -64,7 +64,7 @@ class LastReload:
 @dataclass(frozen=True, slots=True)
 class Status:
     """How the daemon is doing, for people. `uptime` is in seconds, `polls` a second over the last minute; `counts` is
-    None when the store cannot be read now."""
+    None when the store cannot be read now; `open_circuits` are callback URLs that keep failing."""
 
     version: str
     started_at: datetime
@@ -72,6 +72,7 @@ class Status:
     readiness: Readiness
     polls: float
     counts: Counts | None
+    open_circuits: int
     space: Space
     last_reload: LastReload
 

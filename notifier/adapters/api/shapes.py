@@ -214,6 +214,7 @@ class Status(Readiness):
     watches: dict[WatchState, int] | None
     deliveries: dict[DeliveryState, int] | None
     oldest_pending: OldestPending | None
+    open_circuits: int = Field(description="Callback URLs that keep failing, whose deliveries wait behind a probe.")
     store: StoreSize
     last_reload: LastReload
 

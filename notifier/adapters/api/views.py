@@ -107,6 +107,7 @@ def status_json(status: Status, now: datetime) -> bytes:
         "watches": None if counts is None else dict(counts.watches),
         "deliveries": None if counts is None else dict(counts.deliveries),
         "oldest_pending": None if counts is None else _oldest(counts.oldest_pending, now),
+        "open_circuits": status.open_circuits,
         "store": {"bytes": status.space.used, "free_bytes": status.space.free},
         "last_reload": {"successful": status.last_reload.successful, "at": rfc3339(status.last_reload.at)},
     }

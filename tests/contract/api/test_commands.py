@@ -282,7 +282,7 @@ async def test_the_status_in_lines_for_people(live: Live) -> None:
     paused = {"videos": PausedProvider("unauthorized", 43.2)}
     counts = Counts({"watching": 12, "failed": 1}, {"pending": 3, "exhausted": 1}, Oldest("evt_1", START))
     readiness = Readiness(True, {"store": "ok", "scheduler": "ok"}, paused, poll_lag=0.25)
-    live.world.status = replace(live.world.status, counts=counts, readiness=readiness)
+    live.world.status = replace(live.world.status, counts=counts, readiness=readiness, open_circuits=2)
     live.world.clock.jump(133)
     result = await live.notifier("status")
     assert result.exit_code == 0, result.output
@@ -296,6 +296,7 @@ async def test_the_status_in_lines_for_people(live: Live) -> None:
         "watches      12 watching, 1 failed\n"
         "deliveries   3 pending, 1 exhausted\n"
         "oldest       evt_1, pending for 2m13s\n"
+        "circuits     2 open: those receivers keep failing and are only probed\n"
         "store        4.0 KiB, 1.0 GiB free on its disk\n"
         "reload       2026-11-22T13:33:00Z, took effect\n"
     )
@@ -314,7 +315,7 @@ async def test_a_daemon_that_is_not_ready_is_exit_1_with_the_reasons(live: Live)
     lines = dict(line.split(maxsplit=1) for line in result.stdout.splitlines())
     assert lines["ready"] == "NO"
     assert "  store     takes no writes: its disk is full; the log says more\n" in result.stdout
-    assert (lines["providers"], lines["store"]) == ("none is paused", "17 bytes")
+    assert (lines["providers"], lines["store"], lines["circuits"]) == ("none is paused", "17 bytes", "none is open")
     assert {lines[name] for name in ("watches", "deliveries", "oldest")} == {"unknown: the store cannot be read"}
     assert "REFUSED" in lines["reload"]
     assert (await live.notifier("status", "--json")).exit_code == 1

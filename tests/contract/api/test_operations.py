@@ -95,6 +95,7 @@ async def test_the_status_is_readiness_and_figures(world: World) -> None:
         "watches": {"watching": 3},
         "deliveries": {"pending": 2, "exhausted": 1},
         "oldest_pending": {"id": "evt_1", "created_at": "2026-11-22T13:31:30.000000Z", "age_seconds": 90.0},
+        "open_circuits": 0,
         "store": {"bytes": 4096, "free_bytes": 1 << 30},
         "last_reload": {"successful": True, "at": "2026-11-22T13:33:00.000000Z"},
     }

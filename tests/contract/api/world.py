@@ -36,6 +36,7 @@ STATUS = Status(
     readiness=Readiness(True, {"store": "ok"}),
     polls=1.25,
     counts=Counts(),
+    open_circuits=0,
     space=Space(4096, 1 << 30),
     last_reload=LastReload(True, START),
 )
