@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import timedelta
 
 import structlog
@@ -25,9 +25,10 @@ from notifier.app.health import Health
 from notifier.app.listening import describe, open_listener
 from notifier.app.status import StatusBoard
 from notifier.config import Loaded, Rejected, Settings, is_private, needs_restart
-from notifier.domain.signature import Ed25519Key
+from notifier.domain.receiver import Receivers
 from notifier.ports import Declared, StoreUnavailableError
 from notifier.services.dispatcher import Dispatcher
+from notifier.services.endpoints import Endpoints
 from notifier.services.poller import Poller
 from notifier.services.registrar import Registrar
 
@@ -62,7 +63,6 @@ class Daemon:
         self.scheduler = Scheduler(clock=self._clock, crew=self.crew)
         self._poll_http = Http(guard=None, keepalive=POLL_KEEPALIVE_SECONDS)
         self._post_http = Http(guard=lambda: self.settings.webhooks.allow_networks, keepalive=POST_KEEPALIVE_SECONDS)
-        self._public_keys: Sequence[Ed25519Key] = ()
         self._book = wiring.ProviderBook(self._poll_http, self._clock)
         self._build_services(settings)
         self.health = Health(store, self.scheduler, self.poller, self.dispatcher, self._clock)
@@ -71,8 +71,16 @@ class Daemon:
     def _build_services(self, settings: Settings) -> None:
         store, chance = self._store, SystemChance()
         sender = self._sender(settings)
+        self.endpoints = Endpoints(
+            usual=wiring.usual_receiver(settings),
+            store=store,
+            guard=sender,
+            clock=self._clock,
+            chance=chance,
+            tell=self._readdress,
+        )
         self.dispatcher = Dispatcher(
-            wiring.dispatch_policy(settings),
+            wiring.dispatch_policy(settings, self.endpoints.receivers),
             store=store,
             sender=sender,
             guard=sender,
@@ -110,6 +118,7 @@ class Daemon:
 
     async def start(self) -> None:
         """Take up the store's work, then the file's. After this polls run and deliveries go out."""
+        await self.endpoints.load()
         self._configure(self.settings)
         self.metrics.providers(self.settings.providers)
         self.scheduler.start(self.poller.due, self.dispatcher.due)
@@ -125,10 +134,14 @@ class Daemon:
 
     def _configure(self, settings: Settings) -> None:
         sender = self._sender(settings)
-        self._public_keys = wiring.public_keys(settings)
+        self.endpoints.configure(wiring.declared_endpoints(settings), wiring.usual_receiver(settings), sender)
         self.registrar.configure(wiring.watch_rules(settings), sender)
         self.poller.configure(self._book.providers(settings))
-        self.dispatcher.configure(wiring.dispatch_policy(settings), sender, sender)
+        self.dispatcher.configure(wiring.dispatch_policy(settings, self.endpoints.receivers), sender, sender)
+
+    def _readdress(self, receivers: Receivers) -> None:
+        logs.hide(self.endpoints.secrets())
+        self.dispatcher.readdress(receivers)
 
     async def _declare(self) -> Declared:
         declared = await self.registrar.declare(wiring.declared_watches(self.settings))
@@ -169,7 +182,7 @@ class Daemon:
         restart = needs_restart(old, loaded)
         if not (is_private(old.intake.listen) or loaded.intake.tokens):
             return self._refuse(("intake.tokens: are needed until a restart, for the intake still listens as before",))
-        self.settings = _keep_what_needs_a_restart(old, loaded)
+        self.settings = wiring.keep_what_needs_a_restart(old, loaded)
         self.registrar.configure(wiring.watch_rules(self.settings), self._sender(self.settings))
         try:
             declared = await self._declare()  # the one step that can fail comes first
@@ -192,6 +205,7 @@ class Daemon:
     def api_parts(self) -> ApiParts:
         return ApiParts(
             registrar=self.registrar,
+            endpoints=self.endpoints,
             dispatcher=self.dispatcher,
             poller=self.poller,
             timetable=self.scheduler,
@@ -203,7 +217,7 @@ class Daemon:
             readiness=lambda: self.board.readiness(stopping=self._stopping),
             status=lambda: self.board.status(stopping=self._stopping),
             render_metrics=lambda: self.board.render_metrics(stopping=self._stopping),
-            public_keys=lambda: self._public_keys,
+            public_keys=lambda: wiring.public_keys(self.endpoints.receivers),
             stopping=lambda: self._stopping,
             version=__version__,
         )
@@ -240,11 +254,6 @@ class Daemon:
 def configure_logs(settings: Settings) -> None:
     secrets = wiring.secret_values(settings)
     logs.configure(level=settings.log.level, log_format=settings.log.format, secrets=secrets)
-
-
-def _keep_what_needs_a_restart(old: Settings, new: Settings) -> Settings:
-    intake = new.intake.model_copy(update={"listen": old.intake.listen})
-    return new.model_copy(update={"store": old.store, "node": old.node, "intake": intake})
 
 
 @contextlib.asynccontextmanager

@@ -8,6 +8,7 @@ from typing import TypeAlias
 from notifier.domain.signature import Ed25519Key
 from notifier.ports import Catalog, Clock, Counts, Space, Timetable
 from notifier.services.dispatcher import Dispatcher
+from notifier.services.endpoints import Endpoints
 from notifier.services.poller import Poller
 from notifier.services.registrar import Registrar
 
@@ -84,6 +85,7 @@ class ApiParts:
     content type."""
 
     registrar: Registrar
+    endpoints: Endpoints
     dispatcher: Dispatcher
     poller: Poller
     timetable: Timetable

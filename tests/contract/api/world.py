@@ -20,6 +20,7 @@ from notifier.domain.signature import Ed25519Key, HmacKey
 from notifier.ports import Counts, Space
 from notifier.services.channel import PollLimits
 from notifier.services.dispatcher import Dispatcher, DispatchPolicy
+from notifier.services.endpoints import Endpoints
 from notifier.services.poller import Poller
 from notifier.services.registrar import Registrar, WatchRules
 from tests.contract.api.catalog import FakeCatalog
@@ -40,6 +41,7 @@ STATUS = Status(
     space=Space(4096, 1 << 30),
     last_reload=LastReload(True, START),
 )
+SECRET = HmacKey(b"0" * 24)
 DOCUMENTS: dict[bool, dict[str, Any]] = {}
 
 
@@ -62,6 +64,14 @@ class World:
         self.store = FakeStore()
         self.catalog = FakeCatalog(self.store)
         self.dispatcher = self._dispatcher()
+        self.endpoints = Endpoints(
+            usual=Receiver((SECRET,)),
+            store=self.store,
+            guard=self.guard,
+            clock=self.clock,
+            chance=self.chance,
+            tell=self.dispatcher.readdress,
+        )
         self.poller = Poller(**self._tools(), timetable=self.timetable, crew=self.crew, meter=self.meter)
         self.registrar = Registrar(**self._tools(), poller=self.poller, guard=self.guard)
         self.configure("videos")
@@ -80,7 +90,7 @@ class World:
         }
 
     def _dispatcher(self) -> Dispatcher:
-        policy = DispatchPolicy(Receivers(Receiver((HmacKey(b"0" * 24),))), RetrySchedule((5.0,)), 8, 8)
+        policy = DispatchPolicy(Receivers(Receiver((SECRET,))), RetrySchedule((5.0,)), 8, 8)
         return Dispatcher(
             policy,
             store=self.store,
@@ -114,6 +124,7 @@ class World:
 
         return ApiParts(
             registrar=self.registrar,
+            endpoints=self.endpoints,
             dispatcher=self.dispatcher,
             poller=self.poller,
             timetable=self.timetable,
