@@ -15,18 +15,24 @@ from notifier.adapters.listener import patient
 KEEP_ALIVE_SECONDS = 75
 """Longer than pollers usually keep a connection, so that it is they who close it and never in mid-request."""
 
+HEAR_OUT_SECONDS = 1.0
+HEAR_OUT_STEPS = 20
+
 # What a client sends is its own business: a malformed request is answered 400 and needs no line of ours.
 logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
 
 
 @contextlib.asynccontextmanager
-async def serve(app: ASGIApp, listener: socket.socket, *, grace: int, abort: bool = False) -> AsyncIterator[None]:
+async def serve(
+    app: ASGIApp, listener: socket.socket, *, grace: int, abort: bool = False, hand_over: bool = False
+) -> AsyncIterator[None]:
     """Serve `app` on a bound socket for as long as the block runs.
 
     At the end no connection is accepted any more, and requests in progress have `grace` seconds; with `abort` their
-    connections are closed at once instead, for callers that are done with them.
+    connections are closed at once instead, for callers that are done with them. With `hand_over` somebody else serves
+    the socket next: whoever was accepted and has not asked yet is waited for, since nobody else can answer.
     """
-    server = _Server(_config(app, grace), abort=abort)
+    server = _Server(_config(app, grace), abort=abort, hand_over=hand_over)
     running = asyncio.create_task(server.serve(sockets=[patient(listener)]))
     try:
         await _started(server, running)
@@ -38,10 +44,11 @@ async def serve(app: ASGIApp, listener: socket.socket, *, grace: int, abort: boo
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, *, abort: bool) -> None:
+    def __init__(self, config: uvicorn.Config, *, abort: bool, hand_over: bool) -> None:
         super().__init__(config)
         self.ready = asyncio.Event()
         self._abort = abort
+        self._hand_over = hand_over
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -56,7 +63,22 @@ class _Server(uvicorn.Server):
         for connection in list(self.server_state.connections) if self._abort else ():
             if isinstance(connection, H11Protocol):
                 connection.transport.abort()
+        if self._hand_over:
+            await self._hear_out()
         await super().shutdown(sockets)
+
+    async def _hear_out(self) -> None:
+        """Accept nobody more, and let those who came last ask: closing on them would look like a refusal."""
+        for server in self.servers:
+            server.close()
+        silent = HEAR_OUT_STEPS
+        while silent and any(_is_new(connection) for connection in self.server_state.connections):
+            silent -= 1
+            await asyncio.sleep(HEAR_OUT_SECONDS / HEAR_OUT_STEPS)
+
+
+def _is_new(connection: object) -> bool:
+    return isinstance(connection, H11Protocol) and connection.cycle is None
 
 
 def _config(app: ASGIApp, grace: int) -> uvicorn.Config:

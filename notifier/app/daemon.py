@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import timedelta
+from typing import TypeAlias
 
 import structlog
 
@@ -18,15 +19,16 @@ from notifier.adapters.serving import serve
 from notifier.adapters.stores.errors import StoreError
 from notifier.adapters.stores.sqlite import open_sqlite
 from notifier.adapters.stores.store import SqlStore
+from notifier.adapters.systemd import ALONE, ServiceManager
 from notifier.adapters.webhook import WebhookSender
 from notifier.app import wiring
 from notifier.app.errors import StartError
 from notifier.app.health import Health
-from notifier.app.listening import describe, open_listener
+from notifier.app.listening import Listener, open_listener
 from notifier.app.status import StatusBoard
-from notifier.config import Loaded, Rejected, Settings, is_private, needs_restart
+from notifier.config import Loaded, Rejected, Settings, as_reloaded, needs_restart
 from notifier.domain.receiver import Receivers
-from notifier.ports import Declared, StoreUnavailableError
+from notifier.ports import Catalog, Declared, StoreUnavailableError
 from notifier.services.dispatcher import Dispatcher
 from notifier.services.endpoints import Endpoints
 from notifier.services.poller import Poller
@@ -47,14 +49,22 @@ POST_KEEPALIVE_SECONDS = 4.0
 """Shorter than what receivers' servers usually do, for a POST on a connection that is just being closed fails."""
 
 
+Load: TypeAlias = Callable[[], Loaded | Rejected]
+
+
 class Daemon:
     """The parts, put together. Use `running()`; nothing works before it entered or after it left."""
 
-    def __init__(self, settings: Settings, load: Callable[[], Loaded | Rejected], store: SqlStore) -> None:
+    def __init__(
+        self, settings: Settings, load: Load, store: SqlStore, listener: Listener | None, manager: ServiceManager
+    ) -> None:
         self.settings = settings
-        self.intake: str | None = None
+        self.intake = None if listener is None else listener.where
+        self._exposed = listener is not None and listener.exposed
         self._load = load
         self._store = store
+        self.catalog: Catalog = store
+        self._manager = manager
         self._reloading = asyncio.Lock()
         self._stopping = False
         self._clock = SystemClock()
@@ -166,11 +176,12 @@ class Daemon:
         """Apply the file as it is now: all of it or nothing. What needs a restart is named and keeps its old value.
         StoreUnavailableError if the declared watches cannot be stored now; then nothing changed either."""
         async with self._reloading:
-            match await asyncio.to_thread(self._load):
-                case Rejected(problems=problems):
-                    return self._refuse(tuple(str(problem) for problem in problems))
-                case Loaded(settings=loaded):
-                    return await self._apply(loaded)
+            with self._manager.reloading():
+                match await asyncio.to_thread(self._load):
+                    case Rejected(problems=problems):
+                        return self._refuse(tuple(str(problem) for problem in problems))
+                    case Loaded(settings=loaded):
+                        return await self._apply(loaded)
 
     def _refuse(self, errors: tuple[str, ...]) -> ReloadRefused:
         self.board.reloaded(ok=False)
@@ -180,9 +191,9 @@ class Daemon:
     async def _apply(self, loaded: Settings) -> ReloadResult:
         old = self.settings
         restart = needs_restart(old, loaded)
-        if not (is_private(old.intake.listen) or loaded.intake.tokens):
+        if self._exposed and not loaded.intake.tokens:
             return self._refuse(("intake.tokens: are needed until a restart, for the intake still listens as before",))
-        self.settings = wiring.keep_what_needs_a_restart(old, loaded)
+        self.settings = as_reloaded(old, loaded)
         self.registrar.configure(wiring.watch_rules(self.settings), self._sender(self.settings))
         try:
             declared = await self._declare()  # the one step that can fail comes first
@@ -209,7 +220,7 @@ class Daemon:
             dispatcher=self.dispatcher,
             poller=self.poller,
             timetable=self.scheduler,
-            catalog=self._store,
+            catalog=self.catalog,
             clock=self._clock,
             tokens=self._tokens,
             usual_interval=self._usual_interval,
@@ -257,29 +268,35 @@ def configure_logs(settings: Settings) -> None:
 
 
 @contextlib.asynccontextmanager
-async def running(settings: Settings, load: Callable[[], Loaded | Rejected]) -> AsyncIterator[Daemon]:
+async def running(
+    settings: Settings, load: Load, manager: ServiceManager = ALONE
+) -> AsyncIterator[Daemon]:
     """A daemon at work for as long as the block runs; `load` reads the configuration anew for a reload.
 
-    Raises StartError when it cannot start. Leaving the block stops it in order, within 30 s; the intake answers until
-    the end, if only to say that it is stopping.
+    Raises StartError when it cannot start. Leaving the block stops it in order, within 30 s. The intake answers until
+    the end, if only to say that it is stopping; but on a passed socket it leaves new connections to the daemon that
+    comes next.
     """
     async with contextlib.AsyncExitStack() as undo:
-        listen = settings.intake.listen
-        listener = None if listen is None else open_listener(listen)
+        listener = open_listener(settings.intake, manager.sockets)
         if listener is not None:
-            undo.callback(listener.close)
+            undo.callback(listener.socket.close)
         try:
             store = await open_sqlite(wiring.store_path(settings))
         except StoreError as error:
             raise StartError(f"store.url: {error}") from error
         undo.push_async_callback(store.close)
-        daemon = Daemon(settings, load, store)
+        daemon = Daemon(settings, load, store, listener, manager)
         await _start(daemon)
+        hand_over = listener is not None and listener.passed
+        if hand_over:
+            undo.push_async_callback(daemon.stop)
         if listener is not None:
             api = build_api(daemon.api_parts())
-            await undo.enter_async_context(serve(api, listener, grace=INTAKE_GRACE_SECONDS))
-            daemon.intake = describe(listener)
-        undo.push_async_callback(daemon.stop)
+            serving = serve(api, listener.socket, grace=INTAKE_GRACE_SECONDS, hand_over=hand_over)
+            await undo.enter_async_context(serving)
+        if not hand_over:
+            undo.push_async_callback(daemon.stop)
         log.info("daemon.started", version=__version__, intake=daemon.intake, store=settings.store.url)
         yield daemon
 

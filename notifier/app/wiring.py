@@ -25,11 +25,6 @@ def store_path(settings: Settings) -> Path:
     return Path(settings.store.url.removeprefix("sqlite:///"))
 
 
-def keep_what_needs_a_restart(old: Settings, new: Settings) -> Settings:
-    intake = new.intake.model_copy(update={"listen": old.intake.listen})
-    return new.model_copy(update={"store": old.store, "node": old.node, "intake": intake})
-
-
 def dispatch_policy(settings: Settings, receivers: Receivers) -> DispatchPolicy:
     webhooks = settings.webhooks
     return DispatchPolicy(

@@ -193,7 +193,9 @@ class Hook:
 class ReceiverServer:
     """A receiver of webhooks in threads of this process; `answer(path, count)` decides each status (or hangs)."""
 
-    def __init__(self, answer: Callable[[str, int], Answer] = lambda path, count: 204) -> None:
+    def __init__(
+        self, answer: Callable[[str, int], Answer] = lambda path, count: 204, *, host: str = "127.0.0.1"
+    ) -> None:
         self.hooks: list[Hook] = []
         self.answer = answer
         self.lock = threading.Lock()
@@ -215,8 +217,8 @@ class ReceiverServer:
 
             def handle_error(self, *_: object) -> None: ...
 
-        self.server = Server(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        self.server = Server((host, 0), Handler)
+        self.url = f"http://{host}:{self.server.server_address[1]}"
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True)
         self.thread.start()
 
