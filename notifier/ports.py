@@ -6,7 +6,7 @@ Times are aware datetimes in UTC unless a name says monotonic; durations are sec
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 from notifier.domain.address import Refusal
 from notifier.domain.answer import Answer
@@ -25,13 +25,25 @@ Known: TypeAlias = Callable[[int], Task | None]
 nothing. The store calls it inside its transaction, perhaps from another thread."""
 
 
+StoreFault: TypeAlias = Literal["full", "locked", "read-only", "damaged", "missing", "failing"]
+"""What is the matter with a store, in a word that names no file; `failing` is everything else."""
+
+
 class StoreUnavailableError(Exception):
     """The store did not take a write or a read (disk full, locked, gone). Nothing of it happened; try again later."""
+
+    def __init__(self, message: str, fault: StoreFault = "failing") -> None:
+        super().__init__(message)
+        self.fault: StoreFault = fault
 
 
 class Clock(Protocol):
     def now(self) -> datetime:
         """The wall clock, UTC; it may jump."""
+        ...
+
+    def settled(self) -> datetime:
+        """The wall clock for what cannot be undone: it takes part in a jump ahead only when that has lasted a while."""
         ...
 
     def monotonic(self) -> float:
@@ -265,11 +277,28 @@ class DeliveryPage:
 
 
 @dataclass(frozen=True, slots=True)
+class Oldest:
+    """The pending delivery that was owed first, and since when."""
+
+    id: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Counts:
     """How many watches and deliveries are in each state."""
 
     watches: Mapping[str, int] = field(default_factory=dict)
     deliveries: Mapping[str, int] = field(default_factory=dict)
+    oldest_pending: Oldest | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """Bytes: what the store takes, and what is free on its disk (None where that is not known)."""
+
+    used: int
+    free: int | None
 
 
 class Catalog(Protocol):
@@ -299,8 +328,14 @@ class Upkeep(Protocol):
         ...
 
     async def ping(self) -> None:
-        """Prove that the store takes a durable write."""
+        """Prove that the store takes a durable write, and that no damage to it is known."""
         ...
+
+    def fault(self) -> StoreFault | None:
+        """Why the latest write that was answered was refused; None: it was taken."""
+        ...
+
+    async def space(self) -> Space: ...
 
 
 class PollMeter(Protocol):

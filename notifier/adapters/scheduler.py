@@ -18,13 +18,16 @@ from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
 
+from notifier.domain.jump import JUMP_SECONDS, PATIENCE_SECONDS
+from notifier.domain.quantity import format_duration
 from notifier.domain.task import PHASE_SPREAD
 from notifier.ports import Clock, Crew
 
 log = structlog.get_logger()
 
-JUMP_SECONDS = 2.0
-"""A wall clock that is off by more than this after one second has been set, not merely adjusted."""
+_BACK = "polls and retries keep their pace"
+_PATIENCE = format_duration(PATIENCE_SECONDS)
+_AHEAD = f"{_BACK}; deadlines and retention go by the new time in {_PATIENCE}, unless it is set back before"
 
 # APScheduler tells of every firing, and of every one that it skips; under load those lines cost more than the polls.
 logging.getLogger("apscheduler").setLevel(logging.CRITICAL)
@@ -199,7 +202,7 @@ class Scheduler:
         self._stop_watching = self._crew.later(1.0, self._watch_clock)
         jump = (self._wall_and_steady[0] - wall).total_seconds() - (self._wall_and_steady[1] - steady)
         if abs(jump) > JUMP_SECONDS:
-            log.warning("clock.jumped", seconds=round(jump, 3), hint="polls and retries keep their pace")
+            log.warning("clock.jumped", seconds=round(jump, 3), hint=_AHEAD if jump > 0 else _BACK)
             self._move_along(timedelta(seconds=jump))
 
     def _move_along(self, jump: timedelta) -> None:

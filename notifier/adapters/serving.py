@@ -10,6 +10,8 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from notifier.adapters.listener import patient
+
 KEEP_ALIVE_SECONDS = 75
 """Longer than pollers usually keep a connection, so that it is they who close it and never in mid-request."""
 
@@ -31,12 +33,13 @@ async def serve(
     the socket next: whoever was accepted and has not asked yet is waited for, since nobody else can answer.
     """
     server = _Server(_config(app, grace), abort=abort, hand_over=hand_over)
-    running = asyncio.create_task(server.serve(sockets=[listener]))
+    running = asyncio.create_task(server.serve(sockets=[patient(listener)]))
     try:
         await _started(server, running)
         yield
     finally:
         server.should_exit = True
+        listener.close()  # the server closes its own descriptor of it
         await running
 
 

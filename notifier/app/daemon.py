@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import timedelta
 from typing import TypeAlias
@@ -10,7 +9,7 @@ from typing import TypeAlias
 import structlog
 
 from notifier import __version__, logs
-from notifier.adapters.api import ApiParts, Readiness, Reloaded, ReloadRefused, ReloadResult, build_api
+from notifier.adapters.api import ApiParts, Reloaded, ReloadRefused, ReloadResult, build_api
 from notifier.adapters.clock import SystemChance, SystemClock
 from notifier.adapters.crew import AsyncioCrew
 from notifier.adapters.http import Http
@@ -26,9 +25,10 @@ from notifier.app import wiring
 from notifier.app.errors import StartError
 from notifier.app.health import Health
 from notifier.app.listening import Listener, open_listener
+from notifier.app.status import StatusBoard
 from notifier.config import Loaded, Rejected, Settings, as_reloaded, needs_restart
 from notifier.domain.receiver import Receivers
-from notifier.ports import Catalog, Counts, Declared, StoreUnavailableError
+from notifier.ports import Catalog, Declared, StoreUnavailableError
 from notifier.services.dispatcher import Dispatcher
 from notifier.services.endpoints import Endpoints
 from notifier.services.poller import Poller
@@ -67,16 +67,16 @@ class Daemon:
         self._manager = manager
         self._reloading = asyncio.Lock()
         self._stopping = False
-        self._counts = Counts()
         self._clock = SystemClock()
         self.crew, self._poll_crew = AsyncioCrew(), AsyncioCrew()
-        self.metrics = Metrics(__version__)
+        self.metrics = Metrics(__version__, self._clock.monotonic)
         self.scheduler = Scheduler(clock=self._clock, crew=self.crew)
         self._poll_http = Http(guard=None, keepalive=POLL_KEEPALIVE_SECONDS)
         self._post_http = Http(guard=lambda: self.settings.webhooks.allow_networks, keepalive=POST_KEEPALIVE_SECONDS)
         self._book = wiring.ProviderBook(self._poll_http, self._clock)
         self._build_services(settings)
         self.health = Health(store, self.scheduler, self.poller, self.dispatcher, self._clock)
+        self.board = StatusBoard(store, self.health, self.dispatcher, self.metrics, self._clock)
 
     def _build_services(self, settings: Settings) -> None:
         store, chance = self._store, SystemChance()
@@ -136,7 +136,7 @@ class Daemon:
         await self.poller.start()
         await self._declare()
         self.scheduler.resume()
-        self.metrics.reloaded(ok=True, at=time.time())
+        self.board.reloaded(ok=True)
         self.scheduler.every("deadlines", EXPIRE_EVERY_SECONDS, self.poller.expire)
         shortest, longest = CLEAN_EVERY_SECONDS
         period = min(max(self.settings.store.retention / 10, shortest), longest)
@@ -161,7 +161,7 @@ class Daemon:
         return declared
 
     async def _clean(self) -> None:
-        before = self._clock.now() - timedelta(seconds=self.settings.store.retention)
+        before = self._clock.settled() - timedelta(seconds=self.settings.store.retention)
         try:
             cleaned = await self._store.clean(before)
         except StoreUnavailableError as error:
@@ -184,7 +184,7 @@ class Daemon:
                         return await self._apply(loaded)
 
     def _refuse(self, errors: tuple[str, ...]) -> ReloadRefused:
-        self.metrics.reloaded(ok=False, at=time.time())
+        self.board.reloaded(ok=False)
         log.error("config.rejected", errors=errors, hint="nothing changed; mend the file and reload again")
         return ReloadRefused(errors)
 
@@ -207,7 +207,7 @@ class Daemon:
         with contextlib.suppress(StoreUnavailableError):  # intervals follow at the next reload or start
             await self.poller.refresh()
         self.metrics.providers(self.settings.providers.keys() - old.providers.keys())
-        self.metrics.reloaded(ok=True, at=time.time())
+        self.board.reloaded(ok=True)
         log.info("config.reloaded", needs_restart=restart or None)
         return Reloaded(len(declared.added), declared.changed, declared.cancelled, restart)
 
@@ -225,8 +225,9 @@ class Daemon:
             tokens=self._tokens,
             usual_interval=self._usual_interval,
             reload=self.reload,
-            readiness=self.readiness,
-            render_metrics=self._render_metrics,
+            readiness=lambda: self.board.readiness(stopping=self._stopping),
+            status=lambda: self.board.status(stopping=self._stopping),
+            render_metrics=lambda: self.board.render_metrics(stopping=self._stopping),
             public_keys=lambda: wiring.public_keys(self.endpoints.receivers),
             stopping=lambda: self._stopping,
             version=__version__,
@@ -238,14 +239,6 @@ class Daemon:
     def _usual_interval(self, provider: str) -> float | None:
         settings = self.settings.providers.get(provider)
         return None if settings is None else settings.interval
-
-    async def readiness(self) -> Readiness:
-        return await self.health.look(stopping=self._stopping)
-
-    async def _render_metrics(self) -> tuple[bytes, str]:
-        with contextlib.suppress(StoreUnavailableError):  # the numbers from before are better than none
-            self._counts = await self._store.counts()
-        return self.metrics.render(self._counts)
 
     # Stop
 

@@ -61,4 +61,6 @@ async def _reload(daemon: Daemon) -> None:
 
 def _tell(_loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
     """What asyncio would print on several lines becomes one line of ours."""
+    if context.get("message") == "socket.accept() out of system resource":
+        return  # the listener says it, once
     log.error("daemon.fault", message=str(context.get("message")), exc_info=context.get("exception"))

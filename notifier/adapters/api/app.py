@@ -94,6 +94,7 @@ def _route_endpoints(app: FastAPI, calls: Endpoints) -> None:
 def _route_operations(app: FastAPI, calls: Operations) -> None:
     ready, keys = {200: shapes.Readiness, 503: shapes.Readiness}, {200: shapes.PublicKeys}
     _route(app, "POST /v1/reload", calls.reload, "Reload the configuration", {200: shapes.Reloaded}, refuses=[422])
+    _route(app, "GET /v1/status", calls.status, "How the daemon is doing", {200: shapes.Status})
     _route(app, "GET /healthz", calls.health, "Is the process alive", {200: shapes.Health}, protected=False)
     _route(app, "GET /readyz", calls.ready, "Does everything work", ready, protected=False)
     _route(app, "GET /.well-known/webhook-keys", calls.keys, "Keys that verify webhooks", keys, protected=False)

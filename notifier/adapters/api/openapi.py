@@ -141,6 +141,7 @@ def _schemas() -> dict[str, Any]:
         shapes.Reloaded,
         shapes.Health,
         shapes.Readiness,
+        shapes.Status,
         shapes.PublicKeys,
     )
     _, schema = models_json_schema([(model, "validation") for model in (*asked, *told)], ref_template=REF)

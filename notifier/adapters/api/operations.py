@@ -1,13 +1,14 @@
 """The calls about the daemon itself: reload, health, readiness, metrics, public keys, and this API's description."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, assert_never
 
 from starlette.responses import Response
 
-from notifier.adapters.api.parts import ApiParts, Readiness, Reloaded, ReloadRefused
+from notifier.adapters.api.parts import ApiParts, Reloaded, ReloadRefused
 from notifier.adapters.api.problems import Complaint, Problem, encode
+from notifier.adapters.api.views import readiness_members, status_json
 from notifier.domain.signature import public_jwk, public_key
 
 
@@ -35,7 +36,10 @@ class Operations:
 
     async def ready(self) -> Response:
         readiness = await self.parts.readiness()
-        return _json(_readiness(readiness), 200 if readiness.ready else 503)
+        return _json(readiness_members(readiness), 200 if readiness.ready else 503)
+
+    async def status(self) -> Response:
+        return Response(status_json(await self.parts.status(), self.parts.clock.now()), media_type="application/json")
 
     async def metrics(self) -> Response:
         content, content_type = await self.parts.render_metrics()
@@ -52,11 +56,3 @@ class Operations:
 
 def _json(value: dict[str, Any], status: int = 200) -> Response:
     return Response(encode(value), status, media_type="application/json")
-
-
-def _readiness(readiness: Readiness) -> dict[str, Any]:
-    return {
-        "ready": readiness.ready,
-        "checks": dict(readiness.checks),
-        "paused": {name: asdict(provider) for name, provider in readiness.paused.items()},
-    }

@@ -2,10 +2,11 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TypeAlias
 
 from notifier.domain.signature import Ed25519Key
-from notifier.ports import Catalog, Clock, Timetable
+from notifier.ports import Catalog, Clock, Counts, Space, Timetable
 from notifier.services.dispatcher import Dispatcher
 from notifier.services.endpoints import Endpoints
 from notifier.services.poller import Poller
@@ -44,11 +45,37 @@ class PausedProvider:
 @dataclass(frozen=True, slots=True)
 class Readiness:
     """`checks` says "ok", or what is wrong, for each part; a paused provider alone is no reason for `ready` to be
-    false."""
+    false, and neither is a `poll_lag` (for how many seconds the due task that waits longest has waited): the rate may
+    be too low for the tasks."""
 
     ready: bool
     checks: Mapping[str, str]
     paused: Mapping[str, PausedProvider] = field(default_factory=dict)
+    poll_lag: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class LastReload:
+    """When the configuration was last read, at the start or for a reload, and whether it took effect."""
+
+    successful: bool
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How the daemon is doing, for people. `uptime` is in seconds, `polls` a second over the last minute; `counts` is
+    None when the store cannot be read now; `open_circuits` are callback URLs that keep failing."""
+
+    version: str
+    started_at: datetime
+    uptime: float
+    readiness: Readiness
+    polls: float
+    counts: Counts | None
+    open_circuits: int
+    space: Space
+    last_reload: LastReload
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +95,7 @@ class ApiParts:
     usual_interval: Callable[[str], float | None]
     reload: Callable[[], Awaitable[ReloadResult]]
     readiness: Callable[[], Awaitable[Readiness]]
+    status: Callable[[], Awaitable[Status]]
     render_metrics: Callable[[], Awaitable[tuple[bytes, str]]]
     public_keys: Callable[[], Sequence[Ed25519Key]]
     stopping: Callable[[], bool]

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, bindparam, func, select
 
 from notifier.adapters.stores.rows import SHOWN_WATCH, AnyRow, Query, attempt_of, delivery_of, shown_watch
-from notifier.adapters.stores.schema import attempts, deliveries, tasks, watches
+from notifier.adapters.stores.schema import PENDING, attempts, deliveries, tasks, watches
 from notifier.domain.delivery import DELIVERY_STATES, DeliveryView
 from notifier.domain.watch import WATCH_STATES, WatchView
-from notifier.ports import Counts, DeliveryPage, Page, WatchPage
+from notifier.ports import Counts, DeliveryPage, Oldest, Page, WatchPage
 
 ATTEMPTS_SHOWN = 50
 
@@ -27,6 +27,9 @@ _DELIVERIES = (
     .limit(bindparam("one_more"))
 )
 _WATCH_COUNTS = select(watches.c.state, func.count()).group_by(watches.c.state)
+_OLDEST_PENDING = (
+    select(deliveries.c.id, deliveries.c.created_at).where(PENDING).order_by(deliveries.c.seq).limit(1)
+)
 _DELIVERY_COUNTS = select(deliveries.c.state, func.count()).group_by(deliveries.c.state)
 
 
@@ -83,7 +86,9 @@ def _fetch(connection: Connection, query: Query, page: Page) -> tuple[Sequence[A
 
 def counts(connection: Connection) -> Counts:
     """Every state is named, also those in which there is nothing."""
+    oldest = connection.execute(_OLDEST_PENDING).one_or_none()
     return Counts(
+        oldest_pending=None if oldest is None else Oldest(oldest.id, oldest.created_at),
         watches=dict.fromkeys(WATCH_STATES, 0) | _count(connection, _WATCH_COUNTS),
         deliveries=dict.fromkeys(DELIVERY_STATES, 0) | _count(connection, _DELIVERY_COUNTS),
     )

@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 from sqlalchemy import Connection, Engine
 
+from notifier.adapters.stores.outage import Outage
 from notifier.adapters.stores.transaction import Explain, transaction, trouble
 from notifier.ports import StoreUnavailableError
 
@@ -45,10 +46,11 @@ class Writer:
     matter. A caller that goes away does not undo its write.
     """
 
-    def __init__(self, engine: Engine, explain: Explain, *, relieve: Relieve) -> None:
+    def __init__(self, engine: Engine, explain: Explain, *, relieve: Relieve, outage: Outage) -> None:
         self._engine = engine
         self._explain = explain
         self._relieve = relieve
+        self._outage = outage
         self._queue: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
         self._closed = False
         self._thread = threading.Thread(target=self._serve, name="store-writer", daemon=True)
@@ -60,7 +62,13 @@ class Writer:
             raise StoreUnavailableError("the store is closed")
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._queue.put(_Job(work, future))
-        return await future
+        try:
+            written = await future
+        except StoreUnavailableError as error:
+            self._outage.refused(error)
+            raise
+        self._outage.took()
+        return written
 
     async def close(self) -> None:
         """Take nothing more, write what was taken."""
@@ -104,9 +112,8 @@ class Writer:
 
     def _failures(self, batch: Sequence[_Job[Any]], error: Exception) -> Sequence[_Outcome]:
         """To each its own exception: one that is raised in several places collects all their tracebacks."""
-        reason = trouble(error, self._explain)
         self._relieve(error)
-        return [_Failed(error if reason is None else StoreUnavailableError(reason)) for _ in batch]
+        return [_Failed(trouble(error, self._explain) or error) for _ in batch]
 
     def _commit(
         self, batch: Sequence[_Job[Any]], run: Callable[[Connection, _Job[Any]], _Outcome]
