@@ -12,6 +12,7 @@ from notifier.domain.address import Refusal
 from notifier.domain.answer import Answer
 from notifier.domain.delivery import Attempt, Delivery, DeliveryView, Receipt
 from notifier.domain.event import Event
+from notifier.domain.prefix import Prefix
 from notifier.domain.task import Task
 from notifier.domain.watch import Registration, Watch, WatchView
 
@@ -219,10 +220,15 @@ class DeliveryStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Which part of a list: at most `limit`, newest first, older than `before` (a cursor from the page before)."""
+    """Which part of a list: at most `limit`, newest first, older than `before` (a cursor from the page before).
+
+    With `under`, only what goes to callback URLs that one of the prefixes covers. Such a page may be short, or empty,
+    and have a next one all the same: how much is looked through for it is bounded.
+    """
 
     limit: int = 50
     before: int | None = None
+    under: tuple[Prefix, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,13 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from datetime import timedelta
 
 import structlog
 
 from notifier import __version__, logs
-from notifier.adapters.api import ApiParts, Readiness, Reloaded, ReloadRefused, ReloadResult, build_api
+from notifier.adapters.api import ApiParts, Caller, Readiness, Reloaded, ReloadRefused, ReloadResult, build_api
 from notifier.adapters.clock import SystemChance, SystemClock
 from notifier.adapters.crew import AsyncioCrew
 from notifier.adapters.http import Http
@@ -23,8 +23,8 @@ from notifier.adapters.webhook import WebhookSender
 from notifier.app import wiring
 from notifier.app.errors import StartError
 from notifier.app.health import Health
-from notifier.app.listening import describe, open_listener
-from notifier.config import Loaded, Rejected, Settings, is_private, needs_restart
+from notifier.app.listening import Reach, describe, open_listener, reach_of
+from notifier.config import Loaded, Rejected, Settings, needs_restart
 from notifier.domain.signature import Ed25519Key
 from notifier.ports import Counts, Declared, StoreUnavailableError
 from notifier.services.dispatcher import Dispatcher
@@ -52,6 +52,7 @@ class Daemon:
     def __init__(self, settings: Settings, load: Callable[[], Loaded | Rejected], store: SqlStore) -> None:
         self.settings = settings
         self.intake: str | None = None
+        self.reach: Reach = "unix"
         self._load = load
         self._store = store
         self._reloading = asyncio.Lock()
@@ -64,6 +65,7 @@ class Daemon:
         self._poll_http = Http(guard=None, keepalive=POLL_KEEPALIVE_SECONDS)
         self._post_http = Http(guard=lambda: self.settings.webhooks.allow_networks, keepalive=POST_KEEPALIVE_SECONDS)
         self._public_keys: Sequence[Ed25519Key] = ()
+        self._tokens: Mapping[Caller, str] = {}
         self._book = wiring.ProviderBook(self._poll_http, self._clock)
         self._build_services(settings)
         self.health = Health(store, self.scheduler, self.poller, self.dispatcher, self._clock)
@@ -126,6 +128,7 @@ class Daemon:
     def _configure(self, settings: Settings) -> None:
         sender = self._sender(settings)
         self._public_keys = wiring.public_keys(settings)
+        self._tokens = wiring.tokens(settings)
         self.registrar.configure(wiring.watch_rules(settings), sender)
         self.poller.configure(self._book.providers(settings))
         self.dispatcher.configure(wiring.dispatch_policy(settings), sender, sender)
@@ -167,7 +170,7 @@ class Daemon:
     async def _apply(self, loaded: Settings) -> ReloadResult:
         old = self.settings
         restart = needs_restart(old, loaded)
-        if not (is_private(old.intake.listen) or loaded.intake.tokens):
+        if self.reach == "network" and not loaded.intake.tokens:
             return self._refuse(("intake.tokens: are needed until a restart, for the intake still listens as before",))
         self.settings = _keep_what_needs_a_restart(old, loaded)
         self.registrar.configure(wiring.watch_rules(self.settings), self._sender(self.settings))
@@ -197,7 +200,8 @@ class Daemon:
             timetable=self.scheduler,
             catalog=self._store,
             clock=self._clock,
-            tokens=self._tokens,
+            tokens=lambda: self._tokens,
+            hosts=self._hosts,
             usual_interval=self._usual_interval,
             reload=self.reload,
             readiness=self.readiness,
@@ -207,8 +211,9 @@ class Daemon:
             version=__version__,
         )
 
-    def _tokens(self) -> Mapping[str, str]:
-        return {token.name: token.token.get_secret_value() for token in self.settings.intake.tokens}
+    def _hosts(self) -> Collection[str] | None:
+        """A web page can lead a browser to loopback under any name, and to nothing else that it could not reach."""
+        return self.settings.intake.hosts if self.reach == "loopback" else None
 
     def _usual_interval(self, provider: str) -> float | None:
         settings = self.settings.providers.get(provider)
@@ -263,7 +268,7 @@ async def running(settings: Settings, load: Callable[[], Loaded | Rejected]) -> 
     """
     async with contextlib.AsyncExitStack() as undo:
         listen = settings.intake.listen
-        listener = None if listen is None else open_listener(listen)
+        listener = None if listen is None else open_listener(listen, guarded=bool(settings.intake.tokens))
         if listener is not None:
             undo.callback(listener.close)
         try:
@@ -272,6 +277,8 @@ async def running(settings: Settings, load: Callable[[], Loaded | Rejected]) -> 
             raise StartError(f"store.url: {error}") from error
         undo.push_async_callback(store.close)
         daemon = Daemon(settings, load, store)
+        if listener is not None:
+            daemon.reach = reach_of(listener)
         await _start(daemon)
         if listener is not None:
             api = build_api(daemon.api_parts())

@@ -3,10 +3,11 @@
 import os
 import socket
 import stat
+from ipaddress import IPv6Address, ip_address
 from pathlib import Path
-from typing import assert_never
+from typing import Literal, TypeAlias, assert_never
 
-from notifier.app.errors import StartError
+from notifier.app.errors import StartError, WrongSettingsError
 from notifier.config import Listen, SystemdListen, TcpListen, UnixListen
 
 BACKLOG = 2048
@@ -14,8 +15,23 @@ FIRST_PASSED_FD = 3
 """sd_listen_fds(3): passed sockets begin here."""
 
 
-def open_listener(listen: Listen) -> socket.socket:
-    """A bound, listening socket; StartError when the address cannot be had."""
+Reach: TypeAlias = Literal["unix", "loopback", "network"]
+"""Who can connect: programs with access to a file, everything on this machine (web pages too), or other machines."""
+
+
+def open_listener(listen: Listen, *, guarded: bool) -> socket.socket:
+    """A bound, listening socket; StartError when the address cannot be had, or when other machines can reach it and it
+    is not `guarded` by tokens. That is judged by the socket: a passed one is not known before."""
+    listener = _open(listen)
+    if reach_of(listener) == "network" and not guarded:
+        where = describe(listener)
+        listener.close()
+        advice = "add a token, or listen on 127.0.0.1 or a unix socket"
+        raise WrongSettingsError(f"intake.tokens: are needed, for other machines can reach {where}; {advice}")
+    return listener
+
+
+def _open(listen: Listen) -> socket.socket:
     match listen:
         case TcpListen(host=host, port=port):
             return _tcp(host, port)
@@ -27,11 +43,23 @@ def open_listener(listen: Listen) -> socket.socket:
             assert_never(listen)
 
 
+def reach_of(listener: socket.socket) -> Reach:
+    if listener.family == socket.AF_UNIX:
+        return "unix"
+    if listener.family not in (socket.AF_INET, socket.AF_INET6):
+        return "network"  # such as vsock(7): not ours to know who is at the other end
+    address = ip_address(listener.getsockname()[0])
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return "loopback" if (mapped or address).is_loopback else "network"
+
+
 def describe(listener: socket.socket) -> str:
     """Where it listens, as people write it; the real port also when 0 was asked for."""
     name = listener.getsockname()
     if listener.family == socket.AF_UNIX:
         return f"unix:{name}"
+    if listener.family not in (socket.AF_INET, socket.AF_INET6):
+        return str(name)
     host = f"[{name[0]}]" if ":" in name[0] else name[0]
     return f"{host}:{name[1]}"
 

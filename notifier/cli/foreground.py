@@ -9,7 +9,8 @@ from pathlib import Path
 
 import structlog
 
-from notifier.app import Daemon, StartError, configure_logs, running
+from notifier.app import Daemon, StartError, WrongSettingsError, configure_logs, running
+from notifier.cli.options import WRONG_CONFIGURATION
 from notifier.config import Loaded, Rejected, Settings, load
 from notifier.ports import StoreUnavailableError
 
@@ -25,7 +26,7 @@ def serve(config: Path, settings: Settings, early: threading.Event) -> int:
         asyncio.run(_serve(config, settings, early))
     except StartError as error:
         log.error("daemon.failed", error=str(error))
-        return FAILED
+        return WRONG_CONFIGURATION if isinstance(error, WrongSettingsError) else FAILED
     return DONE
 
 

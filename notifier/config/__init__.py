@@ -5,7 +5,7 @@
                                       findings in the reader's words), problem (where, and how it is told)
 """
 
-from notifier.config.listen import Listen, SystemdListen, TcpListen, UnixListen, is_private
+from notifier.config.listen import Listen, SystemdListen, TcpListen, UnixListen
 from notifier.config.load import Loaded, Rejected, Secrets, load, needs_restart, parse
 from notifier.config.model import (
     PRESETS,
@@ -43,7 +43,6 @@ __all__ = [
     "UnixListen",
     "WatchSettings",
     "WebhookSettings",
-    "is_private",
     "json_schema",
     "load",
     "needs_restart",

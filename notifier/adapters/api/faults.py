@@ -3,6 +3,7 @@
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from notifier.adapters.api.caller import caller_of
 from notifier.adapters.api.problems import Problem, unavailable
 from notifier.ports import StoreUnavailableError
 
@@ -36,7 +37,7 @@ class Faults:
             method=scope["method"],
             path=scope["path"],
             status=status,
-            caller=scope.get("notifier.caller"),
+            caller=caller_of(scope).name,
         )
 
 

@@ -4,8 +4,10 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, assert_never
 
+from starlette.requests import Request
 from starlette.responses import Response
 
+from notifier.adapters.api.caller import whole_daemon_only
 from notifier.adapters.api.parts import ApiParts, Readiness, Reloaded, ReloadRefused
 from notifier.adapters.api.problems import Complaint, Problem, encode
 from notifier.domain.signature import public_jwk, public_key
@@ -18,7 +20,9 @@ class Operations:
     parts: ApiParts
     describe: Callable[[bool], bytes]
 
-    async def reload(self) -> Response:
+    async def reload(self, request: Request) -> Response:
+        if refusal := whole_daemon_only(request.scope):
+            return refusal.response()
         result = await self.parts.reload()
         match result:
             case Reloaded():
@@ -37,7 +41,9 @@ class Operations:
         readiness = await self.parts.readiness()
         return _json(_readiness(readiness), 200 if readiness.ready else 503)
 
-    async def metrics(self) -> Response:
+    async def metrics(self, request: Request) -> Response:
+        if refusal := whole_daemon_only(request.scope):
+            return refusal.response()
         content, content_type = await self.parts.render_metrics()
         # Set as a header, because a media type of text/… would get a second charset.
         return Response(content, headers={"Content-Type": content_type})
