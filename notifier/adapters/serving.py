@@ -5,13 +5,20 @@ import contextlib
 import logging
 import socket
 from collections.abc import AsyncIterator, Generator
+from functools import partial
+from typing import cast
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
-KEEP_ALIVE_SECONDS = 75
-"""Longer than pollers usually keep a connection, so that it is they who close it and never in mid-request."""
+from notifier.adapters.connections import MOST_HEAD_BYTES, SECONDS, Connection, Connections, affordable
+
+BACKLOG = 2048
+"""Clients that the kernel keeps waiting; Linux cuts it to net.core.somaxconn."""
+ACCEPTED_AT_ONCE = 64
+"""In one turn of the event loop. asyncio would take the whole backlog, and polls would wait for a flood of clients."""
+EXPIRE_EVERY_TICKS = 10
+"""A tick of uvicorn's is a tenth of a second."""
 
 # What a client sends is its own business: a malformed request is answered 400 and needs no line of ours.
 logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
@@ -24,7 +31,7 @@ async def serve(app: ASGIApp, listener: socket.socket, *, grace: int, abort: boo
     At the end no connection is accepted any more, and requests in progress have `grace` seconds; with `abort` their
     connections are closed at once instead, for callers that are done with them.
     """
-    server = _Server(_config(app, grace), abort=abort)
+    server = _Server(app, grace, abort=abort)
     running = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         await _started(server, running)
@@ -35,8 +42,9 @@ async def serve(app: ASGIApp, listener: socket.socket, *, grace: int, abort: boo
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, *, abort: bool) -> None:
-        super().__init__(config)
+    def __init__(self, app: ASGIApp, grace: int, *, abort: bool) -> None:
+        self._connections = Connections(affordable())
+        super().__init__(_config(app, grace, self._connections))
         self.ready = asyncio.Event()
         self._abort = abort
 
@@ -47,27 +55,36 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        for listener in sockets or ():
+            listener.listen(BACKLOG)  # what is accepted at once would be the backlog too
         self.ready.set()
 
+    async def on_tick(self, counter: int) -> bool:
+        if counter % EXPIRE_EVERY_TICKS == 0:
+            self._connections.expire()
+        return await super().on_tick(counter)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        for connection in list(self.server_state.connections) if self._abort else ():
-            if isinstance(connection, H11Protocol):
-                connection.transport.abort()
+        for connection in list(self._connections.open) if self._abort else ():
+            connection.transport.abort()
         await super().shutdown(sockets)
 
 
-def _config(app: ASGIApp, grace: int) -> uvicorn.Config:
-    """No signs of uvicorn's own: its logging set-up is global and would undo ours."""
+def _config(app: ASGIApp, grace: int, connections: Connections) -> uvicorn.Config:
+    """No signs of uvicorn's own: its logging set-up is global and would undo ours. It parses with h11, which takes
+    nothing that RFC 9112 does not and is no more than a tenth of a request's work."""
     return uvicorn.Config(
         app,
-        http="h11",
+        http=cast("type[asyncio.Protocol]", partial(Connection, others=connections)),
+        h11_max_incomplete_event_size=MOST_HEAD_BYTES,
+        backlog=ACCEPTED_AT_ONCE,
         ws="none",
         lifespan="off",
         log_config=None,
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_keep_alive=int(SECONDS["idle"]),
         timeout_graceful_shutdown=grace,
     )
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import structlog
 
+from notifier.adapters.connections import raise_file_limit
 from notifier.app import Daemon, StartError, WrongSettingsError, configure_logs, running
 from notifier.cli.options import WRONG_CONFIGURATION
 from notifier.config import Loaded, Rejected, Settings, load
@@ -22,6 +23,7 @@ DONE, FAILED = 0, 1
 def serve(config: Path, settings: Settings, early: threading.Event) -> int:
     """Run until a signal says stop; the exit code. `early` is set by a SIGHUP that comes before the daemon runs."""
     configure_logs(settings)
+    raise_file_limit()
     try:
         asyncio.run(_serve(config, settings, early))
     except StartError as error:

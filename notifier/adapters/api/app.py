@@ -1,6 +1,7 @@
 """The intake as one ASGI application: which call goes where, and what is judged before.
 
-From outside to inside: faults, the host, tokens, the gate (path, method, stop), then the route, which reads the body.
+From outside to inside: faults, the framing, the host, tokens, the gate (path, method, stop), then the route, which
+reads the body.
 """
 
 from collections import Counter
@@ -19,6 +20,7 @@ from notifier.adapters.api import models, shapes
 from notifier.adapters.api.auth import Auth, FailedAttempts
 from notifier.adapters.api.deliveries import Deliveries
 from notifier.adapters.api.faults import Faults
+from notifier.adapters.api.framing import Framing
 from notifier.adapters.api.gate import Gate
 from notifier.adapters.api.hosts import Hosts
 from notifier.adapters.api.openapi import Answers, describe, documented
@@ -57,6 +59,7 @@ def build_api(parts: ApiParts) -> ASGIApp:
     app.add_middleware(Gate, routes=app.routes, stopping=parts.stopping)
     app.add_middleware(Auth, tokens=parts.tokens, failures=FailedAttempts(parts.clock.monotonic))
     app.add_middleware(Hosts, names=parts.hosts)
+    app.add_middleware(Framing)
     app.add_middleware(Faults)
     return app
 
