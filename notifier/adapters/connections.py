@@ -8,6 +8,7 @@ import asyncio
 import resource
 from collections import OrderedDict
 from contextlib import suppress
+from itertools import islice
 from typing import Any, Literal, TypeAlias
 
 import h11
@@ -26,15 +27,39 @@ UNREAD_SECONDS = 30.0
 MOST_HEAD_BYTES = 16 * 1024
 PIECE_BYTES = 2048
 MOST_CONNECTIONS = 4096
+BEGUN_AT_ONCE = 16
+"""Requests in one turn of the event loop. Polls get a turn in between, however many clients ask at the same moment."""
 
 
 class Connections:
-    """All that are open, at most `most`: then who has waited longest without a request has to go."""
+    """All that are open, at most `most`: then who has waited longest without a request has to go.
+
+    `line` are those that have sent something which may be a request; a few of them at a time are looked at.
+    """
 
     def __init__(self, most: int) -> None:
         self.most = most
         self.open: set[Connection] = set()
         self.waiting: OrderedDict[Connection, None] = OrderedDict()
+        self.line: OrderedDict[Connection, None] = OrderedDict()
+
+    def line_up(self, connection: "Connection") -> None:
+        if not self.line:
+            connection.loop.call_soon(self._begin, connection.loop)
+        self.line[connection] = None
+        self.waiting.pop(connection, None)  # now it is we who are late
+
+    def forget(self, connection: "Connection") -> None:
+        self.open.discard(connection)
+        self.waiting.pop(connection, None)
+        self.line.pop(connection, None)
+
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        for connection in list(islice(self.line, BEGUN_AT_ONCE)):
+            connection.proceed()
+            self.line.pop(connection, None)
+        if self.line:
+            loop.call_soon(self._begin, loop)
 
     def make_room(self) -> bool:
         """After a new one came; False when it has to go itself, for everybody else is being served."""
@@ -61,6 +86,7 @@ class Connection(H11Protocol):
         self._stage: Stage = "head"
         self._until: float | None = None
         self._unread_until: float | None = None
+        self._inbox = bytearray()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
         super().connection_made(transport)
@@ -70,13 +96,28 @@ class Connection(H11Protocol):
             self._refuse(503, "Service Unavailable", "all connections are taken; try again", "Retry-After: 5\r\n")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._others.open.discard(self)
-        self._others.waiting.pop(self, None)
+        self._others.forget(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """A head comes to the parser in small pieces, for it measures only what is not complete."""
-        while data and self._stage in ("idle", "head"):
+        """Within a request at once; what may be a new one waits for its turn."""
+        if self._stage in ("serving", "rest"):
+            self._feed(data)
+            return
+        self._enter("head")
+        self._inbox += data
+        if len(self._inbox) > MOST_HEAD_BYTES:
+            self.flow.pause_reading()
+        self._others.line_up(self)
+
+    def proceed(self) -> None:
+        """Give the parser what has come. A head in small pieces, for it measures only what is not complete."""
+        data, self._inbox = bytes(self._inbox), bytearray()
+        self.flow.resume_reading()
+        if not data:
+            super().handle_events()  # a request came together with the one before
+            self._enter(self._now_in("idle"))
+        while data and self._stage == "head":
             self._feed(data[:PIECE_BYTES])
             data = data[PIECE_BYTES:]
         if data and self._stage != "closing":
@@ -87,8 +128,16 @@ class Connection(H11Protocol):
         self._enter(self._now_in("idle" if self._stage == "rest" else "head"))
 
     def on_response_complete(self) -> None:
+        self._stage, self._until = "idle", None
         super().on_response_complete()
         self._enter(self._now_in("idle"))
+
+    def handle_events(self) -> None:
+        """After an answer uvicorn goes on with what the client sent meanwhile: that waits for its turn, too."""
+        if self._stage != "idle":
+            super().handle_events()
+        elif self.conn.trailing_data[0]:
+            self._others.line_up(self)
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -112,7 +161,7 @@ class Connection(H11Protocol):
             self._enter("closing")
         if self._unread_until is not None and now >= self._unread_until:
             self.transport.abort()
-        elif self._until is not None and now >= self._until:
+        elif self._until is not None and now >= self._until and self not in self._others.line:
             self._end_stage()
 
     def leave(self) -> None:
@@ -131,12 +180,11 @@ class Connection(H11Protocol):
         return "serving"
 
     def _enter(self, stage: Stage) -> None:
-        if stage == self._stage and self._until is not None:
-            return
-        self._stage = stage
-        self._until = self.loop.time() + SECONDS[stage] if stage in SECONDS else None
+        if stage != self._stage or self._until is None:
+            self._stage = stage
+            self._until = self.loop.time() + SECONDS[stage] if stage in SECONDS else None
         if stage in ("idle", "head"):
-            self._others.waiting[self] = None
+            self._others.waiting.setdefault(self)
         else:
             self._others.waiting.pop(self, None)
 
