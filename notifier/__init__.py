@@ -16,6 +16,7 @@
     │   ├── signature.py  sign(), verify(): Standard Webhooks, several secrets, both algorithms
     │   ├── answer.py     what a provider's answer means
     │   ├── receiver.py   whose secrets sign for which URL, and which events it wants
+    │   ├── prefix.py     which callback URLs a limited token may name
     │   ├── address.py    which addresses and URLs may be called (address_blocks.py: the registries behind it)
     │   ├── deadlines.py  who must be looked at by when
     │   ├── pace.py       who may go next: first come first served, within concurrency, rate and pause
@@ -33,7 +34,8 @@
         ├── webhook.py    an attempt as an HTTP request; its answer as a receipt
         ├── providers/    one file per family of APIs, one literal table
         ├── stores/       SQL stores behind one contract: group commit, migrations
-        └── crew.py (who owns coroutines), serving.py (uvicorn), intake_client.py, metrics.py, clock.py
+        ├── serving.py (uvicorn), connections.py (what one client may take of it), intake_client.py
+        └── crew.py (who owns coroutines), metrics.py, clock.py
 
              cli ──▶ app ◀── config                       wiring: may import everything
                       │ builds

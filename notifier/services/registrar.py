@@ -21,6 +21,8 @@ MOST_WAITING = 4000
 """Watches on their way into the store: four full batches, or what a healthy disk takes in a second or two. Ends and
 attempts stand in the same line, and they are never refused."""
 TELL_EVERY_SECONDS = 60.0
+PORTION = 200
+"""Taking up so many holds the event loop for some 20 ms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,19 +89,33 @@ class Registrar:
     async def register(
         self, requests: Sequence[WatchRequest], *, by: str | None = None
     ) -> Sequence[Registered | Invalid] | Busy:
-        """Judge each request and accept the good ones in one transaction; the answers come in the same order. `by`
-        names who asks, for the log."""
+        """Judge each request and accept the good ones; the answers come in the same order. `by` names who asks, for
+        the log.
+
+        Many are accepted in portions, each a transaction, so that polls and ends get their turns in between. If the
+        store fails in the middle, what was accepted stays: asking again gives those watches, and the others.
+        """
         refusals = await self._judge_urls({request.callback_url for request in requests})
         judged = [self._judge(request, refusals[request.callback_url]) for request in requests]
         accepted = [registration for registration in judged if isinstance(registration, Registration)]
         if self._waiting + len(accepted) > MOST_WAITING:
             self._tell_busy()
             return Busy()
-        registered = iter(await self._store_all(accepted) if accepted else ())
-        results = [next(registered) if isinstance(one, Registration) else one for one in judged]
-        for result in results:
-            if isinstance(result, Registered):
-                self._take_up(result, by)
+        registered = iter(await self._accept_all(accepted, by))
+        return [next(registered) if isinstance(one, Registration) else one for one in judged]
+
+    async def _accept_all(self, accepted: Sequence[Registration], by: str | None) -> Sequence[Registered]:
+        results: list[Registered] = []
+        self._waiting += len(accepted)
+        try:
+            for start in range(0, len(accepted), PORTION):
+                portion = accepted[start : start + PORTION]
+                registered = await self._store.register(portion, self._clock.now(), self._announce)
+                for result in registered:
+                    self._take_up(result, by)
+                results += registered
+        finally:
+            self._waiting -= len(accepted)
         return results
 
     def _tell_busy(self) -> None:
@@ -109,13 +125,6 @@ class Registrar:
             self._tell_again_at = now + TELL_EVERY_SECONDS
             hint = "callers are told to come back; if it lasts, give the store a faster disk"
             log.warning("watches.refused", waiting=self._waiting, hint=hint)
-
-    async def _store_all(self, accepted: Sequence[Registration]) -> Sequence[Registered]:
-        self._waiting += len(accepted)
-        try:
-            return await self._store.register(accepted, self._clock.now(), self._announce)
-        finally:
-            self._waiting -= len(accepted)
 
     async def _judge_urls(self, urls: set[str]) -> Mapping[str, Refusal | None]:
         """Each URL once, all at the same time: their look-ups may be slow."""

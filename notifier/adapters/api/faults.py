@@ -45,7 +45,7 @@ class Faults:
 def _problem_of(error: Exception, scope: Scope) -> Problem:
     if isinstance(error, StoreUnavailableError):
         log.warning("request.refused", method=scope["method"], path=scope["path"], error=str(error))
-        return unavailable("the store does not answer now; nothing was changed, try again")
+        return unavailable("the store does not answer now; try again: what was done is not done twice")
     if isinstance(error, OverloadedError):
         return unavailable("too many large requests are being read; nothing was changed, try again")
     hint = "a fault of Notifier itself; please report it"
