@@ -20,13 +20,17 @@
     │   ├── address.py    which addresses and URLs may be called (address_blocks.py: the registries behind it)
     │   ├── deadlines.py  who must be looked at by when
     │   ├── pace.py       who may go next: first come first served, within concurrency, rate and pause
+    │   ├── lanes.py      whose turn it is to be sent: lanes of callback URLs, their hosts, all together
+    │   ├── circuit.py    when a callback URL that keeps failing is left alone but for a probe
     │   └── moment.py, retry_after.py   how times and waits are written
     ├── ports.py          what the services need from the world (Protocols)
     ├── services/         the verbs: ask a port, apply the domain, tell a port
     │   ├── registrar.py  accept a watch once, reject a bad one, reconcile the file's watches
     │   ├── poller.py     one poll: fetch, advance, save – or end the task and owe deliveries
     │   ├── channel.py    one provider: whose turn it is, and the pause when it will not talk to us
-    │   └── dispatcher.py one attempt: sign, post, settle, save
+    │   ├── dispatcher.py deliveries: whose turn it is, what each attempt makes of it, saving that
+    │   ├── courier.py    one HTTP try: sign, post, report
+    │   └── circuits.py, wakeup.py     what holds lanes up, and what wakes them
     └── adapters/         the only importers of httpx, apscheduler, fastapi, sqlalchemy …
         ├── api/          the intake: routes, problems, tokens
         ├── scheduler.py  APScheduler: an interval job per watched task, date jobs for retries, housekeeping

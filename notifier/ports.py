@@ -80,8 +80,8 @@ class Timetable(Protocol):
 
 
 class Alarms(Protocol):
-    def ring(self, delivery_id: str, lane: str, at: datetime) -> None:
-        """Call the dispatcher's `due(delivery_id, lane)` once at that time (at once when it has passed)."""
+    def ring(self, delivery_id: str, url: str, at: datetime) -> None:
+        """Call the dispatcher's `due(delivery_id, url)` once at that time (at once when it has passed)."""
         ...
 
 

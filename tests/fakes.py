@@ -203,13 +203,13 @@ class FakeAlarms:
         self.pending: dict[str, datetime] = {}
         self._cancel: dict[str, Callable[[], None]] = {}
 
-    def ring(self, delivery_id: str, lane: str, at: datetime) -> None:
+    def ring(self, delivery_id: str, url: str, at: datetime) -> None:
         self.rung.append((delivery_id, at))
         if delivery_id in self.pending:
             self._cancel[delivery_id]()
         self.pending[delivery_id] = at
         delay = (at - self._clock.now()).total_seconds()
-        self._cancel[delivery_id] = self._crew.later(delay, lambda: self._fire(delivery_id, lane))
+        self._cancel[delivery_id] = self._crew.later(delay, lambda: self._fire(delivery_id, url))
 
     def clear(self) -> None:
         """As after a restart: alarms live in memory."""
@@ -217,9 +217,9 @@ class FakeAlarms:
             self._cancel[delivery_id]()
         self.pending.clear()
 
-    def _fire(self, delivery_id: str, lane: str) -> None:
+    def _fire(self, delivery_id: str, url: str) -> None:
         del self.pending[delivery_id]
-        self.on_due(delivery_id, lane)
+        self.on_due(delivery_id, url)
 
 
 class FakeMeter:

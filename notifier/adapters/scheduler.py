@@ -162,8 +162,8 @@ class Scheduler:
 
     # Alarms
 
-    def ring(self, delivery_id: str, lane: str, at: datetime) -> None:
-        self._add(delivery_id, Once(), self._on_delivery, (delivery_id, lane), at)
+    def ring(self, delivery_id: str, url: str, at: datetime) -> None:
+        self._add(delivery_id, Once(), self._on_delivery, (delivery_id, url), at)
 
     # Housekeeping
 
@@ -189,8 +189,8 @@ class Scheduler:
     def _fire_task(self, key: int) -> None:
         self._due_task(key, self._executor.late)
 
-    def _fire_delivery(self, delivery_id: str, lane: str) -> None:
-        self._due_delivery(delivery_id, lane)
+    def _fire_delivery(self, delivery_id: str, url: str) -> None:
+        self._due_delivery(delivery_id, url)
 
     def _fire_work(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         if name not in self._running:

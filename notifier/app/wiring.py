@@ -41,6 +41,8 @@ def receivers(settings: Settings) -> Receivers:
             keys=tuple(parse_secret(secret.get_secret_value()) for secret in endpoint.secrets),
             headers=dict(endpoint.headers),
             events=frozenset(endpoint.events),
+            rate=endpoint.rate,
+            concurrency=endpoint.concurrency,
         )
         for endpoint in settings.endpoints
     }

@@ -61,11 +61,10 @@ _duration_shape = _shape(
 Duration = Annotated[float, PlainValidator(fields.duration), _duration_shape]
 MaybeDuration = Annotated[float | None, PlainValidator(fields.duration), _duration_shape]
 Rate = Annotated[float, PlainValidator(fields.rate), _text(pattern=f"^(?:{RATE_PATTERN})$")]
-Concurrency = Annotated[
-    int,
-    PlainValidator(fields.whole(1, MOST_CONCURRENCY)),
-    _shape({"type": "integer", "minimum": 1, "maximum": MOST_CONCURRENCY}),
-]
+MaybeRate = Annotated[float | None, PlainValidator(fields.rate), _text(pattern=f"^(?:{RATE_PATTERN})$")]
+_concurrency_shape = _shape({"type": "integer", "minimum": 1, "maximum": MOST_CONCURRENCY})
+Concurrency = Annotated[int, PlainValidator(fields.whole(1, MOST_CONCURRENCY)), _concurrency_shape]
+MaybeConcurrency = Annotated[int | None, PlainValidator(fields.whole(1, MOST_CONCURRENCY)), _concurrency_shape]
 Name = Annotated[str, PlainValidator(fields.name), _text(minLength=1, maxLength=fields.LONGEST_NAME)]
 MaybeName = Annotated[str | None, PlainValidator(fields.name), _text(minLength=1, maxLength=fields.LONGEST_NAME)]
 CallbackPrefix = Annotated[Prefix, PlainValidator(fields.callback_prefix), _text(pattern="^[Hh][Tt][Tt][Pp][Ss]?://")]
@@ -180,6 +179,12 @@ class EndpointSettings(_Section):
     )
     events: Annotated[tuple[Event, ...], Field(min_length=1)] = setting(
         "Which events are sent; by default all.", EVENT_TYPES
+    )
+    rate: MaybeRate = setting(
+        "Attempts at this URL: 10/s, 600/m or 36000/h; by default as they come.", None, validate_default=False
+    )
+    concurrency: MaybeConcurrency = setting(
+        "Attempts in flight to this URL; by default as many as per_host.", None, validate_default=False
     )
 
 

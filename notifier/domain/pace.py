@@ -3,7 +3,7 @@
 Everything here is plain state driven from outside; `now` is a monotonic time in seconds.
 """
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeAlias, TypeVar
@@ -104,7 +104,8 @@ class Line(Generic[Key]):
 
     def __init__(self, *, concurrency: int, rate: float | None = None, now: float = 0.0) -> None:
         self.concurrency = concurrency
-        self.pause: Pause | None = None
+        self.held_until: float | None = None
+        """Nobody goes before then; afterwards one at a time, until this is None again."""
         self._bucket = None if rate is None else TokenBucket(rate, now)
         self._waiting: OrderedDict[Key, Turn[Key]] = OrderedDict()
         self._busy: set[Key] = set()
@@ -122,7 +123,9 @@ class Line(Generic[Key]):
 
     def take(self, now: float) -> Turn[Key] | None:
         """The next one that may start now; it is busy until `leave()`."""
-        if not self._waiting or len(self._busy) >= self._room() or (self.pause and now < self.pause.until):
+        if not self._waiting or len(self._busy) >= self._room():
+            return None
+        if self.held_until is not None and now < self.held_until:
             return None
         if self._bucket is not None and not self._bucket.take(now):
             return None
@@ -138,13 +141,17 @@ class Line(Generic[Key]):
         """When `take()` is worth asking again; None when only a `join()` or a `leave()` can change its answer."""
         if not self._waiting or len(self._busy) >= self._room():
             return None
-        resumed = now if self.pause is None else max(self.pause.until, now)
+        resumed = now if self.held_until is None else max(self.held_until, now)
         return resumed if self._bucket is None else max(resumed, self._bucket.ready_at(now))
 
-    def change(self, *, concurrency: int, rate: float, now: float) -> None:
+    def change(self, *, concurrency: int, rate: float | None, now: float) -> None:
         """Other limits from now on (a reload)."""
         self.concurrency = concurrency
-        if self._bucket is not None:
+        if rate is None:
+            self._bucket = None
+        elif self._bucket is None:
+            self._bucket = TokenBucket(rate, now)
+        else:
             self._bucket.change(rate, now)
 
     @property
@@ -156,6 +163,11 @@ class Line(Generic[Key]):
         return len(self._busy)
 
     @property
+    def rated(self) -> bool:
+        """Whether it has a rate, which it remembers while it is idle."""
+        return self._bucket is not None
+
+    @property
     def idle(self) -> bool:
         return not self._waiting and not self._busy
 
@@ -164,86 +176,4 @@ class Line(Generic[Key]):
         return next(iter(self._waiting.values())).due if self._waiting else None
 
     def _room(self) -> int:
-        return 1 if self.pause else self.concurrency
-
-
-class Lanes(Generic[Key]):
-    """Many lines under one roof: so many at once for each lane, so many for all, and lanes take turns.
-
-    A lane that is narrowed gets one at a time, so that a receiver which hangs costs one place and not `per_lane`.
-    """
-
-    def __init__(self, *, concurrency: int, per_lane: int) -> None:
-        self.concurrency = concurrency
-        self.per_lane = per_lane
-        self._lines: dict[str, Line[Key]] = {}
-        self._ready: deque[str] = deque()
-        self._queued: set[str] = set()
-        self._narrow: set[str] = set()
-        self._busy = 0
-
-    def join(self, lane: str, key: Key, now: float) -> bool:
-        line = self._lines.get(lane)
-        if line is None:
-            line = self._lines[lane] = Line(concurrency=self._room(lane))
-        joined = line.join(key, now)
-        if joined:
-            self._offer(lane)
-        return joined
-
-    def take(self, now: float) -> tuple[str, Turn[Key]] | None:
-        """The next one that may start, of the lane that waited longest for its turn."""
-        while self._ready and self._busy < self.concurrency:
-            lane = self._ready.popleft()
-            self._queued.discard(lane)
-            line = self._lines[lane]
-            line.concurrency = self._room(lane)
-            turn = line.take(now)
-            if turn is not None:
-                self._busy += 1
-                self._offer(lane)
-                return lane, turn
-        return None
-
-    def leave(self, lane: str, key: Key) -> None:
-        self._busy -= 1
-        line = self._lines[lane]
-        line.leave(key)
-        if line.idle:
-            del self._lines[lane]
-        else:
-            self._offer(lane)
-
-    def narrow(self, lane: str, *, on: bool) -> None:
-        """One at a time for this lane, or as many as the others again."""
-        if on:
-            self._narrow.add(lane)
-        else:
-            self._narrow.discard(lane)
-
-    def change(self, *, concurrency: int, per_lane: int) -> None:
-        """Other limits from now on (a reload)."""
-        self.concurrency = concurrency
-        self.per_lane = per_lane
-        for lane in self._lines:
-            self._offer(lane)
-
-    @property
-    def busy(self) -> int:
-        return self._busy
-
-    @property
-    def waiting(self) -> int:
-        return sum(line.waiting for line in self._lines.values())
-
-    def oldest(self) -> float | None:
-        """Since when the longest waiting one has been waiting."""
-        return min((due for line in self._lines.values() if (due := line.oldest()) is not None), default=None)
-
-    def _room(self, lane: str) -> int:
-        return 1 if lane in self._narrow else self.per_lane
-
-    def _offer(self, lane: str) -> None:
-        if lane not in self._queued and self._lines[lane].waiting:
-            self._queued.add(lane)
-            self._ready.append(lane)
+        return self.concurrency if self.held_until is None else 1

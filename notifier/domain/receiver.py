@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from notifier.domain.event import EVENT_TYPES
@@ -10,11 +11,14 @@ from notifier.domain.signature import SigningKey
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
-    """How one callback URL is addressed: `keys` sign newest first, `headers` are added to every request."""
+    """How one callback URL is addressed: `keys` sign newest first, `headers` are added to every request. `rate`
+    (attempts a second) and `concurrency` (attempts in flight) are its own limits; None leaves it to its host's."""
 
     keys: tuple[SigningKey, ...]
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     events: frozenset[str] = frozenset(EVENT_TYPES)
+    rate: float | None = None
+    concurrency: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +32,9 @@ class Receivers:
         return self.endpoints.get(callback_url, self.usual)
 
 
-def lane_of(callback_url: str) -> str:
-    """Receivers share a lane when they share host and port: what is slow is a server, not a path."""
+@lru_cache(maxsize=4096)
+def host_of(callback_url: str) -> str:
+    """Host and port: what is slow is a server, not a path."""
     parts = urlsplit(callback_url)
     port = parts.port or (443 if parts.scheme.lower() == "https" else 80)
     return f"[{parts.hostname}]:{port}" if ":" in (parts.hostname or "") else f"{parts.hostname}:{port}"

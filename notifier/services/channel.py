@@ -9,6 +9,7 @@ from notifier.domain.answer import Answer, Running, Throttled, Unauthorized, out
 from notifier.domain.pace import Line, Pause, PauseReason, Turn, next_strike, pause_again
 from notifier.domain.task import Task, backoff
 from notifier.ports import Chance, Clock, Crew, PollMeter, Provider
+from notifier.services.wakeup import WakeUp
 
 log = structlog.get_logger()
 
@@ -50,8 +51,8 @@ class Channel:
         self._meter = meter
         self._visit = visit
         self._line = Line[int](concurrency=limits.concurrency, rate=limits.rate, now=clock.monotonic())
-        self._wake: Callable[[], None] | None = None
-        self._wake_at = 0.0
+        self._pause: Pause | None = None
+        self._wakeup = WakeUp(self._pump, crew=crew, clock=clock)
         self._words: set[str] = set()
         self._closed = False
 
@@ -67,16 +68,16 @@ class Channel:
         """Nobody starts any more; who is busy finishes."""
         self._closed = True
         self._meter.paused(self.name, None)
-        self._stop_waiting()
+        self._wakeup.stop()
 
     @property
     def pause(self) -> Pause | None:
-        return self._line.pause
+        return self._pause
 
     def oldest_wait(self) -> float:
         """For how long the task in front has been due, in seconds; 0 while the provider is paused on purpose."""
         oldest = self._line.oldest()
-        return 0.0 if oldest is None or self._line.pause is not None else self._clock.monotonic() - oldest
+        return 0.0 if oldest is None or self._pause is not None else self._clock.monotonic() - oldest
 
     def join(self, key: int, late: float = 0.0) -> None:
         """The task has been due for `late` seconds; one that waits or is being polled is not queued again."""
@@ -125,21 +126,7 @@ class Channel:
         now = self._clock.monotonic()
         while (turn := self._line.take(now)) is not None:
             self._crew.spawn(self._take_turn(turn))
-        wake_at = self._line.wake_at(now)
-        if wake_at is None or (self._wake is not None and self._wake_at <= wake_at):
-            return
-        self._stop_waiting()
-        self._wake_at = wake_at
-        self._wake = self._crew.later(wake_at - now, self._woken)
-
-    def _woken(self) -> None:
-        self._wake = None
-        self._pump()
-
-    def _stop_waiting(self) -> None:
-        if self._wake is not None:
-            self._wake()
-            self._wake = None
+        self._wakeup.by(self._line.wake_at(now))
 
     async def _take_turn(self, turn: Turn[int]) -> None:
         again = False
@@ -153,29 +140,29 @@ class Channel:
 
     def _heed(self, answer: Answer, started: float) -> None:
         """Pause the whole provider, or take an answer as the sign that the pause is over."""
-        pause = self._line.pause
+        pause = self._pause
         match answer:
             case Throttled(retry_after=told):
-                self._pause("throttled", started, told)
+                self._strike("throttled", started, told)
             case Unauthorized():
-                self._pause("unauthorized", started, None)
+                self._strike("unauthorized", started, None)
             case _ if pause is not None and started >= pause.until:
                 self._resume()
             case _:
                 pass
 
-    def _pause(self, reason: PauseReason, started: float, told: float | None) -> None:
-        before, now = self._line.pause, self._clock.monotonic()
+    def _strike(self, reason: PauseReason, started: float, told: float | None) -> None:
+        before, now = self._pause, self._clock.monotonic()
         wait = backoff(self.limits.interval, next_strike(before, started), self._chance.spread())
         pause = pause_again(before, reason, started=started, now=now, told=told, wait=wait)
-        self._line.pause = pause
+        self._pause, self._line.held_until = pause, pause.until
         if before is None or pause.strikes != before.strikes or pause.reason != before.reason:
             seconds = round(pause.until - now, 3)
             log.warning("provider.paused", provider=self.name, reason=reason, seconds=seconds, strikes=pause.strikes)
         self._meter.paused(self.name, reason)
 
     def _resume(self) -> None:
-        if self._line.pause is not None:
-            log.info("provider.resumed", provider=self.name, after=self._line.pause.reason)
-            self._line.pause = None
+        if self._pause is not None:
+            log.info("provider.resumed", provider=self.name, after=self._pause.reason)
+            self._pause = self._line.held_until = None
             self._meter.paused(self.name, None)

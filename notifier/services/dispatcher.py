@@ -1,9 +1,10 @@
-"""One attempt: sign, post, settle, save. Slow receivers hold up nobody else: every host has its own lane."""
+"""Deliveries: whose turn it is, what each attempt makes of it, and saving that. A receiver holds up nobody else."""
 
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import assert_never
 
 import structlog
 
@@ -19,10 +20,9 @@ from notifier.domain.delivery import (
     settle,
 )
 from notifier.domain.event import Event, announce, announce_test, event_type
-from notifier.domain.moment import rfc3339
-from notifier.domain.pace import Lanes, Turn
-from notifier.domain.receiver import Receivers, lane_of, without_query
-from notifier.domain.signature import sign
+from notifier.domain.lanes import Lanes, limits_of
+from notifier.domain.pace import Turn
+from notifier.domain.receiver import Receivers
 from notifier.domain.task import Task
 from notifier.domain.watch import Watch
 from notifier.ports import (
@@ -36,6 +36,9 @@ from notifier.ports import (
     Sender,
     StoreUnavailableError,
 )
+from notifier.services.circuits import Circuits, OpenCircuit
+from notifier.services.courier import Courier
+from notifier.services.wakeup import WakeUp
 
 log = structlog.get_logger()
 
@@ -74,15 +77,17 @@ class Dispatcher:
     ) -> None:
         self._policy = policy
         self._store = store
-        self._sender = sender
         self._guard = guard
         self._alarms = alarms
         self._crew = crew
         self._clock = clock
         self._chance = chance
         self._meter = meter
-        self._user_agent = user_agent
-        self._lanes = Lanes[str](concurrency=policy.concurrency, per_lane=policy.per_host)
+        self._courier = Courier(policy.receivers, sender=sender, clock=clock, meter=meter, user_agent=user_agent)
+        limits = limits_of(policy.receivers)
+        self._lanes = Lanes[str](concurrency=policy.concurrency, per_host=policy.per_host, limits=limits)
+        self._circuits = Circuits(self._lanes, clock=clock, chance=chance)
+        self._wakeup = WakeUp(self._pump, crew=crew, clock=clock)
         self._fresh: dict[str, Delivery] = {}
         self._unsaved: dict[str, tuple[Delivery, Attempt]] = {}
         self._readable = True
@@ -90,8 +95,21 @@ class Dispatcher:
 
     def configure(self, policy: DispatchPolicy, sender: Sender, guard: Guard) -> None:
         """Another policy from now on; attempts in flight finish under the old one."""
-        self._policy, self._sender, self._guard = policy, sender, guard
-        self._lanes.change(concurrency=policy.concurrency, per_lane=policy.per_host)
+        self._guard, self._courier.sender = guard, sender
+        self._apply(policy)
+
+    def readdress(self, receivers: Receivers) -> None:
+        """Other endpoints from now on, under the same policy."""
+        self._apply(replace(self._policy, receivers=receivers))
+
+    def _apply(self, policy: DispatchPolicy) -> None:
+        self._policy, self._courier.receivers = policy, policy.receivers
+        self._lanes.change(
+            concurrency=policy.concurrency,
+            per_host=policy.per_host,
+            limits=limits_of(policy.receivers),
+            now=self._clock.monotonic(),
+        )
         self._pump()
 
     async def start(self) -> None:
@@ -100,11 +118,10 @@ class Dispatcher:
         for number, waiting in enumerate(await self._store.waiting()):
             if number % PORTION == 0:
                 await asyncio.sleep(0)  # a full store must not make the loop deaf
-            lane = lane_of(waiting.callback_url)
             if waiting.next_attempt_at <= now:
-                self._lanes.join(lane, waiting.id, self._clock.monotonic())
+                self._lanes.join(waiting.callback_url, waiting.id, self._clock.monotonic())
             else:
-                self._alarms.ring(waiting.id, lane, waiting.next_attempt_at)
+                self._alarms.ring(waiting.id, waiting.callback_url, waiting.next_attempt_at)
         self._pump()
 
     # What is owed
@@ -125,51 +142,63 @@ class Dispatcher:
     def _line_up(self, owed: Sequence[Delivery]) -> None:
         now = self._clock.monotonic()
         for delivery in owed:
-            joined = self._lanes.join(lane_of(delivery.callback_url), delivery.id, now)
+            joined = self._lanes.join(delivery.callback_url, delivery.id, now)
             if joined and len(self._fresh) < MAX_FRESH:  # the others are read again when it is their turn
                 self._fresh[delivery.id] = delivery
         self._pump()
 
-    def due(self, delivery_id: str, lane: str) -> None:
+    def due(self, delivery_id: str, url: str) -> None:
         """A delivery's time has come: stand in its lane, or save at last an attempt that the store did not take."""
         unsaved = self._unsaved.pop(delivery_id, None)
         if unsaved is not None:
             self._crew.spawn(self._save(*unsaved, again=True))
-        elif not self._closed and self._lanes.join(lane, delivery_id, self._clock.monotonic()):
+        elif not self._closed and self._lanes.join(url, delivery_id, self._clock.monotonic()):
             self._pump()
 
     async def redeliver(self, delivery_id: str, *, by: str | None = None) -> bool:
-        """Send the same event once more, with a fresh schedule; False if it is pending or unknown. `by` names who
-        asked, for the log."""
+        """Send the same event once more, with a fresh schedule; False if it is pending or unknown. If its URL's circuit
+        is open, the next probe comes at once. `by` names who asked, for the log."""
         delivery = await self._store.redeliver(delivery_id, self._clock.now())
         if delivery is None:
             return False
         log.info("delivery.redelivered", event_id=delivery.id, watch_id=delivery.watch_id, by=by)
+        self._circuits.probe(delivery.callback_url)
         self._line_up([delivery])
         return True
+
+    def circuit(self, url: str) -> OpenCircuit | None:
+        """Why the deliveries to this URL wait; None: they do not."""
+        return self._circuits.at(url)
+
+    @property
+    def open_circuits(self) -> int:
+        return self._circuits.open
 
     # One attempt
 
     def _pump(self) -> None:
+        """Start whoever may go now, and come back when the next one may."""
         while not self._closed and (taken := self._lanes.take(self._clock.monotonic())) is not None:
             self._crew.spawn(self._take_turn(*taken))
+        if not self._closed:
+            self._wakeup.by(self._lanes.wake_at())
 
-    async def _take_turn(self, lane: str, turn: Turn[str]) -> None:
+    async def _take_turn(self, url: str, turn: Turn[str]) -> None:
         settled = None
         try:
-            delivery = await self._find(turn.key, lane)
+            delivery = await self._find(turn.key, url)
             if delivery is not None and delivery.state == "pending":
-                settled = await self._attempt(delivery, lane)
+                settled = await self._attempt(delivery)
         except Exception:  # a fault of ours: the delivery is still owed
-            self._alarms.ring(turn.key, lane, self._clock.now() + timedelta(seconds=AFTER_FAULT_SECONDS))
+            self._alarms.ring(turn.key, url, self._in(AFTER_FAULT_SECONDS))
             raise
         finally:
-            self._lanes.leave(lane, turn.key)
+            self._lanes.leave(url, turn.key)
             self._pump()
         if settled is not None:
             await self._save(*settled)
 
-    async def _find(self, delivery_id: str, lane: str) -> Delivery | None:
+    async def _find(self, delivery_id: str, url: str) -> Delivery | None:
         fresh = self._fresh.pop(delivery_id, None)
         if fresh is not None:
             return fresh
@@ -179,15 +208,14 @@ class Dispatcher:
             say = log.error if self._readable else log.debug  # once for an outage, not for each delivery in it
             say("delivery.unread", event_id=delivery_id, error=str(error))
             self._readable = False
-            self._alarms.ring(delivery_id, lane, self._soon())
+            self._alarms.ring(delivery_id, url, self._in(SAVE_AGAIN_SECONDS))
             return None
         self._readable = True
         return delivery
 
-    async def _attempt(self, delivery: Delivery, lane: str) -> tuple[Delivery, Attempt]:
-        receipt = await self._post(delivery.id, delivery.callback_url, delivery.body)
-        if isinstance(receipt, Answered) or receipt.timed_out:  # a refused connection says neither
-            self._lanes.narrow(lane, on=isinstance(receipt, Unanswered))
+    async def _attempt(self, delivery: Delivery) -> tuple[Delivery, Attempt]:
+        started = self._clock.monotonic()
+        receipt = await self._courier.post(delivery.id, delivery.callback_url, delivery.body)
         settled, attempt = settle(
             delivery,
             receipt,
@@ -195,72 +223,46 @@ class Dispatcher:
             schedule=self._policy.schedule,
             spread=self._chance.spread(),
         )
-        self._report(settled, attempt)
+        self._heed(delivery.callback_url, receipt, attempt, started)
+        self._courier.report(settled, attempt)
         return settled, attempt
 
-    async def _post(self, event_id: str, url: str, body: bytes) -> Receipt:
-        receiver = self._policy.receivers.at(url)
-        timestamp = int(self._clock.now().timestamp())
-        headers = {
-            **receiver.headers,
-            "content-type": "application/json",
-            "user-agent": self._user_agent,
-            "webhook-id": event_id,
-            "webhook-timestamp": str(timestamp),
-            "webhook-signature": sign(receiver.keys, event_id, timestamp, body),
-        }
-        return await self._sender.post(url, headers, body)
+    def _heed(self, url: str, receipt: Receipt, attempt: Attempt, started: float) -> None:
+        """What an attempt says about its receiver: a time-out narrows the host, failures in a row open the circuit."""
+        if isinstance(receipt, Answered) or receipt.timed_out:  # a refused connection says neither
+            self._lanes.narrow(url, on=isinstance(receipt, Unanswered))
+        match attempt.outcome:
+            case "delivered":
+                self._circuits.answered(url)
+            case "failed":
+                self._circuits.failed(url, attempt.error or "", started=started)
+            case "deferred":
+                pass  # it asked for time, and gets it
+            case _:
+                assert_never(attempt.outcome)
 
     async def _save(self, delivery: Delivery, attempt: Attempt, *, again: bool = False) -> None:
         """Save an attempt. If the store does not take it, it is kept, and not made again, until it does; the log is
         told the first time."""
-        lane = lane_of(delivery.callback_url)
         try:
             await self._store.settle(delivery, attempt)
         except StoreUnavailableError as error:
             say = log.debug if again else log.error
             say("delivery.unsaved", event_id=delivery.id, error=str(error))
-            self._unsaved[delivery.id] = (delivery, attempt)
-            self._alarms.ring(delivery.id, lane, self._soon())
+            self._keep(delivery, attempt, SAVE_AGAIN_SECONDS)
             return
         except Exception:  # a fault of ours: what the receiver said must not be forgotten
-            self._unsaved[delivery.id] = (delivery, attempt)
-            self._alarms.ring(delivery.id, lane, self._clock.now() + timedelta(seconds=AFTER_FAULT_SECONDS))
+            self._keep(delivery, attempt, AFTER_FAULT_SECONDS)
             raise
         if delivery.next_attempt_at is not None:
-            self._alarms.ring(delivery.id, lane, delivery.next_attempt_at)
+            self._alarms.ring(delivery.id, delivery.callback_url, delivery.next_attempt_at)
 
-    def _soon(self) -> datetime:
-        return self._clock.now() + timedelta(seconds=SAVE_AGAIN_SECONDS)
+    def _keep(self, delivery: Delivery, attempt: Attempt, seconds: float) -> None:
+        self._unsaved[delivery.id] = (delivery, attempt)
+        self._alarms.ring(delivery.id, delivery.callback_url, self._in(seconds))
 
-    def _report(self, delivery: Delivery, attempt: Attempt) -> None:
-        self._meter.attempted(attempt.outcome, duration=attempt.duration)
-        if attempt.outcome == "delivered" and delivery.attempts == 1 + delivery.failures + delivery.deferrals:
-            self._meter.delivered((self._clock.now() - delivery.created_at).total_seconds())
-        say = log.info if attempt.outcome == "delivered" else log.warning
-        say(
-            "delivery.attempted",
-            event_id=delivery.id,
-            watch_id=delivery.watch_id,
-            type=delivery.type,
-            url=without_query(delivery.callback_url),
-            outcome=attempt.outcome,
-            http_status=attempt.http_status,
-            error=attempt.error,
-            attempt=delivery.attempts,
-            duration_ms=round(attempt.duration * 1000, 1),
-            next_attempt_at=None if delivery.next_attempt_at is None else rfc3339(delivery.next_attempt_at),
-        )
-        if delivery.state == "exhausted":
-            log.error(
-                "delivery.exhausted",
-                event_id=delivery.id,
-                watch_id=delivery.watch_id,
-                url=without_query(delivery.callback_url),
-                reason=delivery.reason,
-                attempts=delivery.attempts,
-                hint=f"kept; when the receiver is well again: notifier delivery redeliver {delivery.id}",
-            )
+    def _in(self, seconds: float) -> datetime:
+        return self._clock.now() + timedelta(seconds=seconds)
 
     # Trying a receiver out
 
@@ -271,9 +273,12 @@ class Dispatcher:
             return refusal
         now = self._clock.now()
         event_id = self._chance.new_id("evt_")
-        receipt = await self._post(event_id, url, announce_test(now))
+        receipt = await self._courier.post(event_id, url, announce_test(now))
         trial = new_delivery(Event(event_id, "notifier.test", b""), watch_id="", callback_url=url, now=now)
         _, attempt = settle(trial, receipt, ended_at=self._clock.now(), schedule=RetrySchedule(()), spread=0.0)
+        if attempt.outcome == "delivered":
+            self._circuits.answered(url)
+            self._pump()
         return replace(attempt, outcome="failed") if attempt.outcome == "deferred" else attempt
 
     # Readiness, and the stop
@@ -286,6 +291,7 @@ class Dispatcher:
     def close(self) -> None:
         """Start no more attempts; those in flight finish."""
         self._closed = True
+        self._wakeup.stop()
 
     async def flush(self) -> None:
         """At the stop: one more try to save attempts that the store did not take."""

@@ -19,7 +19,7 @@ WATCHES = 50
 SECONDS = 8.0
 LOAD_ENDS_WITHIN = 60.0
 LONGEST_GAP = 6.0
-"""Seconds between two polls of a task, as the provider sees them: it, the daemon and all its clients share a machine."""
+"""Seconds between two polls of a task, as the provider sees them: all clients, it and the daemon share a machine."""
 
 
 @pytest.fixture

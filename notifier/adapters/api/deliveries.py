@@ -13,7 +13,7 @@ from notifier.adapters.api.models import DeliveryQuery, EndpointTest, read
 from notifier.adapters.api.paging import next_cursor, page
 from notifier.adapters.api.parts import ApiParts
 from notifier.adapters.api.problems import Complaint, Problem, encode, invalid, not_found, pointer
-from notifier.adapters.api.views import attempt_members, delivery_json, list_json
+from notifier.adapters.api.views import attempt_members, delivery_item_json, delivery_json, list_json
 from notifier.adapters.api.watches import ID
 from notifier.domain.address import Refusal
 from notifier.domain.delivery import DeliveryView
@@ -28,7 +28,7 @@ class Deliveries:
         if isinstance(wanted, Problem):
             return wanted.response()
         found = await self.parts.catalog.deliveries(wanted, state=query.state, watch_id=query.watch_id)
-        shown = [delivery_json(view, with_log=False) for view in found.deliveries]
+        shown = [delivery_item_json(view) for view in found.deliveries]
         return Response(
             list_json("deliveries", shown, next_cursor("d", found.next_before)), media_type="application/json"
         )
@@ -37,7 +37,9 @@ class Deliveries:
         view = await self._find(delivery_id, caller_of(request.scope))
         if view is None:
             return _no_delivery().response()
-        return Response(delivery_json(view, with_log=True), media_type="application/json")
+        waits = view.delivery.state == "pending"
+        circuit = self.parts.dispatcher.circuit(view.delivery.callback_url) if waits else None
+        return Response(delivery_json(view, circuit), media_type="application/json")
 
     async def redeliver(self, request: Request, delivery_id: str) -> Response:
         caller = caller_of(request.scope)
@@ -49,7 +51,7 @@ class Deliveries:
             return _no_delivery().response()
         if not again:
             return Problem(409, "this delivery is pending: its next attempt comes by itself").response()
-        return Response(delivery_json(view, with_log=False), 202, media_type="application/json")
+        return Response(delivery_item_json(view), 202, media_type="application/json")
 
     async def test_endpoint(self, request: Request) -> Response:
         body = await read_object(request)

@@ -127,9 +127,20 @@ class Attempt(Trial):
     at: Moment
 
 
+class Circuit(Answer):
+    """Attempts at this callback URL kept failing: its deliveries wait, and one probe at a time tries it again."""
+
+    state: Literal["open"]
+    failures: int = Field(description="In a row, over all deliveries to this URL.")
+    since: Moment
+    error: str = Field(description="Why the last attempt failed.")
+    next_probe_at: Moment
+
+
 class Delivery(DeliveryItem):
     """A delivery with its latest 50 attempts, oldest first."""
 
+    circuit: Circuit | None = Field(default=None, description="Only while it waits because its URL's circuit is open.")
     log: list[Attempt]
 
 

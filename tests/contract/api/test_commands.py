@@ -19,7 +19,10 @@ from notifier.adapters.serving import serve
 from notifier.cli.root import app
 from notifier.domain.address import Refusal
 from notifier.domain.answer import Completed
-from notifier.domain.delivery import Answered, Unanswered
+from notifier.domain.delivery import Answered, RetrySchedule, Unanswered
+from notifier.domain.receiver import Receiver, Receivers
+from notifier.domain.signature import HmacKey
+from notifier.services.dispatcher import DispatchPolicy
 from tests.contract.api.world import HOOK, World
 
 TOKEN = "s3cret-token"
@@ -119,6 +122,20 @@ async def test_a_delivery_is_listed_shown_and_sent_again(live: Live) -> None:
     live.world.sender.release()
     await live.world.crew.run()
     assert (await live.json("delivery", "show", "evt_1"))["state"] == "delivered"
+
+
+async def test_a_delivery_that_waits_for_a_circuit_says_so_in_a_sentence(live: Live) -> None:
+    """Whoever wonders why nothing is sent reads it where he looks first."""
+    policy = DispatchPolicy(Receivers(Receiver((HmacKey(b"0" * 24),))), RetrySchedule((4.0,) * 99), 8, 8)
+    live.world.dispatcher.configure(policy, live.world.sender, live.world.guard)
+    live.world.provider.script("vid_1", Completed("completed", ("https://cdn.example.com/1.mp4",), None))
+    live.world.sender.usual = Answered(500, None, "", 0.1)
+    await live.notifier("watch", "add", "vid_1", HOOK)
+    await live.world.crew.advance(60)
+    shown = (await live.notifier("delivery", "show", "evt_1")).stdout
+    assert "waits: the circuit of this URL is open. Its last 1" in shown
+    assert " attempts failed, the first at 2026-11-22" in shown
+    assert "the last with: HTTP 500. One probe at a time tries it again, the next at 2026-11-22" in shown
 
 
 async def test_an_endpoint_test_says_how_it_went(live: Live) -> None:

@@ -4,8 +4,10 @@ import pytest
 
 from notifier.domain.address import Refusal
 from notifier.domain.answer import Completed
-from notifier.domain.delivery import Answered, Unanswered
-from tests.contract.api.world import HOOK, World, assert_problem
+from notifier.domain.delivery import Answered, RetrySchedule, Unanswered
+from notifier.domain.receiver import Receiver, Receivers
+from notifier.services.dispatcher import DispatchPolicy
+from tests.contract.api.world import HOOK, KEY, World, assert_problem
 
 DONE = Completed("completed", ("https://cdn.example.com/1.mp4",), '{"id":"vid_1"}')
 
@@ -53,6 +55,21 @@ async def test_a_delivery_is_shown_with_its_attempts(world: World) -> None:
         (500, "HTTP 500"),
         (None, "connection refused"),
     ]
+
+
+async def test_a_delivery_that_waits_for_an_open_circuit_says_why(world: World) -> None:
+    """Since when its URL has been failing, how often, and when it is tried next; not any more once all is well."""
+    policy = DispatchPolicy(Receivers(Receiver((KEY,))), RetrySchedule((4.0,) * 99), 8, 8)
+    world.dispatcher.configure(policy, world.sender, world.guard)
+    world.sender.usual = Answered(500, None, "no", 0.1)
+    delivery_id = await ended(world)
+    await world.crew.advance(60)
+    shown = (await world.call("GET", f"/v1/deliveries/{delivery_id}")).json()["circuit"]
+    assert (shown.pop("failures"), shown.pop("next_probe_at")[:16]) == (len(world.sender.posts), "2026-11-22T13:34")
+    assert shown == {"state": "open", "since": "2026-11-22T13:33:00.000000Z", "error": "HTTP 500"}
+    world.sender.usual = Answered(204, None, "", 0.1)
+    await world.crew.advance(60)
+    assert "circuit" not in (await world.call("GET", f"/v1/deliveries/{delivery_id}")).json()
 
 
 async def test_deliveries_are_listed_without_their_logs(world: World) -> None:

@@ -14,7 +14,8 @@ providers: {{videos: {{api_key: planted-key}}}}
 intake: {{tokens: [{{name: a, token: planted-token}}]}}
 webhooks: {{secrets: [whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw, {ONE}]}}
 endpoints:
-  - {{url: https://own.example/hook, secrets: [{TWO}, {ONE}], headers: {{X-Env: test}}, events: [task.failed]}}
+  - {{url: https://own.example/hook, secrets: [{TWO}, {ONE}], headers: {{X-Env: test}}, events: [task.failed],
+     rate: 5/s, concurrency: 2}}
 """
 
 
@@ -40,12 +41,13 @@ def test_a_token_is_known_by_its_name_and_what_it_is_limited_to() -> None:
     assert known["b"][0].allows("https://own.example/hook")
 
 
-def test_an_endpoint_has_its_own_secrets_headers_and_events() -> None:
+def test_an_endpoint_has_its_own_secrets_headers_events_and_limits() -> None:
     """They hold for its exact URL only; every other one gets the global secrets."""
     receivers = wiring.receivers(settings())
     own, other = receivers.at("https://own.example/hook"), receivers.at("https://own.example/hook/")
     assert (len(own.keys), dict(own.headers), own.events) == (2, {"X-Env": "test"}, {"task.failed"})
     assert (len(other.keys), dict(other.headers), len(other.events)) == (2, {}, 3)
+    assert (own.rate, own.concurrency, other.rate, other.concurrency) == (5.0, 2, None, None)
     assert own.keys[1] == other.keys[1]
     assert own.keys[0] not in other.keys
 

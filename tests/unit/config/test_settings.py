@@ -82,14 +82,16 @@ def test_a_watch_of_the_file_keeps_what_it_says(settings_of, least):
 
 
 def test_an_endpoint_keeps_what_it_says(settings_of, least):
-    """Headers and events; by default all events are sent."""
+    """Headers, events and limits of its own; by default all events are sent and there are no limits."""
     text = f"""{least}endpoints:
-  - {{url: "https://a.example/1", headers: {{X-Env: "${{V}}", Authorization: Bearer x}}, events: [task.failed]}}
+  - {{url: "https://a.example/1", headers: {{X-Env: "${{V}}", Authorization: Bearer x}}, events: [task.failed],
+     rate: 30/m, concurrency: 4}}
   - {{url: "https://a.example/2"}}
 """
     first, second = settings_of(text, {"V": "production"}).endpoints
     assert first.headers == {"X-Env": "production", "Authorization": "Bearer x"}
     assert first.events == ("task.failed",)
+    assert (first.rate, first.concurrency, second.rate, second.concurrency) == (0.5, 4, None, None)
     assert (second.headers, second.events) == ({}, ("task.completed", "task.failed", "task.abandoned"))
 
 

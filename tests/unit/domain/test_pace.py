@@ -168,7 +168,7 @@ def test_a_line_keeps_to_its_rate():
         line.join(key, 0.0)
     assert taken(line, 0.0) == ["a"]
     line.leave("a")
-    line.pause = Pause("throttled", 0.0, 0.0, 1)
+    line.held_until = 0.0
     assert taken(line, 0.0) == ["b"]
     line.leave("b")
     assert taken(line, 0.0) == []
@@ -181,12 +181,12 @@ def test_nobody_goes_during_a_pause_and_one_at_a_time_after_it():
     line = Line(concurrency=9)
     for key in "abcd":
         line.join(key, 0.0)
-    line.pause = Pause("throttled", 0.0, 10.0, 1)
+    line.held_until = 10.0
     assert taken(line, 9.9) == []
     assert taken(line, 10.0) == ["a"]
     line.leave("a")
     assert taken(line, 10.0) == ["b"]
-    line.pause = None
+    line.held_until = None
     assert taken(line, 10.0) == ["c", "d"]
 
 
@@ -199,12 +199,12 @@ def test_a_line_says_when_asking_again_is_worth_it():
     assert line.wake_at(0.0) == 0.0
     assert taken(line, 0.0) == ["a"]
     assert line.wake_at(0.25) == pytest.approx(1.0)
-    line.pause = Pause("throttled", 0.0, 7.0, 1)
+    line.held_until = 7.0
     assert line.wake_at(0.25) is None  # one is busy, and one at a time is all there is now
     line.leave("a")
     assert line.wake_at(0.25) == pytest.approx(7.0)
     assert line.wake_at(8.0) == pytest.approx(8.0)
-    line.pause = None
+    line.held_until = None
     assert taken(line, 8.0) == ["b"]
     assert taken(line, 9.0) == ["c"]
     assert line.wake_at(9.0) is None
@@ -215,7 +215,7 @@ def test_a_line_without_a_rate_waits_for_a_pause_only():
     line = Line(concurrency=2)
     line.join("a", 0.0)
     assert line.wake_at(3.0) == 3.0
-    line.pause = Pause("throttled", 0.0, 7.0, 1)
+    line.held_until = 7.0
     assert line.wake_at(3.0) == 7.0
 
 

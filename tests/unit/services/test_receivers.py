@@ -4,7 +4,7 @@
 import pytest
 
 from notifier.domain.delivery import RetrySchedule
-from notifier.domain.receiver import lane_of, without_query
+from notifier.domain.receiver import host_of, without_query
 from tests.unit.services.mail import DOWN, HUNG, OK, OTHER, answered, owe_many, send, times
 from tests.unit.services.world import HOOK
 
@@ -64,7 +64,7 @@ async def test_a_delivery_is_never_attempted_twice_at_once(world):
     """An alarm or an accept that comes while it waits or is in flight changes nothing."""
     world.sender.hold()
     await send(world)
-    world.dispatcher.due("evt_01", lane_of(HOOK))
+    world.dispatcher.due("evt_01", HOOK)
     world.dispatcher.accept([world.delivery("evt_01")])
     await world.crew.run()
     assert world.sender.in_flight == 1
@@ -94,7 +94,7 @@ async def test_waiting_for_slow_receivers_is_not_being_stuck(world):
 
 
 @pytest.mark.parametrize(
-    ("url", "lane"),
+    ("url", "host"),
     [
         ("https://A.example/x?y=1", "a.example:443"),
         ("https://a.example:8443/x", "a.example:8443"),
@@ -102,9 +102,9 @@ async def test_waiting_for_slow_receivers_is_not_being_stuck(world):
         ("https://[2606:4700::1]:1/x", "[2606:4700::1]:1"),
     ],
 )
-def test_receivers_share_a_lane_when_they_share_a_server(url, lane):
+def test_receivers_share_a_host_when_they_share_a_server(url, host):
     """What is slow is a server, not a path."""
-    assert lane_of(url) == lane
+    assert host_of(url) == host
 
 
 @pytest.mark.parametrize("url", ["https://a.example/x?y=1", "https://a.example/x#y?z", "https://a.example/x?y#z"])

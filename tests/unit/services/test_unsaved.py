@@ -4,7 +4,6 @@
 import pytest
 from structlog.testing import capture_logs
 
-from notifier.domain.receiver import lane_of
 from notifier.services.dispatcher import MAX_FRESH
 from tests.unit.services.mail import DOWN, OTHER, owe_many, send, times
 from tests.unit.services.world import HOOK
@@ -65,8 +64,8 @@ async def test_a_delivery_that_cannot_be_read_is_tried_again(world):
 async def test_a_delivery_that_is_gone_or_settled_is_not_attempted(world):
     """An alarm can come late: after a retention or on another daemon's attempt."""
     await send(world)
-    world.dispatcher.due("evt_01", lane_of(HOOK))
-    world.dispatcher.due("evt_99", lane_of(HOOK))
+    world.dispatcher.due("evt_01", HOOK)
+    world.dispatcher.due("evt_99", HOOK)
     await world.crew.run()
     assert len(world.sender.posts) == 1
 
@@ -94,7 +93,7 @@ async def test_nothing_starts_after_close_and_what_is_in_flight_finishes(world):
     await owe_many(world, 2)
     world.dispatcher.close()
     await owe_many(world, 1, OTHER, first=3)
-    world.dispatcher.due("evt_02", lane_of(HOOK))
+    world.dispatcher.due("evt_02", HOOK)
     world.sender.release()
     await world.crew.advance(10)
     assert [post.headers["webhook-id"] for post in world.sender.posts] == ["evt_01"]

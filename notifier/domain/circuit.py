@@ -1,0 +1,45 @@
+"""A callback URL's circuit: it opens when attempts keep failing, and then one probe at a time tries the URL again.
+
+Times are monotonic seconds. None stands for a circuit about which there is nothing to tell: the last attempt did not
+fail. Opening and closing drops nothing: what is due waits, and each probe is the next attempt of one of the deliveries.
+"""
+
+from dataclasses import dataclass, replace
+
+FAILURES_TO_OPEN = 10
+"""So many attempts in a row, whichever deliveries they were for."""
+SECONDS_TO_OPEN = 30.0
+"""And for so long: a receiver that restarts fails many attempts, but not for this long."""
+PROBE_SECONDS = (5.0, 10.0, 20.0, 40.0, 60.0)
+"""The waits before the first, second … probe; the last one for all that follow. ±20 %."""
+
+
+@dataclass(frozen=True, slots=True)
+class Circuit:
+    """`failures` in a row, the first of them over at `since`, the last one because of `error`. Open: nobody goes before
+    `probe_at`; `probes` counts those that failed, `changed` is when the latest wait began."""
+
+    failures: int
+    since: float
+    error: str
+    probe_at: float | None = None
+    probes: int = 0
+    changed: float = 0.0
+
+
+def strike(circuit: Circuit | None, error: str, *, started: float, now: float, spread: float) -> Circuit:
+    """The circuit after one more failed attempt, which began at `started`; `spread` in [-1, 1] moves the next probe."""
+    if circuit is None:
+        return Circuit(1, now, error)
+    counted = replace(circuit, failures=circuit.failures + 1, error=error)
+    if circuit.probe_at is None:
+        lasting = counted.failures >= FAILURES_TO_OPEN and now - circuit.since >= SECONDS_TO_OPEN
+        return _wait(counted, 0, now, spread) if lasting else counted
+    if started < circuit.changed:  # was in flight already when the wait began, so it is no probe
+        return counted
+    return _wait(counted, circuit.probes + 1, now, spread)
+
+
+def _wait(circuit: Circuit, probes: int, now: float, spread: float) -> Circuit:
+    seconds = PROBE_SECONDS[min(probes, len(PROBE_SECONDS) - 1)] * (1 + 0.2 * spread)
+    return replace(circuit, probe_at=now + seconds, probes=probes, changed=now)

@@ -1,0 +1,67 @@
+"""Circuits: when they open, and when a probe may go."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from notifier.domain.circuit import FAILURES_TO_OPEN, PROBE_SECONDS, SECONDS_TO_OPEN, Circuit, strike
+
+
+def failing(*moments: float, circuit: Circuit | None = None, spread: float = 0.0) -> Circuit:
+    """Attempts that began and failed at these moments."""
+    for at in moments:
+        circuit = strike(circuit, "HTTP 500", started=at, now=at, spread=spread)
+    assert circuit is not None
+    return circuit
+
+
+def opened(at: float = 100.0) -> Circuit:
+    """A circuit whose tenth failure, at `at`, opened it."""
+    return failing(*[at - 40.0] * 9, at)
+
+
+@pytest.mark.parametrize(
+    ("moments", "opens"),
+    [
+        ([0.0] * 9 + [30.0], True),
+        ([0.0] * 8 + [30.0], False),
+        ([0.0] * 9 + [29.9], False),
+        ([0.0] * 50, False),
+        ([0.0, 30.0], False),
+    ],
+)
+def test_it_opens_after_failures_in_a_row_that_last(moments, opens):
+    """Neither many at once, as at a restart of the receiver, nor a few over a long time."""
+    assert (len(moments) >= FAILURES_TO_OPEN, moments[-1] >= SECONDS_TO_OPEN) == (True, True) or not opens
+    assert (failing(*moments).probe_at is not None) == opens
+
+
+def test_it_remembers_what_a_reader_asks_about():
+    """How many, since when, and why the last time."""
+    circuit = strike(failing(7.0, 8.0), "refused", started=8.5, now=9.0, spread=0.0)
+    assert (circuit.failures, circuit.since, circuit.error, circuit.probe_at) == (3, 7.0, "refused", None)
+
+
+def test_probes_come_at_growing_waits_up_to_a_minute():
+    """Each counts from the end of the one before."""
+    circuit, now, waits = opened(), 100.0, []
+    for _ in range(7):
+        waits.append(circuit.probe_at - now)
+        now = circuit.probe_at
+        circuit = failing(now, circuit=circuit)
+    assert waits == [*PROBE_SECONDS, 60.0, 60.0]
+
+
+def test_attempts_that_were_in_flight_already_are_no_probes():
+    """Forty of them do not make the wait a minute."""
+    circuit = opened(100.0)
+    for _ in range(40):
+        circuit = strike(circuit, "HTTP 502", started=99.0, now=101.0, spread=0.0)
+    assert (circuit.probe_at, circuit.failures, circuit.error) == (105.0, 50, "HTTP 502")
+
+
+@given(st.floats(-1, 1))
+def test_probes_are_spread(spread):
+    """By up to a fifth, so that all circuits of a host do not probe it together."""
+    circuit = failing(*[0.0] * 9, 100.0, spread=spread)
+    assert 104.0 - 1e-9 <= circuit.probe_at <= 106.0 + 1e-9
