@@ -209,6 +209,32 @@ class TestOfThreeConnections:
             assert await client.answer() == (200, b"POST xy")
 
 
+async def test_requests_begin_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many clients ask at once, the event loop has turns in between for everything else."""
+    monkeypatch.setattr(connections, "BEGUN_AT_ONCE", 2)
+    loop, turns, begun = asyncio.get_running_loop(), [0], []
+
+    def turn() -> None:
+        turns[0] += 1
+        if turns[0] < 1_000_000 and len(begun) < 20:
+            loop.call_soon(turn)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        begun.append(turns[0])
+        await echo(scope, receive, send)
+
+    listener = socket.create_server(("127.0.0.1", 0))
+    async with serving.serve(app, listener, grace=1, abort=True):
+        clients = [Client(*await asyncio.open_connection(*listener.getsockname())) for _ in range(20)]
+        turn()
+        for client in clients:
+            client.send(GET)
+        assert [await client.answer() for client in clients] == [(200, b"GET ")] * 20
+        for client in clients:
+            client.writer.close()
+    assert max(begun.count(number) for number in begun) == 2
+
+
 def test_half_of_the_file_descriptors_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
     """Polls, attempts and the store need them."""
     for soft, most in ((1024, 512), (100_000, connections.MOST_CONNECTIONS), (-1, connections.MOST_CONNECTIONS)):

@@ -18,11 +18,11 @@ SETTING = "intake.tokens[].callback_prefixes"
 
 @pytest_asyncio.fixture
 async def shared() -> AsyncIterator[World]:
-    """An intake with two tokens, one of them a tenant's; a task of each has ended."""
+    """An intake with two tokens, one of them a tenant's; two tasks of its own and one of another have ended."""
     world = World(tokens={"owner": "owner-token", "tenant": "tenant-token"})
     world.prefixes = {"tenant": ("https://mine.example.com/hooks/", "https://also.example.com")}
     async with opened(world):
-        for task_id, url in (("vid_1", MINE), ("vid_2", THEIRS)):
+        for task_id, url in (("vid_1", MINE), ("vid_2", THEIRS), ("vid_3", MINE)):
             world.provider.script(task_id, Completed("completed", ("https://cdn.example.com/1.mp4",)))
             await register(world, task_id, url, OWNER)
         await world.crew.run()
@@ -36,7 +36,7 @@ async def register(world: World, task_id: str, url: str, headers: dict[str, str]
 
 async def test_a_limited_caller_registers_its_own_receivers_only(shared: World) -> None:
     """422 for others, pointing to the URL and naming the token and the setting; nobody is looked up for it."""
-    assert (await register(shared, "vid_3", MINE, TENANT)).status_code == 201
+    assert (await register(shared, "vid_5", MINE, TENANT)).status_code == 201
     assert (await register(shared, "vid_3", "https://also.example.com/x", TENANT)).status_code == 201
     with capture_logs() as lines:
         for url in (THEIRS, "https://mine.example.com/other", "https://mine.example.com.evil.net/hooks/"):
@@ -79,8 +79,8 @@ async def test_lists_hold_only_what_is_the_callers(shared: World, path: str) -> 
             cursor = page["next_cursor"]
         return found
 
-    assert await urls(OWNER) == [THEIRS, MINE]
-    assert await urls(TENANT) == [MINE]
+    assert await urls(OWNER) == [MINE, THEIRS, MINE]
+    assert await urls(TENANT) == [MINE, MINE]
 
 
 @pytest.mark.parametrize(

@@ -210,7 +210,9 @@ async def test_one_page_looks_at_a_bounded_number_of_rows(store, monkeypatch, bo
     found = await picked(store.watches, 3)
     assert [one for page in found for one in ids(page)] == expected
     assert any(len(page.watches) < 3 and page.next_before is not None for page in found)
-    assert (await picked(store.watches, 3, task_id="vid_1"))[-1].watches[0].watch.task_id == "vid_1"
+    if bound == "SPAN":
+        (page,) = await picked(store.watches, 3, task_id="vid_1")  # found by its name, however far back it is
+        assert ids(page) == [watch_id(1)]
 
 
 async def test_an_empty_store_has_one_empty_page_for_everybody(store):

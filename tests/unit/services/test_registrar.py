@@ -62,6 +62,32 @@ async def test_what_the_store_cannot_keep_up_with_is_refused_at_once(world, monk
     assert await world.registrar.register([WatchRequest(f"vid_{n}", HOOK) for n in range(3)]) != Busy()
 
 
+async def test_many_are_accepted_in_portions(world, monkeypatch):
+    """Each a transaction, taken up before the next; answers keep their order, and a second try completes a broken
+    one."""
+    monkeypatch.setattr(registrar, "PORTION", 2)
+    followed = []
+    monkeypatch.setattr(world.poller, "follow", lambda task: followed.append((task.task_id, len(world.store.watches))))
+    requests = [WatchRequest(name, HOOK) for name in ("a", "b", "", "c", "d", "e")]
+    results = await world.registrar.register(requests)
+    assert world.store.writes == ["register"] * 3
+    assert followed == [("a", 2), ("b", 2), ("c", 4), ("d", 4), ("e", 5)]
+    assert [one.view.watch.task_id if isinstance(one, Registered) else one.field for one in results] == [
+        *("a", "b", "task_id", "c", "d", "e")
+    ]
+
+
+async def test_a_store_that_fails_between_portions_has_kept_the_first(world, monkeypatch):
+    """Asking again gives those watches, and makes the others."""
+    monkeypatch.setattr(registrar, "PORTION", 1)
+    monkeypatch.setattr(world.poller, "follow", lambda _: world.store.fail(1))
+    with pytest.raises(StoreUnavailableError):
+        await world.registrar.register([WatchRequest("a", HOOK), WatchRequest("b", HOOK)])
+    monkeypatch.undo()
+    again = await world.registrar.register([WatchRequest("a", HOOK), WatchRequest("b", HOOK)])
+    assert [one.created for one in again] == [False, True]
+
+
 async def test_refusals_are_told_once_a_minute(world, monkeypatch):
     """However many there are."""
     monkeypatch.setattr(registrar, "MOST_WAITING", 0)
