@@ -4,9 +4,10 @@
     ├── __main__.py       the command's entry
     ├── cli/              flags in, exit code out; one file per family of commands
     ├── demo/             simulator, receiver and the story that `notifier demo` tells
+    ├── installation/     a systemd service of this machine: what `notifier install` and `uninstall` do
     ├── app/              composition root: settings → running parts → orderly stop, reload
     ├── config/           YAML → frozen Settings; says what is wrong and where
-    ├── logs.py           structlog set-up, secrets out
+    ├── logs/             structlog set-up, secrets out; lines for people and collectors, entries for journald
     ├── domain/           PURE: no I/O, no clock, no randomness, no async, no logging
     │   ├── quantity.py   durations, sizes and rates as people write them
     │   ├── task.py       Task and advance(): what one answer makes of a task
@@ -16,6 +17,7 @@
     │   ├── signature.py  sign(), verify(): Standard Webhooks, several secrets, both algorithms
     │   ├── answer.py     what a provider's answer means
     │   ├── receiver.py   whose secrets sign for which URL, and which events it wants
+    │   ├── endpoint.py   a registered callback URL and what changes make of it (headers.py: what it may send along)
     │   ├── prefix.py     which callback URLs a limited token may name
     │   ├── address.py    which addresses and URLs may be called (address_blocks.py: the registries behind it)
     │   ├── deadlines.py  who must be looked at by when
@@ -30,6 +32,7 @@
     │   ├── channel.py    one provider: whose turn it is, and the pause when it will not talk to us
     │   ├── dispatcher.py deliveries: whose turn it is, what each attempt makes of it, saving that
     │   ├── courier.py    one HTTP try: sign, post, report
+    │   ├── endpoints.py  register, change and forget endpoints; the file's come first
     │   └── circuits.py, wakeup.py     what holds lanes up, and what wakes them
     └── adapters/         the only importers of httpx, apscheduler, fastapi, sqlalchemy …
         ├── api/          the intake: routes, problems, tokens
@@ -47,7 +50,8 @@
      scheduler ─┴▶ services ──▶ ports ◀──┼── stores, clock, metrics
                       └──▶ domain ◀──────┘
 
-Imports run one way: `__main__ → cli → demo → app → adapters → services → ports → domain`, and CI holds it.
+Imports run one way: `__main__ → cli → demo, installation → app → adapters → services → ports → domain`, and CI holds
+it.
 
 How data flows: YAML or intake → registrar → store → scheduler (a job per task) → poller → provider → `advance()` →
 store (end of task + deliveries owed, one transaction) → dispatcher → `sign()` → receiver → `settle()` → store.

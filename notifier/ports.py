@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeAlias
 from notifier.domain.address import Refusal
 from notifier.domain.answer import Answer
 from notifier.domain.delivery import Attempt, Delivery, DeliveryView, Receipt
+from notifier.domain.endpoint import Endpoint
 from notifier.domain.event import Event
 from notifier.domain.prefix import Prefix
 from notifier.domain.task import Task
@@ -46,6 +47,10 @@ class Chance(Protocol):
 
     def new_id(self, prefix: str) -> str:
         """An unguessable id, `prefix` first."""
+        ...
+
+    def random_bytes(self, count: int) -> bytes:
+        """So many unguessable bytes, for a secret."""
         ...
 
 
@@ -215,6 +220,28 @@ class DeliveryStore(Protocol):
 
     async def redeliver(self, delivery_id: str, now: datetime) -> Delivery | None:
         """Make a delivered or exhausted delivery pending again; None if it is pending or does not exist."""
+        ...
+
+
+class EndpointStore(Protocol):
+    """Endpoints that were registered through the intake, one for each URL. Every write is one durable transaction, as
+    the WatchStore's are, and told in the order of the commits."""
+
+    async def endpoints(self) -> Sequence[Endpoint]:
+        """All of them, in the order of their numbers."""
+        ...
+
+    async def add_endpoint(self, endpoint: Endpoint) -> Endpoint:
+        """Give it a number and keep it, unless its URL has one: the answer is whichever has the URL from now on."""
+        ...
+
+    async def change_endpoint(self, endpoint_id: str, change: Callable[[Endpoint], Endpoint]) -> Endpoint | None:
+        """Keep what `change` makes of it and return that; None: there is no such endpoint. `change` is pure, alters
+        only terms and `updated_at`, and is called inside the transaction, perhaps from another thread."""
+        ...
+
+    async def remove_endpoint(self, endpoint_id: str) -> bool:
+        """Forget it; False if there is none."""
         ...
 
 

@@ -1,10 +1,12 @@
-"""A store in memory: what the WatchStore, TaskStore and DeliveryStore ports promise, word for word, and no more."""
+"""A store in memory: what the ports of watches, tasks, deliveries and endpoints promise, word for word, and no more."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from notifier.domain.delivery import Attempt, Delivery, new_delivery, redeliver
+from notifier.domain.endpoint import Endpoint
 from notifier.domain.task import End, Task
 from notifier.domain.watch import DeliveryBrief, Registration, Watch, WatchView
 from notifier.ports import (
@@ -29,6 +31,8 @@ class FakeStore:
         self.tasks: dict[int, Task] = {}
         self.deliveries: dict[str, Delivery] = {}
         self.logs: dict[str, list[Attempt]] = {}
+        self.registered: dict[str, Endpoint] = {}
+        self._numbers = itertools.count(1)
         self._usual: dict[str, float] = {}
         self._failures = 0
 
@@ -115,6 +119,28 @@ class FakeStore:
         left = any(self._watching(task.key))
         self.tasks[task.key] = task if left else ended
         return Expired(tuple(owed), self._merge(task.key) if left else None)
+
+    # EndpointStore
+
+    async def endpoints(self) -> Sequence[Endpoint]:
+        self._reach()
+        return list(self.registered.values())
+
+    async def add_endpoint(self, endpoint: Endpoint) -> Endpoint:
+        self._reach("add_endpoint")
+        holder = next((kept for kept in self.registered.values() if kept.url == endpoint.url), None)
+        return holder or self.registered.setdefault(endpoint.id, replace(endpoint, number=next(self._numbers)))
+
+    async def change_endpoint(self, endpoint_id: str, change: Callable[[Endpoint], Endpoint]) -> Endpoint | None:
+        self._reach("change_endpoint")
+        if endpoint_id not in self.registered:
+            return None
+        self.registered[endpoint_id] = change(self.registered[endpoint_id])
+        return self.registered[endpoint_id]
+
+    async def remove_endpoint(self, endpoint_id: str) -> bool:
+        self._reach("remove_endpoint")
+        return self.registered.pop(endpoint_id, None) is not None
 
     # DeliveryStore
 

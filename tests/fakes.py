@@ -57,6 +57,11 @@ class FakeChance:
         self._ids[prefix] += 1
         return f"{prefix}{self._ids[prefix]}"
 
+    def random_bytes(self, count: int) -> bytes:
+        """The same byte all through: 1, then 2, then 3 …"""
+        self._ids["bytes"] += 1
+        return bytes([self._ids["bytes"]]) * count
+
 
 class FakeCrew:
     """Runs what is spawned when the test says `run()`, and calls for later when `advance()` comes to them.

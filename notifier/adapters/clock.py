@@ -15,10 +15,13 @@ class SystemClock:
 
 
 class SystemChance:
-    """Jitter need not be unguessable; ids are."""
+    """Jitter need not be unguessable; ids and secrets are."""
 
     def spread(self) -> float:
         return random.uniform(-1.0, 1.0)  # noqa: S311 -- spreads load, guards nothing
 
     def new_id(self, prefix: str) -> str:
         return prefix + secrets.token_hex(12)
+
+    def random_bytes(self, count: int) -> bytes:
+        return secrets.token_bytes(count)

@@ -20,18 +20,24 @@ ACCEPTED_AT_ONCE = 64
 EXPIRE_EVERY_TICKS = 10
 """A tick of uvicorn's is a tenth of a second."""
 
+HEAR_OUT_SECONDS = 1.0
+HEAR_OUT_STEPS = 20
+
 # What a client sends is its own business: a malformed request is answered 400 and needs no line of ours.
 logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
 
 
 @contextlib.asynccontextmanager
-async def serve(app: ASGIApp, listener: socket.socket, *, grace: int, abort: bool = False) -> AsyncIterator[None]:
+async def serve(
+    app: ASGIApp, listener: socket.socket, *, grace: int, abort: bool = False, hand_over: bool = False
+) -> AsyncIterator[None]:
     """Serve `app` on a bound socket for as long as the block runs.
 
     At the end no connection is accepted any more, and requests in progress have `grace` seconds; with `abort` their
-    connections are closed at once instead, for callers that are done with them.
+    connections are closed at once instead, for callers that are done with them. With `hand_over` somebody else serves
+    the socket next: whoever was accepted and has not asked yet is waited for, since nobody else can answer.
     """
-    server = _Server(app, grace, abort=abort)
+    server = _Server(app, grace, abort=abort, hand_over=hand_over)
     running = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         await _started(server, running)
@@ -42,11 +48,12 @@ async def serve(app: ASGIApp, listener: socket.socket, *, grace: int, abort: boo
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, app: ASGIApp, grace: int, *, abort: bool) -> None:
+    def __init__(self, app: ASGIApp, grace: int, *, abort: bool, hand_over: bool) -> None:
         self._connections = Connections(affordable())
         super().__init__(_config(app, grace, self._connections))
         self.ready = asyncio.Event()
         self._abort = abort
+        self._hand_over = hand_over
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -67,7 +74,18 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for connection in list(self._connections.open) if self._abort else ():
             connection.transport.abort()
+        if self._hand_over:
+            await self._hear_out()
         await super().shutdown(sockets)
+
+    async def _hear_out(self) -> None:
+        """Accept nobody more, and let those who came last ask: closing on them would look like a refusal."""
+        for server in self.servers:
+            server.close()
+        silent = HEAR_OUT_STEPS
+        while silent and any(connection.cycle is None for connection in self._connections.open):
+            silent -= 1
+            await asyncio.sleep(HEAR_OUT_SECONDS / HEAR_OUT_STEPS)
 
 
 def _config(app: ASGIApp, grace: int, connections: Connections) -> uvicorn.Config:

@@ -8,7 +8,7 @@ from notifier.domain.delivery import Answered, Receipt, Unanswered
 from notifier.domain.retry_after import parse_retry_after
 from notifier.ports import Clock
 
-READ_BYTES = 64 * 1024
+READ_BYTES = 32 * 1024
 """So much of an answer is read, to leave the connection usable where that is cheap."""
 KEPT_BYTES = 1024
 """So much of an answer is kept in the delivery's log."""

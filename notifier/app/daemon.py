@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from datetime import timedelta
+from typing import TypeAlias
 
 import structlog
 
@@ -19,15 +20,17 @@ from notifier.adapters.serving import serve
 from notifier.adapters.stores.errors import StoreError
 from notifier.adapters.stores.sqlite import open_sqlite
 from notifier.adapters.stores.store import SqlStore
+from notifier.adapters.systemd import ALONE, ServiceManager
 from notifier.adapters.webhook import WebhookSender
 from notifier.app import wiring
 from notifier.app.errors import StartError
 from notifier.app.health import Health
-from notifier.app.listening import Reach, describe, open_listener, reach_of
-from notifier.config import Loaded, Rejected, Settings, needs_restart
-from notifier.domain.signature import Ed25519Key
-from notifier.ports import Counts, Declared, StoreUnavailableError
+from notifier.app.listening import Listener, Reach, open_listener
+from notifier.config import Loaded, Rejected, Settings, as_reloaded, needs_restart
+from notifier.domain.receiver import Receivers
+from notifier.ports import Catalog, Counts, Declared, StoreUnavailableError
 from notifier.services.dispatcher import Dispatcher
+from notifier.services.endpoints import Endpoints
 from notifier.services.poller import Poller
 from notifier.services.registrar import Registrar
 
@@ -46,15 +49,22 @@ POST_KEEPALIVE_SECONDS = 4.0
 """Shorter than what receivers' servers usually do, for a POST on a connection that is just being closed fails."""
 
 
+Load: TypeAlias = Callable[[], Loaded | Rejected]
+
+
 class Daemon:
     """The parts, put together. Use `running()`; nothing works before it entered or after it left."""
 
-    def __init__(self, settings: Settings, load: Callable[[], Loaded | Rejected], store: SqlStore) -> None:
+    def __init__(
+        self, settings: Settings, load: Load, store: SqlStore, listener: Listener | None, manager: ServiceManager
+    ) -> None:
         self.settings = settings
-        self.intake: str | None = None
-        self.reach: Reach = "unix"
+        self.intake = None if listener is None else listener.where
+        self._reach: Reach = "unix" if listener is None else listener.reach
         self._load = load
         self._store = store
+        self.catalog: Catalog = store
+        self._manager = manager
         self._reloading = asyncio.Lock()
         self._stopping = False
         self._counts = Counts()
@@ -64,7 +74,6 @@ class Daemon:
         self.scheduler = Scheduler(clock=self._clock, crew=self.crew)
         self._poll_http = Http(guard=None, keepalive=POLL_KEEPALIVE_SECONDS)
         self._post_http = Http(guard=lambda: self.settings.webhooks.allow_networks, keepalive=POST_KEEPALIVE_SECONDS)
-        self._public_keys: Sequence[Ed25519Key] = ()
         self._tokens: Mapping[Caller, str] = {}
         self._book = wiring.ProviderBook(self._poll_http, self._clock)
         self._build_services(settings)
@@ -73,8 +82,16 @@ class Daemon:
     def _build_services(self, settings: Settings) -> None:
         store, chance = self._store, SystemChance()
         sender = self._sender(settings)
+        self.endpoints = Endpoints(
+            usual=wiring.usual_receiver(settings),
+            store=store,
+            guard=sender,
+            clock=self._clock,
+            chance=chance,
+            tell=self._readdress,
+        )
         self.dispatcher = Dispatcher(
-            wiring.dispatch_policy(settings),
+            wiring.dispatch_policy(settings, self.endpoints.receivers),
             store=store,
             sender=sender,
             guard=sender,
@@ -112,6 +129,7 @@ class Daemon:
 
     async def start(self) -> None:
         """Take up the store's work, then the file's. After this polls run and deliveries go out."""
+        await self.endpoints.load()
         self._configure(self.settings)
         self.metrics.providers(self.settings.providers)
         self.scheduler.start(self.poller.due, self.dispatcher.due)
@@ -127,11 +145,15 @@ class Daemon:
 
     def _configure(self, settings: Settings) -> None:
         sender = self._sender(settings)
-        self._public_keys = wiring.public_keys(settings)
         self._tokens = wiring.tokens(settings)
+        self.endpoints.configure(wiring.declared_endpoints(settings), wiring.usual_receiver(settings), sender)
         self.registrar.configure(wiring.watch_rules(settings), sender)
         self.poller.configure(self._book.providers(settings))
-        self.dispatcher.configure(wiring.dispatch_policy(settings), sender, sender)
+        self.dispatcher.configure(wiring.dispatch_policy(settings, self.endpoints.receivers), sender, sender)
+
+    def _readdress(self, receivers: Receivers) -> None:
+        logs.hide(self.endpoints.secrets())
+        self.dispatcher.readdress(receivers)
 
     async def _declare(self) -> Declared:
         declared = await self.registrar.declare(wiring.declared_watches(self.settings))
@@ -156,11 +178,12 @@ class Daemon:
         """Apply the file as it is now: all of it or nothing. What needs a restart is named and keeps its old value.
         StoreUnavailableError if the declared watches cannot be stored now; then nothing changed either."""
         async with self._reloading:
-            match await asyncio.to_thread(self._load):
-                case Rejected(problems=problems):
-                    return self._refuse(tuple(str(problem) for problem in problems))
-                case Loaded(settings=loaded):
-                    return await self._apply(loaded)
+            with self._manager.reloading():
+                match await asyncio.to_thread(self._load):
+                    case Rejected(problems=problems):
+                        return self._refuse(tuple(str(problem) for problem in problems))
+                    case Loaded(settings=loaded):
+                        return await self._apply(loaded)
 
     def _refuse(self, errors: tuple[str, ...]) -> ReloadRefused:
         self.metrics.reloaded(ok=False, at=time.time())
@@ -170,9 +193,9 @@ class Daemon:
     async def _apply(self, loaded: Settings) -> ReloadResult:
         old = self.settings
         restart = needs_restart(old, loaded)
-        if self.reach == "network" and not loaded.intake.tokens:
+        if self._reach == "network" and not loaded.intake.tokens:
             return self._refuse(("intake.tokens: are needed until a restart, for the intake still listens as before",))
-        self.settings = _keep_what_needs_a_restart(old, loaded)
+        self.settings = as_reloaded(old, loaded)
         self.registrar.configure(wiring.watch_rules(self.settings), self._sender(self.settings))
         try:
             declared = await self._declare()  # the one step that can fail comes first
@@ -195,10 +218,11 @@ class Daemon:
     def api_parts(self) -> ApiParts:
         return ApiParts(
             registrar=self.registrar,
+            endpoints=self.endpoints,
             dispatcher=self.dispatcher,
             poller=self.poller,
             timetable=self.scheduler,
-            catalog=self._store,
+            catalog=self.catalog,
             clock=self._clock,
             tokens=lambda: self._tokens,
             hosts=self._hosts,
@@ -206,14 +230,14 @@ class Daemon:
             reload=self.reload,
             readiness=self.readiness,
             render_metrics=self._render_metrics,
-            public_keys=lambda: self._public_keys,
+            public_keys=lambda: wiring.public_keys(self.endpoints.receivers),
             stopping=lambda: self._stopping,
             version=__version__,
         )
 
     def _hosts(self) -> Collection[str] | None:
         """A web page can lead a browser to loopback under any name, and to nothing else that it could not reach."""
-        return self.settings.intake.hosts if self.reach == "loopback" else None
+        return self.settings.intake.hosts if self._reach == "loopback" else None
 
     def _usual_interval(self, provider: str) -> float | None:
         settings = self.settings.providers.get(provider)
@@ -254,37 +278,36 @@ def configure_logs(settings: Settings) -> None:
     logs.configure(level=settings.log.level, log_format=settings.log.format, secrets=secrets)
 
 
-def _keep_what_needs_a_restart(old: Settings, new: Settings) -> Settings:
-    intake = new.intake.model_copy(update={"listen": old.intake.listen})
-    return new.model_copy(update={"store": old.store, "node": old.node, "intake": intake})
-
-
 @contextlib.asynccontextmanager
-async def running(settings: Settings, load: Callable[[], Loaded | Rejected]) -> AsyncIterator[Daemon]:
+async def running(
+    settings: Settings, load: Load, manager: ServiceManager = ALONE
+) -> AsyncIterator[Daemon]:
     """A daemon at work for as long as the block runs; `load` reads the configuration anew for a reload.
 
-    Raises StartError when it cannot start. Leaving the block stops it in order, within 30 s; the intake answers until
-    the end, if only to say that it is stopping.
+    Raises StartError when it cannot start. Leaving the block stops it in order, within 30 s. The intake answers until
+    the end, if only to say that it is stopping; but on a passed socket it leaves new connections to the daemon that
+    comes next.
     """
     async with contextlib.AsyncExitStack() as undo:
-        listen = settings.intake.listen
-        listener = None if listen is None else open_listener(listen, guarded=bool(settings.intake.tokens))
+        listener = open_listener(settings.intake, manager.sockets)
         if listener is not None:
-            undo.callback(listener.close)
+            undo.callback(listener.socket.close)
         try:
             store = await open_sqlite(wiring.store_path(settings))
         except StoreError as error:
             raise StartError(f"store.url: {error}") from error
         undo.push_async_callback(store.close)
-        daemon = Daemon(settings, load, store)
-        if listener is not None:
-            daemon.reach = reach_of(listener)
+        daemon = Daemon(settings, load, store, listener, manager)
         await _start(daemon)
+        hand_over = listener is not None and listener.passed
+        if hand_over:
+            undo.push_async_callback(daemon.stop)
         if listener is not None:
             api = build_api(daemon.api_parts())
-            await undo.enter_async_context(serve(api, listener, grace=INTAKE_GRACE_SECONDS))
-            daemon.intake = describe(listener)
-        undo.push_async_callback(daemon.stop)
+            serving = serve(api, listener.socket, grace=INTAKE_GRACE_SECONDS, hand_over=hand_over)
+            await undo.enter_async_context(serving)
+        if not hand_over:
+            undo.push_async_callback(daemon.stop)
         log.info("daemon.started", version=__version__, intake=daemon.intake, store=settings.store.url)
         yield daemon
 

@@ -1,6 +1,7 @@
 """Is everything at work that the daemon's promises rest on?"""
 
 import asyncio
+from collections.abc import Mapping
 
 import structlog
 
@@ -39,12 +40,28 @@ class Health:
         }
         if stopping:
             checks["daemon"] = "is stopping"
+        return Readiness(ready=all(state == OK for state in checks.values()), checks=checks, paused=self.paused())
+
+    def paused(self) -> Mapping[str, PausedProvider]:
         now = self._clock.monotonic()
-        paused = {
+        return {
             name: PausedProvider(pause.reason, max(round(pause.until - now, 3), 0.0))
             for name, pause in self._poller.pauses().items()
         }
-        return Readiness(ready=all(state == OK for state in checks.values()), checks=checks, paused=paused)
+
+    async def arrested(self, seconds: float) -> Mapping[str, str]:
+        """The parts that a restart would help, and what is wrong with them: what no longer moves, and a store that
+        gives no answer in so many seconds. A store that refuses is none of them: its disk is as full after a restart,
+        and the daemon that waits for room loses nothing."""
+        checks = {"store": OK, "scheduler": self._scheduler_check(), "dispatcher": self._dispatcher_check()}
+        try:
+            async with asyncio.timeout(seconds):
+                await self._store.ping()
+        except TimeoutError:
+            checks["store"] = f"neither took nor refused a write within {seconds:g} s"
+        except StoreUnavailableError:
+            pass
+        return {part: state for part, state in checks.items() if state != OK}
 
     async def _store_check(self) -> str:
         """A durable write, at most once a second however often we are asked."""

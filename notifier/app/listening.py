@@ -1,67 +1,85 @@
 """The intake's socket: TCP, a unix socket, or one that systemd passed."""
 
-import os
 import socket
 import stat
+from collections.abc import Sequence
+from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import Literal, TypeAlias, assert_never
 
+from notifier.adapters.systemd import PassedSocket
 from notifier.app.errors import StartError, WrongSettingsError
-from notifier.config import Listen, SystemdListen, TcpListen, UnixListen
+from notifier.config import IntakeSettings, SystemdListen, TcpListen, UnixListen
 
 BACKLOG = 2048
-FIRST_PASSED_FD = 3
-"""sd_listen_fds(3): passed sockets begin here."""
+PASSED_NAME = "intake"
+"""`FileDescriptorName=` of the socket to take when several were passed."""
 
 
 Reach: TypeAlias = Literal["unix", "loopback", "network"]
 """Who can connect: programs with access to a file, everything on this machine (web pages too), or other machines."""
 
 
-def open_listener(listen: Listen, *, guarded: bool) -> socket.socket:
-    """A bound, listening socket; StartError when the address cannot be had, or when other machines can reach it and it
-    is not `guarded` by tokens. That is judged by the socket: a passed one is not known before."""
-    listener = _open(listen)
-    if reach_of(listener) == "network" and not guarded:
-        where = describe(listener)
-        listener.close()
-        advice = "add a token, or listen on 127.0.0.1 or a unix socket"
-        raise WrongSettingsError(f"intake.tokens: are needed, for other machines can reach {where}; {advice}")
-    return listener
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """`passed`: it was opened for us and outlives us."""
+
+    socket: socket.socket
+    passed: bool
+
+    @property
+    def where(self) -> str:
+        """As people write it; the real port also when 0 was asked for."""
+        name = self.socket.getsockname()
+        if self.socket.family == socket.AF_UNIX:
+            return f"unix:{name}"
+        if not self._is_ip:
+            return str(name)
+        host = f"[{name[0]}]" if ":" in name[0] else name[0]
+        return f"{host}:{name[1]}"
+
+    @property
+    def reach(self) -> Reach:
+        if self.socket.family == socket.AF_UNIX:
+            return "unix"
+        if not self._is_ip:
+            return "network"  # such as vsock(7): not ours to know who is at the other end
+        address = ip_address(self.socket.getsockname()[0])
+        mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+        return "loopback" if (mapped or address).is_loopback else "network"
+
+    @property
+    def _is_ip(self) -> bool:
+        return self.socket.family in (socket.AF_INET, socket.AF_INET6)
 
 
-def _open(listen: Listen) -> socket.socket:
-    match listen:
+def open_listener(intake: IntakeSettings, passed: Sequence[PassedSocket]) -> Listener | None:
+    """A bound, listening socket, `passed` ones being the service manager's; None when no intake is wanted. StartError
+    when the address cannot be had, or would let in everybody."""
+    match intake.listen:
+        case None:
+            return None
         case TcpListen(host=host, port=port):
-            return _tcp(host, port)
+            return Listener(_tcp(host, port), passed=False)
         case UnixListen(path=path):
-            return _unix(Path(path))
+            return Listener(_unix(Path(path)), passed=False)
         case SystemdListen():
-            return _passed()
+            return _guarded(Listener(_passed(passed), passed=True), intake)
         case _:
-            assert_never(listen)
+            assert_never(intake.listen)
 
 
-def reach_of(listener: socket.socket) -> Reach:
-    if listener.family == socket.AF_UNIX:
-        return "unix"
-    if listener.family not in (socket.AF_INET, socket.AF_INET6):
-        return "network"  # such as vsock(7): not ours to know who is at the other end
-    address = ip_address(listener.getsockname()[0])
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return "loopback" if (mapped or address).is_loopback else "network"
-
-
-def describe(listener: socket.socket) -> str:
-    """Where it listens, as people write it; the real port also when 0 was asked for."""
-    name = listener.getsockname()
-    if listener.family == socket.AF_UNIX:
-        return f"unix:{name}"
-    if listener.family not in (socket.AF_INET, socket.AF_INET6):
-        return str(name)
-    host = f"[{name[0]}]" if ":" in name[0] else name[0]
-    return f"{host}:{name[1]}"
+def _guarded(listener: Listener, intake: IntakeSettings) -> Listener:
+    """Only here it shows where a passed socket listens; of other ones the configuration said it."""
+    if listener.reach == "network" and not intake.tokens:
+        where = listener.where
+        listener.socket.close()
+        raise WrongSettingsError(
+            f"intake.tokens: is needed, for the passed socket {where} can be reached from beyond this machine "
+            "(give at least one, or let the .socket unit listen on 127.0.0.1 or on a path)"
+        )
+    return listener
 
 
 def _tcp(host: str, port: int) -> socket.socket:
@@ -101,10 +119,21 @@ def _answers(path: Path) -> bool:
         return probe.connect_ex(str(path)) == 0
 
 
-def _passed() -> socket.socket:
-    """sd_listen_fds(3): $LISTEN_PID says whom the sockets are for, $LISTEN_FDS how many there are."""
-    if os.environ.get("LISTEN_PID") != str(os.getpid()) or os.environ.get("LISTEN_FDS") != "1":
-        raise StartError("intake.listen: systemd: needs exactly one socket from a .socket unit, and none was passed")
-    listener = socket.socket(fileno=FIRST_PASSED_FD)
+def _passed(passed: Sequence[PassedSocket]) -> socket.socket:
+    named = [one for one in passed if one.name == PASSED_NAME]
+    if len(named or passed) != 1:
+        found = ", ".join(one.name or "nameless" for one in passed) or "none"
+        raise StartError(
+            f"intake.listen: systemd: takes one socket and was passed: {found} (enable and start notifier.socket; of "
+            f"several sockets, give one FileDescriptorName={PASSED_NAME})"
+        )
+    try:
+        listener = socket.socket(fileno=(named or passed)[0].descriptor)
+    except OSError as error:
+        raise StartError(f"intake.listen: systemd: what was passed is no socket: {error.strerror}") from error
+    accepts = listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    if not (accepts and listener.family in (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)):
+        listener.close()
+        raise StartError("intake.listen: systemd: the .socket unit must have ListenStream= and Accept=no")
     listener.setblocking(False)
     return listener

@@ -7,8 +7,10 @@ from notifier import __version__
 from notifier.adapters.api import Caller
 from notifier.adapters.http import Http
 from notifier.adapters.providers import PRESETS, JsonApi
-from notifier.config import ProviderSettings, Settings
+from notifier.config import EndpointSettings, ProviderSettings, Settings
 from notifier.domain.delivery import RetrySchedule
+from notifier.domain.endpoint import Endpoint, Terms, declared
+from notifier.domain.event import EVENT_TYPES
 from notifier.domain.receiver import Receiver, Receivers
 from notifier.domain.signature import Ed25519Key, parse_secret
 from notifier.ports import Clock, Provider
@@ -24,36 +26,39 @@ def store_path(settings: Settings) -> Path:
     return Path(settings.store.url.removeprefix("sqlite:///"))
 
 
-def dispatch_policy(settings: Settings) -> DispatchPolicy:
+def dispatch_policy(settings: Settings, receivers: Receivers) -> DispatchPolicy:
     webhooks = settings.webhooks
     return DispatchPolicy(
-        receivers=receivers(settings),
+        receivers=receivers,
         schedule=RetrySchedule(tuple(webhooks.retry)),
         concurrency=webhooks.concurrency,
         per_host=webhooks.per_host,
     )
 
 
-def receivers(settings: Settings) -> Receivers:
+def usual_receiver(settings: Settings) -> Receiver:
+    """Every URL that is no endpoint's: the global secrets sign for it."""
+    return Receiver(tuple(parse_secret(secret.get_secret_value()) for secret in settings.webhooks.secrets))
+
+
+def declared_endpoints(settings: Settings) -> tuple[Endpoint, ...]:
     """An endpoint's own secrets replace the global ones for its URL."""
-    endpoints = {
-        endpoint.url: Receiver(
-            keys=tuple(parse_secret(secret.get_secret_value()) for secret in endpoint.secrets),
-            headers=dict(endpoint.headers),
-            events=frozenset(endpoint.events),
-            rate=endpoint.rate,
-            concurrency=endpoint.concurrency,
-        )
-        for endpoint in settings.endpoints
-    }
-    keys = tuple(parse_secret(secret.get_secret_value()) for secret in settings.webhooks.secrets)
-    return Receivers(Receiver(keys), endpoints)
+    return tuple(declared(endpoint.url, _terms(endpoint)) for endpoint in settings.endpoints)
 
 
-def public_keys(settings: Settings) -> tuple[Ed25519Key, ...]:
+def _terms(endpoint: EndpointSettings) -> Terms:
+    return Terms(
+        secrets=tuple(secret.get_secret_value() for secret in endpoint.secrets),
+        headers=dict(endpoint.headers),
+        events=tuple(event for event in EVENT_TYPES if event in endpoint.events),
+        rate=endpoint.rate,
+        concurrency=endpoint.concurrency,
+    )
+
+
+def public_keys(receivers: Receivers) -> tuple[Ed25519Key, ...]:
     """The keys whose public halves the intake shows, each once: the global ones first, then those of endpoints."""
-    known = receivers(settings)
-    signing = [key for receiver in (known.usual, *known.endpoints.values()) for key in receiver.keys]
+    signing = [key for receiver in (receivers.usual, *receivers.endpoints.values()) for key in receiver.keys]
     return tuple(dict.fromkeys(key for key in signing if isinstance(key, Ed25519Key)))
 
 

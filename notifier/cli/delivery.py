@@ -14,7 +14,7 @@ from notifier.cli.client import (
     UrlOption,
     segment,
 )
-from notifier.cli.table import cell, moment, show_members, show_table
+from notifier.cli.table import circuit_sentence, moment, show_members, show_table
 from notifier.domain.delivery import DELIVERY_STATES
 
 app = typer.Typer(no_args_is_help=True, help="Deliveries of a running daemon.")
@@ -87,20 +87,10 @@ def show(
     show_members(delivery)
     if circuit is not None:
         typer.echo()
-        typer.echo(_waits(circuit))
+        typer.echo(circuit_sentence(circuit))
     if log:
         typer.echo()
         show_table(LOG_HEADINGS, [_attempt(one) for one in log])
-
-
-def _waits(circuit: Any) -> str:
-    """The sentence for a delivery that an open circuit holds up."""
-    since, again = moment(circuit["since"]), moment(circuit["next_probe_at"])
-    return (
-        f"waits: the circuit of this URL is open. Its last {circuit['failures']} attempts failed, the first at {since}"
-        f", the last with: {cell(circuit['error'])}. One probe at a time tries it again, the next at {again}; "
-        "when one succeeds, all go."
-    )
 
 
 def _attempt(attempt: Any) -> list[Any]:

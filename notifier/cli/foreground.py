@@ -11,7 +11,9 @@ from pathlib import Path
 import structlog
 
 from notifier.adapters.connections import raise_file_limit
+from notifier.adapters.systemd import ServiceManager
 from notifier.app import Daemon, StartError, WrongSettingsError, configure_logs, running
+from notifier.app.supervision import supervised
 from notifier.cli.options import WRONG_CONFIGURATION
 from notifier.config import Loaded, Rejected, Settings, load
 from notifier.ports import StoreUnavailableError
@@ -29,15 +31,17 @@ def serve(config: Path, settings: Settings, early: threading.Event) -> int:
     configure_logs(settings)
     raise_file_limit()
     sys.setswitchinterval(SWITCH_SECONDS)
-    try:
-        asyncio.run(_serve(config, settings, early))
-    except StartError as error:
-        log.error("daemon.failed", error=str(error))
-        return WRONG_CONFIGURATION if isinstance(error, WrongSettingsError) else FAILED
+    with contextlib.closing(ServiceManager.take(os.environ)) as manager:
+        try:
+            asyncio.run(_serve(config, settings, early, manager))
+        except StartError as error:
+            log.error("daemon.failed", error=str(error))
+            manager.status(f"failed: {error}")
+            return WRONG_CONFIGURATION if isinstance(error, WrongSettingsError) else FAILED
     return DONE
 
 
-async def _serve(config: Path, settings: Settings, early: threading.Event) -> None:
+async def _serve(config: Path, settings: Settings, early: threading.Event, manager: ServiceManager) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_tell)
@@ -48,11 +52,13 @@ async def _serve(config: Path, settings: Settings, early: threading.Event) -> No
     def read() -> Loaded | Rejected:
         return load(config, os.environ, secrets="required")
 
-    async with running(settings, read) as daemon:
+    async with supervised(manager) as supervision, running(settings, read, manager) as daemon:
+        supervision.begin(daemon.health, daemon.catalog)
         loop.add_signal_handler(signal.SIGHUP, lambda: daemon.crew.spawn(_reload(daemon)))
         if early.is_set():
             daemon.crew.spawn(_reload(daemon))
         await stop.wait()
+        supervision.end()
         log.info("daemon.stopping")
 
 

@@ -1,12 +1,14 @@
 """What several commands have in common: where the configuration is, and how its problems are printed."""
 
 import os
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from notifier.config import Rejected, Settings, load
+from notifier.logs import priority_mark
 
 WRONG_CONFIGURATION = 78
 """EX_CONFIG of sysexits(3)."""
@@ -24,6 +26,6 @@ def load_or_exit(config: Path, *, secrets: Literal["required", "optional"]) -> S
     loaded = load(config, os.environ, secrets=secrets)
     if isinstance(loaded, Rejected):
         for problem in loaded.problems:
-            typer.echo(str(problem), err=True)
+            typer.echo(f"{priority_mark('error', sys.stderr)}{problem}", err=True)
         raise typer.Exit(WRONG_CONFIGURATION)
     return loaded.settings

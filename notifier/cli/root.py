@@ -9,6 +9,7 @@ from notifier.cli.check import check, schema
 from notifier.cli.delivery import app as delivery_commands
 from notifier.cli.demo import demo
 from notifier.cli.endpoint import app as endpoint_commands
+from notifier.cli.install import install, uninstall
 from notifier.cli.run import run
 from notifier.cli.secret import app as secret_commands
 from notifier.cli.simulate import simulate
@@ -51,3 +52,5 @@ app.add_typer(endpoint_commands, name="endpoint")
 app.add_typer(secret_commands, name="secret")
 app.command()(verify)
 app.command()(schema)
+app.command()(install)
+app.command()(uninstall)

@@ -1,5 +1,6 @@
 """`notifier run`: the daemon in the foreground."""
 
+import faulthandler
 import signal
 import sys
 import threading
@@ -16,6 +17,7 @@ def run(config: ConfigOption = DEFAULT_CONFIG) -> None:
     """
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))  # nothing has begun yet that would have to be ended in order
+    faulthandler.enable()  # what systemd's watchdog aborts prints where each thread stands
     early = threading.Event()  # a SIGHUP that comes before there is a daemon to reload
     signal.signal(signal.SIGHUP, lambda *_: early.set())
     settings = load_or_exit(config, secrets="required")

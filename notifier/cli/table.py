@@ -48,6 +48,16 @@ def moment(text: str | None) -> str | None:
     return None if text is None else text.partition(".")[0] + "Z"
 
 
+def circuit_sentence(circuit: Any) -> str:
+    """Why the deliveries to a callback URL wait."""
+    since, again = moment(circuit["since"]), moment(circuit["next_probe_at"])
+    return (
+        f"waiting: the circuit of this URL is open. Its last {circuit['failures']} attempts failed, the first at "
+        f"{since}, the last with: {cell(circuit['error'])}. One probe at a time tries it again, the next at {again}; "
+        "when one succeeds, all go."
+    )
+
+
 def _show_plain(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     widths = [max(len(text) for text in column) for column in zip(headings, *rows, strict=True)]
     for row in (headings, *rows):

@@ -6,7 +6,7 @@
 """
 
 from notifier.config.listen import Listen, SystemdListen, TcpListen, UnixListen
-from notifier.config.load import Loaded, Rejected, Secrets, load, needs_restart, parse
+from notifier.config.load import Loaded, Rejected, Secrets, as_reloaded, load, needs_restart, parse
 from notifier.config.model import (
     PRESETS,
     EndpointSettings,
@@ -43,6 +43,7 @@ __all__ = [
     "UnixListen",
     "WatchSettings",
     "WebhookSettings",
+    "as_reloaded",
     "json_schema",
     "load",
     "needs_restart",

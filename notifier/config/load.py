@@ -69,6 +69,12 @@ def needs_restart(old: Settings, new: Settings) -> tuple[str, ...]:
     return tuple(key for key, (before, after) in pairs.items() if before != after)
 
 
+def as_reloaded(old: Settings, new: Settings) -> Settings:
+    """The new settings, but for those that need a restart."""
+    intake = new.intake.model_copy(update={"listen": old.intake.listen})
+    return new.model_copy(update={"store": old.store, "node": old.node, "intake": intake})
+
+
 def _judge(tree: Tree, name: str, environ: Mapping[str, str], *, required: bool) -> Loaded | Rejected:
     settings, faults = _verdict(tree, environ, required=required)
     if settings is not None and not faults:

@@ -18,10 +18,10 @@ from pydantic import (
 )
 
 from notifier.config import fields
-from notifier.config.headers import distinct, header_name, header_value
 from notifier.config.listen import Listen, parse_listen
 from notifier.config.substitute import VARIABLE_PATTERN
 from notifier.domain.event import EVENT_TYPES, EventType
+from notifier.domain.headers import distinct, header_name, header_value
 from notifier.domain.prefix import Prefix
 from notifier.domain.quantity import DURATION_PATTERN, LEAST_SECONDS, RATE_PATTERN
 from notifier.domain.watch import MAX_TASK_ID_CHARACTERS

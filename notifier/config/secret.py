@@ -37,7 +37,8 @@ class Slot:
 _VISIBLE = re.compile(r"[\x21-\x7e]+")
 
 
-def _judge_bearer(text: str) -> None:
+def judge_bearer(text: str) -> None:
+    """ValueError for what cannot be a key or a token, without quoting it."""
     if not _VISIBLE.fullmatch(text):
         raise ValueError("cannot go into an HTTP header (only visible ASCII characters without spaces can)")
 
@@ -49,8 +50,8 @@ def _judge_signing(text: str) -> None:
 _SIGNING_KEYS = ("secret", "secret_file", "secrets", "secrets_file")
 
 SLOTS = (
-    Slot(("intake", "tokens", ANY), ("token", "token_file"), _judge_bearer),
-    Slot(("providers", ANY), ("api_key", "api_key_file"), _judge_bearer),
+    Slot(("intake", "tokens", ANY), ("token", "token_file"), judge_bearer),
+    Slot(("providers", ANY), ("api_key", "api_key_file"), judge_bearer),
     Slot(("webhooks",), _SIGNING_KEYS, _judge_signing),
     Slot(("endpoints", ANY), ("secrets", "secrets_file", "secret", "secret_file"), _judge_signing, needed=False),
 )

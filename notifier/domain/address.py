@@ -51,7 +51,8 @@ _6TO4 = ip_network("2002::/16")
 _LOCAL_NAT64 = ip_network("64:ff9b:1::/48")
 # Forms that keep the IPv4 address in the last 32 bits.
 _TRAILING = tuple(ip_network(n) for n in ("::ffff:0:0/96", "::ffff:0:0:0/96", "::/96", "64:ff9b::/96"))
-_ISATAP_IDENTIFIERS = (0x0000_5EFE, 0x0200_5EFE)  # RFC 5214, section 6.1
+# RFC 5214, section 6.1; the two bits that say "universal" and "group" vary.
+_ISATAP_IDENTIFIER, _ISATAP_FIXED_BITS = 0x0000_5EFE, 0xFCFF_FFFF
 
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<authority>[^/?#]*)")
 _AUTHORITY = re.compile(r"(?P<host>\[[^\[\]]*\]|[^:\[\]]*)(?P<port>:.*)?")
@@ -81,7 +82,7 @@ def judge(address: Address, *, scheme: str, allow: Sequence[Network]) -> Refusal
     if isinstance(address, IPv6Address):
         address = IPv6Address(int(address))  # a zone (`%eth0`) changes the route, not what the address is
     inside = list(_wrapped(address))
-    if (secret := next((a for a in (address, *inside) if a in METADATA), None)) is not None:
+    if (secret := next((a for a in (address, *inside, *_conceivable(address)) if a in METADATA), None)) is not None:
         return _metadata_refusal(address, secret)
     for inner in inside:
         if (block := block_of(inner)) is not None and not _listed(inner, allow):
@@ -182,7 +183,7 @@ def _wrapped(address: Address) -> Iterator[IPv4Address]:
         return
     number = int(address)
     trailing = any(address in network for network in _TRAILING)
-    if trailing or (number >> 32) & 0xFFFF_FFFF in _ISATAP_IDENTIFIERS:
+    if trailing or (number >> 32) & _ISATAP_FIXED_BITS == _ISATAP_IDENTIFIER:
         yield _ipv4(number)
     if address in _6TO4:
         yield _ipv4(number >> 80)
@@ -190,24 +191,24 @@ def _wrapped(address: Address) -> Iterator[IPv4Address]:
         yield _ipv4(number >> 64)  # the server
         yield _ipv4(~number)  # the client, inverted
     if address in _LOCAL_NAT64:
-        yield from _nat64(number)
-    # Any network may choose its own NAT64 prefix (RFC 6052): a metadata address at the end counts everywhere.
-    if (last := _ipv4(number)) in METADATA:
-        yield last
+        # Which one the gateway uses cannot be seen, so each counts, but for 0.0.0.0/8: padding, and no destination.
+        yield from (inner for inner in _nat64(number, _LOCAL_NAT64.prefixlen) if int(inner) >> 24)
 
 
-def _nat64(number: int) -> Iterator[IPv4Address]:
-    """The places of RFC 6052, section 2.2, for prefixes of 48, 56, 64 and 96 bits; bits 64 to 71 hold nothing.
+def _conceivable(address: Address) -> Iterator[IPv4Address]:
+    """Any network may choose a NAT64 prefix of its own, which nobody else can tell from an ordinary one. What stands
+    in these places of an ordinary address is chance, too rare to be a metadata address by accident."""
+    if isinstance(address, IPv6Address):
+        yield from _nat64(int(address), 32)
 
-    Which one the gateway uses cannot be seen, so each counts, but for 0.0.0.0/8: that is padding, and no destination.
-    """
-    places = (
-        ((number >> 64) & 0xFFFF) << 16 | (number >> 40) & 0xFFFF,
-        ((number >> 64) & 0xFF) << 24 | (number >> 32) & 0xFF_FFFF,
-        number >> 24,
-        number,
-    )
-    yield from (inner for inner in map(_ipv4, places) if int(inner) >> 24)
+
+def _nat64(number: int, shortest: int) -> Iterator[IPv4Address]:
+    """The places of RFC 6052, section 2.2, for prefixes of at least `shortest` bits; bits 64 to 71 hold nothing."""
+    without_gap = (number >> 64) << 56 | number & (1 << 56) - 1
+    for prefix in (32, 40, 48, 56, 64):
+        if prefix >= shortest:
+            yield _ipv4(without_gap >> 88 - prefix)
+    yield _ipv4(number)
 
 
 def _ipv4(number: int) -> IPv4Address:

@@ -90,6 +90,7 @@ METADATA: frozenset[Address] = frozenset(
         "fd00:ec2::23",  # AWS EKS Pod Identity
         "fd20:ce::254",  # Google Cloud
         "fd00:42::42",  # Scaleway
+        "fd00:a9fe:a9fe::1",  # Akamai (Linode)
     )
 )
 

@@ -9,9 +9,10 @@ from notifier.domain.moment import rfc3339
 from notifier.domain.task import End, Task
 from notifier.domain.watch import Watch
 
-EventType: TypeAlias = Literal["task.completed", "task.failed", "task.abandoned", "notifier.test"]
+TaskEvent: TypeAlias = Literal["task.completed", "task.failed", "task.abandoned"]
+EventType: TypeAlias = Literal[TaskEvent, "notifier.test"]
 
-EVENT_TYPES: tuple[EventType, ...] = ("task.completed", "task.failed", "task.abandoned")
+EVENT_TYPES: tuple[TaskEvent, ...] = ("task.completed", "task.failed", "task.abandoned")
 TEST_EVENT = "notifier.test"
 
 

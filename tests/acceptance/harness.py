@@ -68,13 +68,14 @@ class Process:
     arguments: list[str]
     log: Path
     environment: dict[str, str] = field(default_factory=dict)
+    program: tuple[str, ...] = ("-m", "notifier")
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("NOTIFIER_", "COV"))}
         with self.log.open("ab") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "notifier", *self.arguments],
+                [sys.executable, *self.program, *self.arguments],
                 stdout=out,
                 stderr=out,
                 stdin=subprocess.DEVNULL,
@@ -192,7 +193,9 @@ class Hook:
 class ReceiverServer:
     """A receiver of webhooks in threads of this process; `answer(path, count)` decides each status (or hangs)."""
 
-    def __init__(self, answer: Callable[[str, int], Answer] = lambda path, count: 204) -> None:
+    def __init__(
+        self, answer: Callable[[str, int], Answer] = lambda path, count: 204, *, host: str = "127.0.0.1"
+    ) -> None:
         self.hooks: list[Hook] = []
         self.answer = answer
         self.lock = threading.Lock()
@@ -214,8 +217,8 @@ class ReceiverServer:
 
             def handle_error(self, *_: object) -> None: ...
 
-        self.server = Server(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        self.server = Server((host, 0), Handler)
+        self.url = f"http://{host}:{self.server.server_address[1]}"
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True)
         self.thread.start()
 

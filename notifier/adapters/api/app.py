@@ -16,9 +16,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from notifier.adapters.api import models, shapes
+from notifier.adapters.api import endpoint_models, models, shapes
 from notifier.adapters.api.auth import Auth, FailedAttempts
 from notifier.adapters.api.deliveries import Deliveries
+from notifier.adapters.api.endpoints import Endpoints
 from notifier.adapters.api.faults import Faults
 from notifier.adapters.api.framing import Framing
 from notifier.adapters.api.gate import Gate
@@ -54,6 +55,7 @@ def build_api(parts: ApiParts) -> ASGIApp:
     )
     _route_watches(app, Watches(parts))
     _route_deliveries(app, Deliveries(parts))
+    _route_endpoints(app, Endpoints(parts))
     _route_operations(app, Operations(parts, cache(lambda secured: describe(app, secured=secured))))
     # The last one added is the outermost.
     app.add_middleware(Gate, routes=app.routes, stopping=parts.stopping)
@@ -81,6 +83,17 @@ def _route_deliveries(app: FastAPI, calls: Deliveries) -> None:
     _route(app, f"GET {one}", calls.show, "Show a delivery", {200: shapes.Delivery}, refuses=[404])
     _route(app, f"POST {one}/redeliver", calls.redeliver, "Send an event again", {202: item}, refuses=[404, 409])
     _route(app, f"POST {test}", calls.test_endpoint, "Send a test event", {200: trial}, takes=models.EndpointTest)
+
+
+def _route_endpoints(app: FastAPI, calls: Endpoints) -> None:
+    many, one = "/v1/endpoints", "/v1/endpoints/{endpoint_id}"
+    item, told, found = shapes.Endpoint, shapes.EndpointAndSecret, shapes.EndpointList
+    new, change = endpoint_models.NewEndpoint, endpoint_models.EndpointChange
+    _route(app, f"POST {many}", calls.add, "Register an endpoint", {201: told}, refuses=[409], takes=new)
+    _route(app, f"GET {many}", calls.list, "List endpoints", {200: found}, refuses=[422], dependencies=_LIST)
+    _route(app, f"GET {one}", calls.show, "Show an endpoint", {200: item}, refuses=[404])
+    _route(app, f"PATCH {one}", calls.change, "Change an endpoint", {200: told}, refuses=[404, 409], takes=change)
+    _route(app, f"DELETE {one}", calls.delete, "Delete an endpoint", {204: None}, refuses=[404, 409])
 
 
 def _route_operations(app: FastAPI, calls: Operations) -> None:

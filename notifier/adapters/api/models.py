@@ -73,11 +73,13 @@ Cursor = Annotated[
 ]
 
 
-class _Shape(BaseModel):
+class Shape(BaseModel):
+    """A request's body: no member beyond those named, nothing coerced, no value in an error."""
+
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
 
 
-class NewWatch(_Shape):
+class NewWatch(Shape):
     """A watch to register. An optional member that is null counts as absent."""
 
     model_config = ConfigDict(
@@ -118,7 +120,7 @@ class NewWatch(_Shape):
         )
 
 
-class Batch(_Shape):
+class Batch(Shape):
     """Watches to register together. Each is judged by itself, and one that is wrong stops no other."""
 
     watches: Annotated[
@@ -140,7 +142,7 @@ class Batch(_Shape):
     ]
 
 
-class EndpointTest(_Shape):
+class EndpointTest(Shape):
     """Where to send a test event."""
 
     callback_url: str = Field(
@@ -187,7 +189,18 @@ class DeliveryQuery(_Query):
     cursor: Cursor = None
 
 
-QUERIES: Mapping[str, type[BaseModel]] = {"/v1/watches": WatchQuery, "/v1/deliveries": DeliveryQuery}
+class EndpointQuery(_Query):
+    """Which part of the endpoints to list."""
+
+    limit: Limit = USUAL_IN_LIST
+    cursor: Cursor = None
+
+
+QUERIES: Mapping[str, type[BaseModel]] = {
+    "/v1/watches": WatchQuery,
+    "/v1/deliveries": DeliveryQuery,
+    "/v1/endpoints": EndpointQuery,
+}
 """What each list takes, by its path."""
 
 
@@ -203,7 +216,12 @@ def complaints(
     errors: Iterable[Any], names: Sequence[str], at: Sequence[str | int] = ()
 ) -> tuple[Complaint, ...]:
     """Pydantic's errors as sentences for people; `names` are the members that exist."""
-    return tuple(Complaint(_sentence(error, names), pointer(*at, *error["loc"])) for error in errors)
+    return tuple(Complaint(_sentence(error, names), pointer(*at, *_location(error["loc"]))) for error in errors)
+
+
+def _location(steps: Sequence[str | int]) -> Sequence[str | int]:
+    """A wrong key is told where its member is."""
+    return steps[:-1] if len(steps) > 1 and steps[-1] == "[key]" else steps
 
 
 def _sentence(error: Any, names: Sequence[str]) -> str:
@@ -221,6 +239,8 @@ def _sentence(error: Any, names: Sequence[str]) -> str:
             return "must be an array"
         case "too_long":
             return f"holds {context['actual_length']}; at most {context['max_length']} are taken at once"
+        case "too_short":
+            return f"holds {context['actual_length']}; give at least {context['min_length']}"
         case "literal_error":
             return f"must be {context['expected']}"
         case "value_error":

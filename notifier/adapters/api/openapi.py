@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from starlette.responses import Response
 
-from notifier.adapters.api import models, shapes
+from notifier.adapters.api import endpoint_models, models, shapes
 from notifier.adapters.api.problems import MEDIA_TYPE, TITLES
 
 Content: TypeAlias = type[BaseModel] | str | None
@@ -21,7 +21,7 @@ REF = "#/components/schemas/{model}"
 READS_A_BODY = (400, 408, 413, 415, 422)
 
 _HEADERS: Mapping[int, tuple[str, str, str]] = {
-    201: ("Location", "string", "Where the watch is."),
+    201: ("Location", "string", "Where it is."),
     401: ("WWW-Authenticate", "string", "Bearer"),
     429: ("Retry-After", "integer", "Seconds."),
     503: ("Retry-After", "integer", "Seconds."),
@@ -119,7 +119,13 @@ def _ref(model: type[BaseModel]) -> dict[str, str]:
 
 def _schemas() -> dict[str, Any]:
     """Every shape that a reference can name."""
-    asked: Sequence[type[BaseModel]] = (models.NewWatch, models.Batch, models.EndpointTest)
+    asked: Sequence[type[BaseModel]] = (
+        models.NewWatch,
+        models.Batch,
+        models.EndpointTest,
+        endpoint_models.NewEndpoint,
+        endpoint_models.EndpointChange,
+    )
     told: Sequence[type[BaseModel]] = (
         shapes.Problem,
         shapes.Watch,
@@ -129,6 +135,9 @@ def _schemas() -> dict[str, Any]:
         shapes.DeliveryItem,
         shapes.DeliveryList,
         shapes.Trial,
+        shapes.Endpoint,
+        shapes.EndpointAndSecret,
+        shapes.EndpointList,
         shapes.Reloaded,
         shapes.Health,
         shapes.Readiness,

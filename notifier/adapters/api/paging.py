@@ -8,8 +8,8 @@ from notifier.adapters.api.problems import Complaint, Problem, invalid, pointer
 from notifier.domain.prefix import Prefix
 from notifier.ports import Page
 
-Kind: TypeAlias = Literal["w", "d"]
-"""Watches or deliveries: a cursor of one list says nothing in the other."""
+Kind: TypeAlias = Literal["w", "d", "e"]
+"""Watches, deliveries or endpoints: a cursor of one list says nothing in the other."""
 
 _LARGEST = 2**63 - 1
 

@@ -8,6 +8,7 @@ from notifier.adapters.api.caller import Caller
 from notifier.domain.signature import Ed25519Key
 from notifier.ports import Catalog, Clock, Timetable
 from notifier.services.dispatcher import Dispatcher
+from notifier.services.endpoints import Endpoints
 from notifier.services.poller import Poller
 from notifier.services.registrar import Registrar
 
@@ -59,6 +60,7 @@ class ApiParts:
     gives a body and its content type."""
 
     registrar: Registrar
+    endpoints: Endpoints
     dispatcher: Dispatcher
     poller: Poller
     timetable: Timetable

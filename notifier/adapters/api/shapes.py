@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from notifier.domain.delivery import AttemptOutcome, DeliveryState, ExhaustedReason
+from notifier.domain.event import TaskEvent
 from notifier.domain.watch import Source, WatchState
 
 Moment = Annotated[datetime, Field(description="RFC 3339, UTC.")]
@@ -111,6 +112,16 @@ class DeliveryItem(Answer):
     next_attempt_at: Moment | None
 
 
+class Circuit(Answer):
+    """Attempts at this callback URL kept failing: its deliveries wait, and one probe at a time tries it again."""
+
+    state: Literal["open"]
+    failures: int = Field(description="In a row, over all deliveries to this URL.")
+    since: Moment
+    error: str = Field(description="Why the last attempt failed.")
+    next_probe_at: Moment
+
+
 class Trial(Answer):
     """What one attempt to reach a receiver came to."""
 
@@ -127,16 +138,6 @@ class Attempt(Trial):
     at: Moment
 
 
-class Circuit(Answer):
-    """Attempts at this callback URL kept failing: its deliveries wait, and one probe at a time tries it again."""
-
-    state: Literal["open"]
-    failures: int = Field(description="In a row, over all deliveries to this URL.")
-    since: Moment
-    error: str = Field(description="Why the last attempt failed.")
-    next_probe_at: Moment
-
-
 class Delivery(DeliveryItem):
     """A delivery with its latest 50 attempts, oldest first."""
 
@@ -148,6 +149,35 @@ class DeliveryList(Answer):
     """Newest first; `next_cursor` is null on the last page."""
 
     deliveries: list[DeliveryItem]
+    next_cursor: str | None
+
+
+class Endpoint(Answer):
+    """A registered callback URL; what is secret of it is not shown."""
+
+    id: str = Field(examples=["ep_5f0c2a9be1d34c7788aa01ef"])
+    url: str
+    source: Source
+    events: list[TaskEvent] = Field(description="Which events are sent.")
+    headers: dict[str, str] = Field(description="The names of its headers; their values are masked.")
+    secrets: int = Field(description="How many secrets sign, newest first.")
+    rate: float | None = Field(description="Attempts a second; null is no limit of its own.")
+    concurrency: int | None = Field(description="Attempts in flight; null is no limit of its own.")
+    created_at: Moment | None = Field(description="RFC 3339, UTC; null for an endpoint of the configuration.")
+    updated_at: Moment | None = Field(description="RFC 3339, UTC; null for an endpoint of the configuration.")
+    circuit: Circuit | None = Field(description="Null unless attempts keep failing, so that its deliveries wait.")
+
+
+class EndpointAndSecret(Endpoint):
+    """An endpoint, with the secret that was made for it."""
+
+    secret: str | None = Field(description="Shown this once; null when none was made.")
+
+
+class EndpointList(Answer):
+    """Those of the configuration, then the others, newest first; `next_cursor` is null on the last page."""
+
+    endpoints: list[Endpoint]
     next_cursor: str | None
 
 

@@ -5,10 +5,14 @@ from typing import Any
 
 from notifier.adapters.api.problems import encode
 from notifier.domain.delivery import Attempt, DeliveryView
+from notifier.domain.endpoint import Endpoint
 from notifier.domain.moment import rfc3339, rfc3339_or_none
 from notifier.domain.task import Task
 from notifier.domain.watch import DeliveryBrief, WatchView
 from notifier.services.circuits import OpenCircuit
+
+MASK = "…"
+"""No header can have this value, so that nobody takes it for one, or sends it back as one."""
 
 
 def watch_json(view: WatchView, interval: float | None, task: Task | None, next_poll_at: datetime | None) -> bytes:
@@ -85,6 +89,25 @@ def attempt_members(attempt: Attempt) -> dict[str, Any]:
     }
 
 
+def endpoint_members(endpoint: Endpoint, circuit: OpenCircuit | None) -> dict[str, Any]:
+    """An endpoint, and its circuit while that is open. Of secrets there is only the number, of headers only the names:
+    their values may be passwords."""
+    terms = endpoint.terms
+    return {
+        "id": endpoint.id,
+        "url": endpoint.url,
+        "source": endpoint.source,
+        "events": terms.events,
+        "headers": dict.fromkeys(terms.headers, MASK),
+        "secrets": len(terms.secrets),
+        "rate": _number(terms.rate),
+        "concurrency": terms.concurrency,
+        "created_at": rfc3339_or_none(endpoint.created_at),
+        "updated_at": rfc3339_or_none(endpoint.updated_at),
+        "circuit": None if circuit is None else circuit_members(circuit),
+    }
+
+
 def list_json(name: str, items: list[bytes], next_cursor: str | None) -> bytes:
     """One page of a list whose items are JSON texts."""
     return b'{"%s":[%s],"next_cursor":%s}' % (name.encode(), b",".join(items), encode(next_cursor))
@@ -99,6 +122,6 @@ def _brief(delivery: DeliveryBrief) -> dict[str, Any]:
     }
 
 
-def _number(seconds: float | None) -> float | int | None:
-    """Whole seconds without a decimal point, as people write them."""
-    return int(seconds) if seconds is not None and seconds == int(seconds) else seconds
+def _number(value: float | None) -> float | int | None:
+    """A whole number without a decimal point, as people write it."""
+    return int(value) if value is not None and value == int(value) else value

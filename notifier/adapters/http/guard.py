@@ -15,6 +15,11 @@ from aiohttp.connector import AddrInfoType
 from notifier.adapters.http.lookup import Lookup
 from notifier.domain.address import Network, Refusal, judge
 
+MOST_ADDRESSES = 64
+"""Of one name. Each is judged while nothing else runs, and an answer of the DNS has room for thousands."""
+MOST_DIALLED = 4
+"""For one connection: they are dialled side by side, each with a file descriptor of its own, when none answers."""
+
 
 class RefusedError(OSError):
     """Carries a refusal through the connection pool, which lets only an OSError pass unchanged."""
@@ -26,6 +31,9 @@ class RefusedError(OSError):
 
 def judge_host(host: str, addresses: Sequence[str], *, scheme: str, allow: Sequence[Network]) -> Refusal | None:
     """Refuse a name as a whole when any of its addresses is refused: which one would be dialled is chance."""
+    if len(addresses) > MOST_ADDRESSES:
+        count = f"the name has {len(addresses)} addresses; at most {MOST_ADDRESSES} are taken"
+        return Refusal("addresses", f"{host}: {count}")
     for address in addresses:
         refusal = judge(ip_address(address), scheme=scheme, allow=allow)
         if refusal is not None:
@@ -49,10 +57,18 @@ class Resolver(AbstractResolver):
             refusal = judge_host(host, addresses, scheme=self._scheme, allow=self._allow)
             if refusal is not None:
                 raise RefusedError(refusal)
-        return [_result(host, address, port) for address in addresses]
+        return [_result(host, address, port) for address in _few(addresses)]
 
     async def close(self) -> None:
         """Nothing to close: look-ups end by themselves and are shared."""
+
+
+def _few(addresses: Sequence[str]) -> list[str]:
+    """At most MOST_DIALLED, the first ones, of both families where there are both: one of them may lead nowhere."""
+    families = [[a for a in addresses if (":" in a) == v6] for v6 in (True, False)]
+    room = MOST_DIALLED // 2 if all(families) else MOST_DIALLED
+    chosen = {address for family in families for address in family[:room]}
+    return [address for address in addresses if address in chosen]
 
 
 def _result(host: str, address: str, port: int) -> ResolveResult:

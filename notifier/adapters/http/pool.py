@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import re
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, cast
@@ -14,13 +13,14 @@ from yarl import URL
 
 from notifier.adapters.http.guard import Resolver, dialler
 from notifier.adapters.http.lookup import Lookup
+from notifier.adapters.http.wire import MOST_BODY_BYTES, MOST_STRANGERS_BODY_BYTES, HeadFirst
 from notifier.domain.address import Network
 
-_BLANK_LINE = re.compile(rb"\r?\n\r?\n")
-
-MOST_HEAD_BYTES = 32 * 1024
+MOST_FIELD_BYTES = 32 * 1024
 """Of one header. Receivers behind many proxies answer with long ones, and a 2xx counts all the same."""
 MOST_HEADERS = 1000
+READ_AHEAD_BYTES = 16 * 1024
+"""Of a body, before its reader is asked to take them: bounds the memory, and how long parsing holds up the others."""
 
 
 class Pool(AiohttpTransport):
@@ -41,9 +41,10 @@ class Pool(AiohttpTransport):
                 connector=_Connector(scheme, allow, lookup, tls, keepalive),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trust_env=False,
-                max_line_size=MOST_HEAD_BYTES,
-                max_field_size=MOST_HEAD_BYTES,
+                max_line_size=MOST_FIELD_BYTES,
+                max_field_size=MOST_FIELD_BYTES,
                 max_headers=MOST_HEADERS,
+                read_bufsize=READ_AHEAD_BYTES,
             )
             for scheme in ("https", "http")
         }
@@ -66,36 +67,8 @@ class Pool(AiohttpTransport):
             await session.close()
 
 
-class _HeadFirst(ResponseHandler):
-    """Gives the parser the headers before the rest, also where both came in one packet.
-
-    The parser forgets an answer whose body is malformed, or that has a body where there should be none (204), when
-    it meets both at once. A status that has arrived counts, and how TCP cut the bytes must not decide about it.
-    """
-
-    _seam = b""
-    """The last bytes of a head that is not complete: a blank line may be cut in two by the packets."""
-
-    def data_received(self, data: bytes) -> None:
-        while data and self._expects_head():
-            seam = len(self._seam)
-            blank = _BLANK_LINE.search(self._seam + data)
-            end = len(data) if blank is None else blank.end() - seam
-            self._seam = (self._seam + data)[-3:] if blank is None else b""
-            super().data_received(data[:end])
-            data = data[end:]
-        if data:
-            super().data_received(data)
-        # The parser tells its own queue that the body is malformed, but not who is waiting for that body.
-        if (error := self.exception()) is not None and self._payload is not None and not self._payload.is_eof():
-            self._payload.set_exception(aiohttp.ClientPayloadError("malformed body"), error)
-
-    def _expects_head(self) -> bool:
-        return self._payload is None or self._payload.is_eof()
-
-
 class _Connector(aiohttp.TCPConnector):
-    """Connections for URLs of one scheme, with `_HeadFirst` for their protocol."""
+    """Connections for URLs of one scheme, spoken as `HeadFirst` does."""
 
     def __init__(
         self, scheme: str, allow: Sequence[Network] | None, lookup: Lookup, tls: ssl.SSLContext, keepalive: float
@@ -108,7 +81,8 @@ class _Connector(aiohttp.TCPConnector):
             limit=0,
             keepalive_timeout=keepalive,
         )
-        protocol: type[ResponseHandler] = _HeadFirst
+        most = MOST_BODY_BYTES if allow is None else MOST_STRANGERS_BODY_BYTES
+        protocol: Callable[..., ResponseHandler] = functools.partial(HeadFirst, most_body_bytes=most)
         self._factory = functools.partial(protocol, loop=self._loop)
 
 

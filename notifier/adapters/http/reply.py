@@ -1,5 +1,6 @@
 """An answer, while it is read and when that is over."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -38,6 +39,7 @@ class Incoming:
                 if len(self._body) > cap:
                     del self._body[cap:]
                     return
+                await asyncio.sleep(0)  # what is there already would be parsed without letting others have a turn
             self._complete = True
         finally:
             await stream.aclose()

@@ -11,6 +11,8 @@ from sqlalchemy import Row, Select, select
 from notifier.adapters.stores.schema import deliveries, tasks, watches
 from notifier.domain.answer import TaskError
 from notifier.domain.delivery import Attempt, Delivery
+from notifier.domain.endpoint import Endpoint
+from notifier.domain.endpoint import Terms as EndpointTerms
 from notifier.domain.task import End, Task
 from notifier.domain.watch import DeliveryBrief, Watch, WatchView
 
@@ -195,3 +197,33 @@ def attempt_params(attempt: Attempt, *, delivery_id: str, number: int) -> Params
 
 def attempt_of(row: AnyRow) -> Attempt:
     return Attempt(row.at, row.outcome, row.http_status, row.error, row.duration, row.response)
+
+
+def endpoint_of(row: AnyRow) -> Endpoint:
+    terms = EndpointTerms(
+        secrets=tuple(json.loads(row.secrets)),
+        headers=json.loads(row.headers),
+        events=tuple(json.loads(row.events)),
+        rate=row.rate,
+        concurrency=row.concurrency,
+    )
+    return Endpoint(
+        row.id, row.url, terms, number=row.seq, created_at=row.created_at, updated_at=row.updated_at
+    )
+
+
+def endpoint_params(endpoint: Endpoint) -> Params:
+    return {"id": endpoint.id, "url": endpoint.url, "created_at": endpoint.created_at, **terms_params(endpoint)}
+
+
+def terms_params(endpoint: Endpoint) -> Params:
+    """What can change of an endpoint."""
+    terms = endpoint.terms
+    return {
+        "secrets": json.dumps(terms.secrets),
+        "headers": json.dumps(dict(terms.headers)),
+        "events": json.dumps(terms.events),
+        "rate": terms.rate,
+        "concurrency": terms.concurrency,
+        "updated_at": endpoint.updated_at,
+    }

@@ -133,6 +133,22 @@ attempts = Table(
     sqlite_with_rowid=False,  # an attempt is only ever found by its delivery
 )
 
+endpoints = Table(
+    "endpoints",
+    metadata,
+    Column("seq", _Key, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("url", Text, nullable=False, unique=True),
+    Column("rate", Double),  # attempts a second; NULL is no limit of its own, as of concurrency
+    Column("concurrency", Integer),
+    Column("created_at", Moment, nullable=False),
+    Column("updated_at", Moment, nullable=False),
+    Column("events", Text, nullable=False),  # a JSON array
+    Column("secrets", Text, nullable=False),  # a JSON array, as written: what signs must be able to read them
+    Column("headers", Text, nullable=False),  # a JSON object
+    sqlite_autoincrement=True,  # a cursor never skips a newer endpoint for having a deleted one's number
+)
+
 pulse = Table(
     "pulse",  # one row, written to prove that writing works
     metadata,

@@ -19,6 +19,7 @@ from notifier.adapters.stores import hints
 from notifier.adapters.stores.errors import StoreError
 from notifier.adapters.stores.lock import FileLock
 from notifier.adapters.stores.migrate import is_current, migrate
+from notifier.adapters.stores.privacy import keep_private
 from notifier.adapters.stores.reader import Reader
 from notifier.adapters.stores.store import SqlStore
 from notifier.adapters.stores.transaction import Explain, transaction
@@ -63,6 +64,7 @@ def _open(path: Path, busy_timeout: float) -> SqlStore:
         explain = _explainer(path)
         engines += [_engine(path, busy_timeout, writes=True), _engine(path, busy_timeout, writes=False)]
         _prepare(engines[0], engines[1], path)
+        keep_private(path)
         _guard(engines[0], path, identity)
     except SQLAlchemyError as error:
         _let_go(engines, lock)
@@ -163,7 +165,14 @@ def _engine(path: Path, busy_timeout: float, *, writes: bool) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     size = 1 if writes else READERS
-    engine = create_engine("sqlite://", creator=connect, poolclass=QueuePool, pool_size=size, max_overflow=0)
+    engine = create_engine(
+        "sqlite://",
+        creator=connect,
+        poolclass=QueuePool,
+        pool_size=size,
+        max_overflow=0,
+        hide_parameters=True,  # errors would quote them, and an endpoint's are secrets
+    )
     event.listen(engine, "begin", begin)
     return engine
 
@@ -210,7 +219,7 @@ def _advise(connection: Connection) -> None:
     Writing them by hand is a documented way (https://sqlite.org/optoverview.html, "Manual Control Of Query Plans Using
     SQLITE_STAT Tables"); measuring them with ANALYZE on an empty file would say nothing.
     """
-    connection.exec_driver_sql("ANALYZE")
+    connection.exec_driver_sql("ANALYZE pulse")  # makes the table of figures without reading a full store
     connection.exec_driver_sql("DELETE FROM sqlite_stat1")
     connection.exec_driver_sql("INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES (?, ?, ?)", list(_SHAPE))
 

@@ -1,14 +1,15 @@
-"""All five ports over one SQL database: what changes something goes to the writer, what only looks to the reader."""
+"""All six ports over one SQL database: what changes something goes to the writer, what only looks to the reader."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection
 
-from notifier.adapters.stores import catalog, deliveries, tasks, upkeep, watches
+from notifier.adapters.stores import catalog, deliveries, endpoints, tasks, upkeep, watches
 from notifier.adapters.stores.reader import Reader
 from notifier.adapters.stores.writer import Writer
 from notifier.domain.delivery import Attempt, Delivery, DeliveryView
+from notifier.domain.endpoint import Endpoint
 from notifier.domain.task import Task
 from notifier.domain.watch import Registration, WatchView
 from notifier.ports import (
@@ -29,7 +30,7 @@ LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class SqlStore:
-    """WatchStore, TaskStore, DeliveryStore, Catalog and Upkeep.
+    """WatchStore, TaskStore, DeliveryStore, EndpointStore, Catalog and Upkeep.
 
     It remembers the providers' usual intervals as `watched`, `register` and `declare` last told them: a watch without
     an interval of its own counts with its provider's wherever a task's interval is summed up.
@@ -101,6 +102,20 @@ class SqlStore:
 
     async def redeliver(self, delivery_id: str, now: datetime) -> Delivery | None:
         return await self._writer.write(lambda on: deliveries.redeliver(on, delivery_id, now))
+
+    # EndpointStore
+
+    async def endpoints(self) -> Sequence[Endpoint]:
+        return await self._reader.read(endpoints.every)
+
+    async def add_endpoint(self, endpoint: Endpoint) -> Endpoint:
+        return await self._writer.write(lambda on: endpoints.add(on, endpoint))
+
+    async def change_endpoint(self, endpoint_id: str, change: Callable[[Endpoint], Endpoint]) -> Endpoint | None:
+        return await self._writer.write(lambda on: endpoints.change(on, endpoint_id, change))
+
+    async def remove_endpoint(self, endpoint_id: str) -> bool:
+        return await self._writer.write(lambda on: endpoints.remove(on, endpoint_id))
 
     # Catalog
 

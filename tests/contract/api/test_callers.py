@@ -120,6 +120,25 @@ async def test_what_is_about_everybody_is_refused(shared: World, method: str, pa
     assert (await shared.call(method, path, headers=OWNER)).status_code == 200
 
 
+async def test_endpoints_belong_to_their_urls(shared: World) -> None:
+    """A limited caller registers, sees, changes and deletes those of its own URLs, page by page; others are 404."""
+    for number, url in enumerate((MINE, THEIRS, "https://also.example.com/x"), 1):
+        answer = await shared.call("POST", "/v1/endpoints", {"url": url}, headers=OWNER)
+        assert (answer.status_code, answer.json()["id"]) == (201, f"ep_{number}")
+    answer = await shared.call("POST", "/v1/endpoints", {"url": THEIRS + "/2"}, headers=TENANT)
+    assert SETTING in assert_problem(answer, 422, "#/url")["detail"]
+    first = (await shared.call("GET", "/v1/endpoints?limit=1", headers=TENANT)).json()
+    rest = (await shared.call("GET", f"/v1/endpoints?limit=9&cursor={first['next_cursor']}", headers=TENANT)).json()
+    assert [one["url"] for one in first["endpoints"] + rest["endpoints"]] == ["https://also.example.com/x", MINE]
+    for method, body in (("GET", None), ("PATCH", {"concurrency": 2}), ("DELETE", None)):
+        assert_problem(await shared.call(method, "/v1/endpoints/ep_2", body, headers=TENANT), 404)
+        with capture_logs() as lines:
+            assert (await shared.call(method, "/v1/endpoints/ep_1", body, headers=TENANT)).status_code < 300
+        assert {line["by"] for line in lines if "by" in line} == (set() if method == "GET" else {"tenant"})
+    shown = (await shared.call("GET", "/v1/endpoints/ep_2", headers=OWNER)).json()
+    assert (shown["url"], shown["concurrency"]) == (THEIRS, None)
+
+
 async def test_a_reload_can_limit_a_token(shared: World) -> None:
     """From the next call on."""
     shared.prefixes["owner"] = ("https://mine.example.com",)

@@ -21,7 +21,7 @@ from notifier.domain.address import Refusal
 from notifier.domain.answer import Completed
 from notifier.domain.delivery import Answered, RetrySchedule, Unanswered
 from notifier.domain.receiver import Receiver, Receivers
-from notifier.domain.signature import HmacKey
+from notifier.domain.signature import Ed25519Key, HmacKey, new_private_key, new_secret, parse_secret, public_key
 from notifier.services.dispatcher import DispatchPolicy
 from tests.contract.api.world import HOOK, World
 
@@ -133,9 +133,80 @@ async def test_a_delivery_that_waits_for_a_circuit_says_so_in_a_sentence(live: L
     await live.notifier("watch", "add", "vid_1", HOOK)
     await live.world.crew.advance(60)
     shown = (await live.notifier("delivery", "show", "evt_1")).stdout
-    assert "waits: the circuit of this URL is open. Its last 1" in shown
+    assert "waiting: the circuit of this URL is open. Its last 1" in shown
     assert " attempts failed, the first at 2026-11-22" in shown
     assert "the last with: HTTP 500. One probe at a time tries it again, the next at 2026-11-22" in shown
+    await live.notifier("endpoint", "add", HOOK)
+    assert "waiting: the circuit of this URL is open." in (await live.notifier("endpoint", "show", "ep_1")).stdout
+
+
+async def test_an_endpoint_from_registration_to_deletion(live: Live) -> None:
+    """add, list, show, change and delete say what happened; a secret that was made is alone on its line of stdout."""
+    options = ("--rate", "30/m", "--concurrency", "4", "--event", "task.failed")
+    added = await live.notifier("endpoint", "add", HOOK, *options)
+    secret = new_secret(b"\x01" * 32)
+    assert (added.exit_code, added.stdout) == (0, f"ep_1  registered, {HOOK}\n{secret}\n")
+    assert "not shown again" in added.stderr
+    listed = (await live.notifier("endpoint", "list")).stdout.splitlines()
+    assert listed[0].split() == ["ID", "SOURCE", "SECRETS", "RATE", "CONCURRENCY", "EVENTS", "URL"]
+    assert listed[1].split() == ["ep_1", "intake", "1", "0.5/s", "4", "task.failed", HOOK]
+    options = ("--header", "X-Env: production", "--header", "X-Old:1", "--rate", "none", "--concurrency", "none")
+    changed = await live.notifier("endpoint", "change", "ep_1", *options)
+    assert (changed.exit_code, changed.stdout) == (0, f"ep_1  changed, {HOOK}\n")
+    options = ("--drop-header", "X-Old", "--event", "task.completed", "--event", "task.failed")
+    assert (await live.notifier("endpoint", "change", "ep_1", *options)).exit_code == 0
+    shown = (await live.notifier("endpoint", "show", "ep_1")).stdout.splitlines()
+    members = dict(line.split(maxsplit=1) for line in shown)
+    assert (members["headers"], members["events"]) == ("X-Env", "task.completed, task.failed")
+    assert (members["rate"], members["concurrency"], members["secrets"]) == ("-", "-", "1")
+    deleted = await live.notifier("endpoint", "delete", "ep_1")
+    assert (deleted.exit_code, deleted.stdout) == (0, "ep_1  deleted\n")
+    assert (await live.notifier("endpoint", "list")).stderr == "no endpoints\n"
+    assert (await live.notifier("endpoint", "show", "ep_1")).exit_code == 1
+
+
+async def test_secrets_of_an_endpoint_come_from_a_file(live: Live, tmp_path: Path) -> None:
+    """One a line, never from the command line, where other processes could read them."""
+    one, two, file = new_secret(b"1" * 32), new_secret(b"2" * 32), tmp_path / "secrets"
+    file.write_text(f"{two}\n\n{one}\n")
+    added = await live.notifier("endpoint", "add", HOOK, "--secret-file", str(file))
+    assert (added.exit_code, added.stdout) == (0, f"ep_1  registered, {HOOK}\n")
+    assert live.world.store.registered["ep_1"].terms.secrets == (two, one)
+    file.write_text(one)
+    assert (await live.notifier("endpoint", "change", "ep_1", "--secret-file", str(file))).exit_code == 0
+    assert live.world.store.registered["ep_1"].terms.secrets == (one,)
+    for content, says in (("\n", "holds no secret"), (None, "cannot be read: No such file")):
+        file.write_text(content) if content else file.unlink()
+        refused = await live.notifier("endpoint", "add", HOOK, "--secret-file", str(file))
+        assert refused.exit_code == 2
+        assert says in refused.stderr
+
+
+async def test_rotating_an_endpoints_secret_shows_what_the_receiver_needs(live: Live, tmp_path: Path) -> None:
+    """The new shared secret; of a key pair the public half, for the private one is no business of a receiver's."""
+    await live.notifier("endpoint", "add", HOOK)
+    rotated = await live.notifier("endpoint", "rotate", "ep_1")
+    newest, _ = live.world.store.registered["ep_1"].terms.secrets
+    assert (rotated.exit_code, rotated.stdout) == (0, f"ep_1  rotated, {HOOK}\n{newest}\n")
+    file = tmp_path / "key"
+    file.write_text(new_private_key(b"k" * 32))
+    await live.notifier("endpoint", "change", "ep_1", "--secret-file", str(file))
+    rotated = await live.notifier("endpoint", "rotate", "ep_1")
+    key = parse_secret(live.world.store.registered["ep_1"].terms.secrets[0])
+    assert isinstance(key, Ed25519Key)
+    assert rotated.stdout == f"ep_1  rotated, {HOOK}\n{public_key(key)}\n"
+    assert (await live.json("endpoint", "rotate", "ep_1"))["secret"].startswith("whsk_")
+
+
+async def test_endpoints_are_listed_in_pages(live: Live) -> None:
+    """What is left over is told on stderr with the cursor that leads there; --json is the intake's answer."""
+    for number in range(3):
+        await live.notifier("endpoint", "add", f"https://app.example.com/{number}")
+    first = await live.notifier("endpoint", "list", "--limit", "2")
+    assert [line.split()[0] for line in first.stdout.splitlines()[1:]] == ["ep_3", "ep_2"]
+    cursor = first.stderr.removeprefix("there are more: --cursor ").strip()
+    (last,) = (await live.json("endpoint", "list", "--limit", "2", "--cursor", cursor))["endpoints"]
+    assert (await live.json("endpoint", "show", "ep_1")) == last
 
 
 async def test_an_endpoint_test_says_how_it_went(live: Live) -> None:

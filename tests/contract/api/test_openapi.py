@@ -29,7 +29,10 @@ def references(value: Any) -> set[str]:
 async def test_every_call_is_described_and_nothing_else(world: World) -> None:
     """The document and the routes have the same calls."""
     expected = {
-        (method, path.replace("wch_1", "{watch_id}").replace("evt_1", "{delivery_id}"))
+        (
+            method,
+            path.replace("wch_1", "{watch_id}").replace("evt_1", "{delivery_id}").replace("ep_1", "{endpoint_id}"),
+        )
         for method, path in (*EVERY_V1_CALL, *OTHERS)
     }
     assert operations(world.document).keys() == expected
@@ -64,7 +67,13 @@ async def test_every_refusal_is_a_problem_document(world: World) -> None:
 async def test_bodies_are_described(world: World) -> None:
     """The calls that take a body, each with an example."""
     taking = {key: one["requestBody"] for key, one in operations(world.document).items() if "requestBody" in one}
-    assert {path for _, path in taking} == {"/v1/watches", "/v1/watches/batch", "/v1/endpoints/test"}
+    assert taking.keys() == {
+        ("POST", "/v1/watches"),
+        ("POST", "/v1/watches/batch"),
+        ("POST", "/v1/endpoints"),
+        ("PATCH", "/v1/endpoints/{endpoint_id}"),
+        ("POST", "/v1/endpoints/test"),
+    }
     for body in taking.values():
         (name,) = references(body)
         assert body["required"]

@@ -20,12 +20,19 @@ EVERY_V1_CALL = [
     ("GET", "/v1/deliveries"),
     ("GET", "/v1/deliveries/evt_1"),
     ("POST", "/v1/deliveries/evt_1/redeliver"),
+    ("POST", "/v1/endpoints"),
+    ("GET", "/v1/endpoints"),
+    ("GET", "/v1/endpoints/ep_1"),
+    ("PATCH", "/v1/endpoints/ep_1"),
+    ("DELETE", "/v1/endpoints/ep_1"),
     ("POST", "/v1/endpoints/test"),
     ("POST", "/v1/reload"),
 ]
 BODIES = {
     "/v1/watches": {"task_id": "vid_1", "callback_url": HOOK},
     "/v1/watches/batch": {"watches": [{"task_id": "vid_1", "callback_url": HOOK}]},
+    "/v1/endpoints": {"url": HOOK},
+    "/v1/endpoints/ep_1": {"rate": "1/s"},
     "/v1/endpoints/test": {"callback_url": HOOK},
 }
 
@@ -101,11 +108,15 @@ async def test_a_stop_refuses_work(world: World, method: str, path: str) -> None
     assert (world.store.watches, world.sender.posts) == ({}, [])
 
 
-@pytest.mark.parametrize(
-    ("method", "path"), [one for one in EVERY_V1_CALL if not one[1].endswith(("/test", "/reload"))]
-)
+WITHOUT_STORE = [("POST", "/v1/endpoints/test"), ("POST", "/v1/reload")]
+WITHOUT_STORE += [("GET", "/v1/endpoints"), ("GET", "/v1/endpoints/ep_1")]
+
+
+@pytest.mark.parametrize(("method", "path"), [one for one in EVERY_V1_CALL if one not in WITHOUT_STORE])
 async def test_a_store_that_is_down_is_503(world: World, method: str, path: str) -> None:
     """With Retry-After, a line in the log that says why, and no traceback: it is not our fault."""
+    if path.endswith("/ep_1"):
+        await world.call("POST", "/v1/endpoints", {"url": HOOK})
     world.store.down = True
     with capture_logs() as lines:
         answer = await world.call(method, path, BODIES.get(path))

@@ -20,6 +20,7 @@ from notifier.domain.receiver import Receiver, Receivers
 from notifier.domain.signature import Ed25519Key, HmacKey
 from notifier.services.channel import PollLimits
 from notifier.services.dispatcher import Dispatcher, DispatchPolicy
+from notifier.services.endpoints import Endpoints
 from notifier.services.poller import Poller
 from notifier.services.registrar import Registrar, WatchRules
 from tests.contract.api.catalog import FakeCatalog
@@ -29,6 +30,7 @@ from tests.fakes import FakeAlarms, FakeChance, FakeClock, FakeCrew, FakeMeter, 
 
 HOOK = "https://app.example.com/hooks/video"
 KEY = Ed25519Key(bytes(range(32)))
+SECRET = HmacKey(b"0" * 24)
 DOCUMENTS: dict[bool, dict[str, Any]] = {}
 
 
@@ -53,6 +55,14 @@ class World:
         self.store = FakeStore()
         self.catalog = FakeCatalog(self.store)
         self.dispatcher = self._dispatcher()
+        self.endpoints = Endpoints(
+            usual=Receiver((SECRET,)),
+            store=self.store,
+            guard=self.guard,
+            clock=self.clock,
+            chance=self.chance,
+            tell=self.dispatcher.readdress,
+        )
         self.poller = Poller(**self._tools(), timetable=self.timetable, crew=self.crew, meter=self.meter)
         self.registrar = Registrar(**self._tools(), poller=self.poller, guard=self.guard)
         self.configure("videos")
@@ -71,7 +81,7 @@ class World:
         }
 
     def _dispatcher(self) -> Dispatcher:
-        policy = DispatchPolicy(Receivers(Receiver((HmacKey(b"0" * 24),))), RetrySchedule((5.0,)), 8, 8)
+        policy = DispatchPolicy(Receivers(Receiver((SECRET,))), RetrySchedule((5.0,)), 8, 8)
         return Dispatcher(
             policy,
             store=self.store,
@@ -102,6 +112,7 @@ class World:
 
         return ApiParts(
             registrar=self.registrar,
+            endpoints=self.endpoints,
             dispatcher=self.dispatcher,
             poller=self.poller,
             timetable=self.timetable,

@@ -111,6 +111,20 @@ async def test_a_name_that_changes_after_the_check_is_refused(serve, guarded):
     assert (fault.kind, server.accepts) == ("refused", 0)
 
 
+async def test_what_is_dialled_is_what_was_judged(serve, closing):
+    """Each connection asks for the name once, and dials an address of that answer: a second look-up, which could say
+    something else, is not made. A kept connection asks nobody."""
+    server = await serve(OK, again=True)
+    names = Names(["127.0.0.1"], ["127.0.0.1"], ["127.0.0.2"], ["8.8.8.8"])
+    http = closing(Http(guard=lambda: LOOPBACK, keepalive=5, tls=TLS, resolve=names))
+    url = f"http://receiver.example:{server.port}/"
+    assert await http.check(url) is None
+    assert len(names.asked) == 1
+    for _ in range(2):
+        assert isinstance(await post(http, url), Reply)
+    assert (len(names.asked), server.accepts) == (2, 1)
+
+
 @pytest.mark.parametrize("kept", [False, True], ids=["fresh", "kept"])
 async def test_an_address_is_judged_where_it_is_dialled(serve, kept):
     """The pool refuses a literal by itself, the second time too, even if nobody looked at the URL before."""

@@ -1,3 +1,4 @@
+import asyncio
 import datetime
 import ssl
 from dataclasses import dataclass
@@ -48,8 +49,8 @@ class Authority:
             .add_extension(issuer, critical=False)
         )
 
-    def server(self, host, *, until=NOW + DAY) -> ssl.SSLContext:
-        key = ec.generate_private_key(ec.SECP256R1())
+    def server(self, host, *, until=NOW + DAY, key=None) -> ssl.SSLContext:
+        key = key or ec.generate_private_key(ec.SECP256R1())
         builder = self._builder(x509.Name([]), key, until)
         names = x509.SubjectAlternativeName([x509.DNSName(host)])
         builder = builder.add_extension(names, critical=True)
@@ -114,6 +115,79 @@ async def test_a_certificate_that_does_not_fit_is_refused(serve, ask, authority,
     assert fault.kind == "tls"
     assert says in fault.message
     assert server.heads == []
+
+
+async def test_a_certificate_that_signs_itself_is_refused(serve, ask, tmp_path):
+    """What anybody can make for any name proves nothing; and the message says what is wrong with it."""
+    nobody = Authority(tmp_path / "nobody.pem")
+    nobody.name = x509.Name([])  # so its subject, which is empty, is its issuer
+    server = await serve(OK, tls=nobody.server("receiver.example", key=nobody.key))
+    fault = await ask(f"https://receiver.example:{server.port}/planted?planted")
+    assert isinstance(fault, Fault)
+    assert fault.kind == "tls"
+    assert fault.message.startswith(f"receiver.example:{server.port}: the certificate is not trusted: self-signed")
+    assert "planted" not in fault.message
+    assert server.heads == []
+
+
+OLD_HELLO = b"\x02\x00\x00\x26\x03\x02" + bytes(32) + b"\x00\xc0\x13\x00"
+"""A ServerHello that chooses TLS 1.1."""
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"\x15\x03\x01\x00\x02\x02\x46", b"\x16\x03\x02\x00\x2a" + OLD_HELLO],
+    ids=["has nothing newer", "chooses an old one"],
+)
+async def test_an_old_version_of_tls_is_refused(serve, ask, answer):
+    """TLS 1.1 and older are deprecated (RFC 8996); a receiver that has nothing newer gets no event, and is told why."""
+    server = await serve(answer, read=False)
+    fault = await ask(f"https://receiver.example:{server.port}/")
+    assert isinstance(fault, Fault)
+    assert fault.kind == "tls"
+    assert "VERSION" in fault.message or "PROTOCOL" in fault.message
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "receiver.example.", "RECEIVER.example"])
+async def test_the_name_that_is_verified_is_the_urls(serve, ask, authority, monkeypatch, address):
+    """Case and a final dot are no other name; an address is one, and this certificate does not hold it."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
+    server = await serve(OK, tls=authority.server("receiver.example"))
+    answer = await ask(f"https://{address}:{server.port}/")
+    assert isinstance(answer, Fault if address == "127.0.0.1" else Reply)
+
+
+async def test_an_answer_that_ends_without_a_farewell_counts(serve, closing, authority, monkeypatch):
+    """Many servers close TLS without saying so (close_notify). The status was in, and it stands; the connection is
+    closed at once, whether or not the other side takes part in that."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
+    server = await serve(b"HTTP/1.1 200 OK\r\n\r\nhi", tls=authority.server("receiver.example"))
+    http = closing(Http(guard=None, keepalive=5, resolve=lambda _: ["127.0.0.1"]))
+    url = f"https://receiver.example:{server.port}/"
+    reply = await http.post(url, headers={}, body=b"{}", timeout=2.0, cap=1000, grace=0.5)
+    assert isinstance(reply, Reply)
+    assert reply.status == 200
+
+
+async def test_a_server_that_goes_on_talking_is_left(serve, closing, authority, monkeypatch):
+    """At the deadline the connection is gone, though the other side says no farewell and sends on and on."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
+
+    async def talk(_, writer):
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        while True:
+            writer.write(b"x" * 1000)
+            await writer.drain()
+            await asyncio.sleep(0.01)
+
+    server = await serve(talk, tls=authority.server("receiver.example"))
+    http = closing(Http(guard=None, keepalive=5, resolve=lambda _: ["127.0.0.1"]))
+    url = f"https://receiver.example:{server.port}/"
+    reply = await http.post(url, headers={}, body=b"{}", timeout=2.0, cap=1 << 20, grace=0.1)
+    assert isinstance(reply, Reply)
+    async with asyncio.timeout(2):
+        while server.open:
+            await asyncio.sleep(0.005)
 
 
 async def test_a_port_that_speaks_plain_http_is_a_tls_fault(serve, ask):

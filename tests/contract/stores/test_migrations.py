@@ -4,15 +4,18 @@ import sqlite3
 from contextlib import closing
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import create_engine
 
 from notifier.adapters.stores.errors import StoreTooNewError
-from notifier.adapters.stores.migrate import migrate
+from notifier.adapters.stores.migrate import _SCRIPTS, migrate
 from notifier.adapters.stores.schema import metadata
-from notifier.adapters.stores.sqlite import open_sqlite
+from notifier.adapters.stores.sqlite import APPLICATION_ID, open_sqlite
 from tests.contract.stores.building import T0, Announcer, registration
+from tests.contract.stores.test_endpoints import endpoint
 
 
 @pytest.fixture
@@ -61,6 +64,47 @@ async def test_opening_again_migrates_nothing(path):
         assert connection.execute("SELECT count(*) FROM watches").fetchone() == (1,)
         assert connection.execute("SELECT count(*) FROM pulse").fetchone() == (1,)
     assert len(path.read_bytes()) == len(before)
+
+
+def _write_0001(path):
+    """A store as version 0.1.0 left it, by the first migration alone: a task with a watch that is owed a delivery."""
+    scripts = Config()
+    scripts.set_main_option("script_location", str(_SCRIPTS))
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
+        scripts.attributes["connection"] = connection
+        command.upgrade(scripts, "0001")
+        for statement in (
+            "INSERT INTO tasks (key, provider, task_id, state, polls) VALUES (7, 'videos', 'vid_1', 'completed', 3)",
+            "INSERT INTO watches VALUES (1, 'wch_1', 7, 'completed', NULL, 1, 2, 3, 'intake', 0, 'https://a/', '{}')",
+            """INSERT INTO deliveries VALUES (1, 'evt_1', 'wch_1', 'task.completed', 'pending', NULL, 1, 1, 0, 3, 4,
+                                              'https://a/', x'7b7d')""",
+            "INSERT INTO attempts VALUES ('evt_1', 1, 3, 'failed', 500, 0.25, 'HTTP 500', 'sorry')",
+        ):
+            connection.exec_driver_sql(statement)
+    engine.dispose()
+
+
+async def test_a_store_of_the_first_version_is_migrated(path):
+    """Everything in it is still there and goes on; endpoints can be registered; a second start finds nothing to do."""
+    _write_0001(path)
+    store = await open_sqlite(path)
+    view = await store.watch("wch_1")
+    assert (view.watch.state, view.polls, view.delivery.state, view.task_key) == ("completed", 3, "pending", 7)
+    assert [each.id for each in await store.waiting()] == ["evt_1"]
+    shown = await store.delivery_view("evt_1")
+    assert (shown.delivery.body, [attempt.error for attempt in shown.log]) == (b"{}", ["HTTP 500"])
+    assert await store.endpoints() == []
+    kept = await store.add_endpoint(endpoint())
+    await store.close()
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == ("0002",)
+        assert connection.execute("SELECT count(*) > 5 FROM sqlite_stat1").fetchone() == (1,)
+        assert connection.execute("SELECT count(*) FROM pulse").fetchone() == (1,)
+    again = await open_sqlite(path)
+    assert await again.endpoints() == [kept]
+    await again.close()
 
 
 async def test_a_newer_store_is_refused_and_left_alone(path):

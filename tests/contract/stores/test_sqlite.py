@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
+from structlog.testing import capture_logs
 
 from notifier.adapters.stores import hints
 from notifier.adapters.stores.errors import StoreBusyError, StoreError
@@ -63,6 +64,48 @@ async def test_only_its_owner_may_read_the_store(path, store):
     await register(store, 1)
     modes = {each.name: stat.S_IMODE(each.stat().st_mode) for each in path.parent.iterdir()}
     assert modes == {path.name + end: 0o600 for end in ("", "-wal", "-shm", ".lock")}
+
+
+async def test_a_store_that_others_could_read_is_mended(path):
+    """Created by hand or copied with another mode: when it is opened again file and log are 0600, and stay so."""
+    await (await open_sqlite(path)).close()
+    path.chmod(0o664)
+    store = await open_sqlite(path, busy_timeout=0.05)
+    await register(store, 1)
+    modes = {each.name: stat.S_IMODE(each.stat().st_mode) for each in path.parent.iterdir()}
+    assert modes == {path.name + end: 0o600 for end in ("", "-wal", "-shm", ".lock")}
+    await store.close()
+
+
+async def test_a_log_left_by_a_killed_daemon_is_mended_too(path, tmp_path):
+    """With the mode that the file had when it was written."""
+    store = await open_sqlite(path)
+    await register(store, 1)
+    killed = tmp_path / "copy" / path.name
+    killed.parent.mkdir()
+    for end in ("", "-wal"):
+        killed.with_name(killed.name + end).write_bytes(path.with_name(path.name + end).read_bytes())
+        killed.with_name(killed.name + end).chmod(0o644)
+    await store.close()
+    store = await open_sqlite(killed)
+    modes = {stat.S_IMODE(each.stat().st_mode) for each in killed.parent.iterdir()}
+    await store.close()
+    assert modes == {0o600}
+
+
+async def test_a_store_that_cannot_be_mended_is_named(path, monkeypatch):
+    """Somebody else's file cannot be given another mode: the daemon works on and says what to do."""
+    await (await open_sqlite(path)).close()
+    path.chmod(0o644)
+
+    def refuse(self: Path, mode: int) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "chmod", refuse)
+    with capture_logs() as lines:
+        await (await open_sqlite(path)).close()
+    assert [(line["event"], line["file"]) for line in lines][:1] == [("store.exposed", str(path))]
+    assert "chmod 600" in lines[0]["hint"]
 
 
 async def test_a_closed_store_is_one_file(path):

@@ -7,6 +7,8 @@ from notifier.adapters.webhook import KEPT_BYTES, kept
 from notifier.app import wiring
 from notifier.config import PRESETS as CONFIGURABLE
 from notifier.config import Loaded, Settings, parse
+from notifier.domain.endpoint import receiver
+from notifier.domain.receiver import Receivers
 
 ONE, TWO = ("whsk_" + base64.b64encode(bytes([number]) * 32).decode() for number in (1, 2))
 CONFIG = f"""
@@ -23,6 +25,11 @@ def settings(text: str = CONFIG) -> Settings:
     loaded = parse(text, "config.yaml", {}, secrets="required")
     assert isinstance(loaded, Loaded), loaded
     return loaded.settings
+
+
+def merged(read: Settings) -> Receivers:
+    endpoints = {each.url: receiver(each.terms) for each in wiring.declared_endpoints(read)}
+    return Receivers(wiring.usual_receiver(read), endpoints)
 
 
 def test_every_preset_that_can_be_configured_can_be_polled() -> None:
@@ -43,7 +50,7 @@ def test_a_token_is_known_by_its_name_and_what_it_is_limited_to() -> None:
 
 def test_an_endpoint_has_its_own_secrets_headers_events_and_limits() -> None:
     """They hold for its exact URL only; every other one gets the global secrets."""
-    receivers = wiring.receivers(settings())
+    receivers = merged(settings())
     own, other = receivers.at("https://own.example/hook"), receivers.at("https://own.example/hook/")
     assert (len(own.keys), dict(own.headers), own.events) == (2, {"X-Env": "test"}, {"task.failed"})
     assert (len(other.keys), dict(other.headers), len(other.events)) == (2, {}, 3)
@@ -54,7 +61,7 @@ def test_an_endpoint_has_its_own_secrets_headers_events_and_limits() -> None:
 
 def test_public_keys_are_shown_of_everybody_who_signs_with_one() -> None:
     """The global ones and those of endpoints, each once."""
-    assert len(wiring.public_keys(settings())) == 2
+    assert len(wiring.public_keys(merged(settings()))) == 2
 
 
 def test_every_secret_is_known_to_the_log() -> None:

@@ -166,6 +166,13 @@ def test_a_token_that_cannot_be_sent_is_wrong_usage(token: str) -> None:
         (["delivery", "list", "--state", "watching"], "pending, delivered"),
         (["delivery", "show"], "Missing argument"),
         (["endpoint", "test"], "Missing argument"),
+        (["endpoint", "add", "https://a/", "--header", "X-Env"], "NAME:VALUE"),
+        (["endpoint", "add", "https://a/", "--header", "Host: b"], "'Host' is set by Notifier itself"),
+        (["endpoint", "add", "https://a/", "--header", "X-A: ä"], "not a header's value"),
+        (["endpoint", "add", "https://a/", "--event", "task.done"], "task.completed, task.failed"),
+        (["endpoint", "add", "https://a/", "--rate", "10"], "not a rate"),
+        (["endpoint", "add", "https://a/", "--concurrency", "-1"], "not a whole number"),
+        (["endpoint", "change", "ep_1"], "say what is to change"),
     ],
 )
 def test_wrong_usage_is_exit_2(arguments: list[str], says: str) -> None:

@@ -13,6 +13,7 @@ from notifier.domain.task import Task
 from notifier.ports import Registered
 from notifier.services.channel import PollLimits
 from notifier.services.dispatcher import Dispatcher, DispatchPolicy
+from notifier.services.endpoints import Endpoints
 from notifier.services.poller import Poller
 from notifier.services.registrar import Registrar, WatchRequest, WatchRules
 from tests.fake_peers import FakeGuard, FakeProvider, FakeSender
@@ -61,6 +62,14 @@ class World:
             chance=self.chance,
             meter=self.meter,
             user_agent="notifier/1.2.3",
+        )
+        self.endpoints = Endpoints(
+            usual=self.policy.receivers.usual,
+            store=self.store,
+            guard=self.guard,
+            clock=self.clock,
+            chance=self.chance,
+            tell=self.dispatcher.readdress,
         )
         self.poller = Poller(
             store=self.store,

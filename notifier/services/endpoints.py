@@ -1,0 +1,194 @@
+"""Register, change and forget endpoints; know at every moment whose secrets sign for which URL."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import structlog
+
+from notifier.domain.endpoint import Change, Endpoint, Terms, changed, receiver
+from notifier.domain.headers import distinct
+from notifier.domain.receiver import Receiver, Receivers, without_query
+from notifier.domain.signature import NEW_SECRET_BYTES, new_secret
+from notifier.ports import Chance, Clock, EndpointStore, Guard, Page
+
+log = structlog.get_logger()
+
+FIRST = 2**62
+"""In lists the configuration's endpoints stand before all others: their numbers count down from here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """An endpoint that was registered or changed. `secret` is the one that was made for it, to be shown this once."""
+
+    endpoint: Endpoint
+    secret: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The URL is registered already, under this id."""
+
+    endpoint_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """Why it cannot be; `field` is the part of the request that is wrong."""
+
+    field: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """There is no such endpoint."""
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """It is the configuration's, and changes there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """It is gone; what is pending for its URL goes on under the global secrets."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointPage:
+    """A part of the list; `next_before` is where the next page goes on, None at the end."""
+
+    endpoints: tuple[Endpoint, ...]
+    next_before: int | None
+
+
+Tell: TypeAlias = Callable[[Receivers], None]
+"""Who addresses deliveries hears of every change here, before the caller does."""
+
+
+class Endpoints:
+    """Registered endpoints are kept in memory as well as in the store: every attempt asks for them. What the
+    configuration says of a URL comes before what was registered for it."""
+
+    def __init__(
+        self, *, usual: Receiver, store: EndpointStore, guard: Guard, clock: Clock, chance: Chance, tell: Tell
+    ) -> None:
+        self._usual = usual
+        self._store = store
+        self._guard = guard
+        self._clock = clock
+        self._chance = chance
+        self._tell = tell
+        self.receivers = Receivers(usual)
+        self._declared: dict[str, Endpoint] = {}
+        self._registered: dict[str, Endpoint] = {}
+        self._addressed: dict[str, Receiver] = {}
+        self._overlaid: Mapping[str, Receiver] = {}
+
+    async def load(self) -> None:
+        """Take up what the store has; before this, nothing registered is known."""
+        for endpoint in await self._store.endpoints():
+            self._keep(endpoint)
+        self._announce()
+
+    def configure(self, declared: Sequence[Endpoint], usual: Receiver, guard: Guard) -> None:
+        """These are the configuration's endpoints from now on, what holds for every other URL, and the guard."""
+        self._usual, self._guard = usual, guard
+        self._declared = {endpoint.id: endpoint for endpoint in declared}
+        self._overlaid = {endpoint.url: receiver(endpoint.terms) for endpoint in declared}
+        for endpoint in self._registered.values():
+            if endpoint.url in self._overlaid:
+                hint = "the configuration's endpoint with this URL is used; delete the one here, or the one in the file"
+                log.warning("endpoint.shadowed", endpoint_id=endpoint.id, url=without_query(endpoint.url), hint=hint)
+        self._announce()
+
+    def secrets(self) -> frozenset[str]:
+        """Every secret of a registered endpoint, as written: what no log line may hold."""
+        return frozenset(secret for endpoint in self._registered.values() for secret in endpoint.terms.secrets)
+
+    # Looking
+
+    def show(self, endpoint_id: str) -> Endpoint | None:
+        return self._declared.get(endpoint_id) or self._registered.get(endpoint_id)
+
+    def page(self, page: Page) -> EndpointPage:
+        """The configuration's in the order of the file, then the others, newest first; of those that may be seen."""
+        numbered = [(FIRST - place, endpoint) for place, endpoint in enumerate(self._declared.values())]
+        numbered += [(endpoint.number, endpoint) for endpoint in reversed(self._registered.values())]
+        seen = [one for one in numbered if not page.under or any(under.covers(one[1].url) for under in page.under)]
+        left = [one for one in seen if page.before is None or one[0] < page.before]
+        shown = left[: page.limit]
+        more = len(left) > page.limit
+        return EndpointPage(tuple(endpoint for _, endpoint in shown), shown[-1][0] if more else None)
+
+    # Changing
+
+    async def create(self, url: str, terms: Terms, *, by: str | None = None) -> Accepted | Taken | Wrong:
+        """Register a URL, with a new secret if the terms have none. `by` is who asks, for the log."""
+        holder = next((one for one in (*self._declared.values(), *self._registered.values()) if one.url == url), None)
+        if holder is not None:
+            return Taken(holder.id)
+        refusal = await self._guard.check(url)
+        if refusal is not None:
+            return Wrong("url", refusal.message)
+        made = None if terms.secrets else new_secret(self._chance.random_bytes(NEW_SECRET_BYTES))
+        now = self._clock.now()
+        whole = terms if made is None else replace(terms, secrets=(made,))
+        asked = Endpoint(self._chance.new_id("ep_"), url, whole, created_at=now, updated_at=now)
+        kept = await self._store.add_endpoint(asked)
+        if kept.id != asked.id:  # somebody else was faster
+            return Taken(kept.id)
+        self._keep(kept)
+        self._announce()
+        log.info("endpoint.registered", endpoint_id=kept.id, url=without_query(url), by=by)
+        return Accepted(kept, made)
+
+    async def change(
+        self, endpoint_id: str, change: Change, *, by: str | None = None
+    ) -> Accepted | Unknown | Declared | Wrong:
+        """Change what is named; it holds from the next attempt on."""
+        known = self._changeable(endpoint_id)
+        if not isinstance(known, Endpoint):
+            return known
+        random_bytes, now = self._chance.random_bytes(NEW_SECRET_BYTES), self._clock.now()
+        try:
+            distinct(changed(known, change, random_bytes=random_bytes, now=now).terms.headers)
+        except ValueError as error:
+            return Wrong("headers", str(error))
+        kept = await self._store.change_endpoint(
+            endpoint_id, lambda stored: changed(stored, change, random_bytes=random_bytes, now=now)
+        )
+        if kept is None:
+            return Unknown()
+        self._keep(kept)
+        self._announce()
+        url, rotated = without_query(kept.url), change.rotate or None
+        log.info("endpoint.changed", endpoint_id=kept.id, url=url, rotated=rotated, by=by)
+        return Accepted(kept, kept.terms.secrets[0] if change.rotate else None)
+
+    async def delete(self, endpoint_id: str, *, by: str | None = None) -> Deleted | Unknown | Declared:
+        known = self._changeable(endpoint_id)
+        if not isinstance(known, Endpoint):
+            return known
+        if not await self._store.remove_endpoint(endpoint_id):
+            return Unknown()
+        self._registered.pop(endpoint_id, None)
+        self._addressed.pop(known.url, None)
+        self._announce()
+        log.info("endpoint.deleted", endpoint_id=endpoint_id, url=without_query(known.url), by=by)
+        return Deleted()
+
+    def _changeable(self, endpoint_id: str) -> Endpoint | Unknown | Declared:
+        if endpoint_id in self._declared:
+            return Declared()
+        return self._registered.get(endpoint_id) or Unknown()
+
+    def _keep(self, endpoint: Endpoint) -> None:
+        self._registered[endpoint.id] = endpoint
+        self._addressed[endpoint.url] = receiver(endpoint.terms)
+
+    def _announce(self) -> None:
+        self.receivers = Receivers(self._usual, {**self._addressed, **self._overlaid})
+        self._tell(self.receivers)
