@@ -18,6 +18,7 @@
     │   ├── answer.py     what a provider's answer means
     │   ├── receiver.py   whose secrets sign for which URL, and which events it wants
     │   ├── endpoint.py   a registered callback URL and what changes make of it (headers.py: what it may send along)
+    │   ├── prefix.py     which callback URLs a limited token may name
     │   ├── address.py    which addresses and URLs may be called (address_blocks.py: the registries behind it)
     │   ├── deadlines.py  who must be looked at by when
     │   ├── jump.py       a wall clock that was set: when that counts for what cannot be undone
@@ -43,7 +44,8 @@
         ├── webhook.py    an attempt as an HTTP request; its answer as a receipt
         ├── providers/    one file per family of APIs, one literal table
         ├── stores/       SQL stores behind one contract: group commit, migrations
-        └── crew.py (who owns coroutines), serving.py (uvicorn), listener.py, intake_client.py, metrics.py, clock.py
+        ├── serving.py (uvicorn), listener.py, connections.py (what one client may take of it), intake_client.py
+        └── crew.py (who owns coroutines), metrics.py, clock.py
 
              cli ──▶ app ◀── config                       wiring: may import everything
                       │ builds

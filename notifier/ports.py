@@ -13,6 +13,7 @@ from notifier.domain.answer import Answer
 from notifier.domain.delivery import Attempt, Delivery, DeliveryView, Receipt
 from notifier.domain.endpoint import Endpoint
 from notifier.domain.event import Event
+from notifier.domain.prefix import Prefix
 from notifier.domain.task import Task
 from notifier.domain.watch import Registration, Watch, WatchView
 
@@ -78,7 +79,7 @@ class Crew(Protocol):
 
 
 class Timetable(Protocol):
-    """One interval job for each watched task; each firing calls the poller's `due(key)`."""
+    """One interval job for each watched task; each firing calls the poller's `due(key, seconds_late)`."""
 
     def repeat(self, key: int, interval: float, *, delay: float) -> None:
         """Fire first in `delay` seconds, then one interval apart (±6 %); replaces the task's job if there is one."""
@@ -258,10 +259,14 @@ class EndpointStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Which part of a list: at most `limit`, newest first, older than `before` (a cursor from the page before)."""
+    """Which part of a list: at most `limit`, newest first, older than `before` (a cursor from the page before).
+
+    With `under`, only what goes to URLs that one of the prefixes covers. How much is looked through for it is bounded:
+    such a page may be short, or empty, and have a next one."""
 
     limit: int = 50
     before: int | None = None
+    under: tuple[Prefix, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,9 +346,7 @@ class Upkeep(Protocol):
 class PollMeter(Protocol):
     def polled(self, provider: str, outcome: str, *, duration: float, lag: float) -> None: ...
 
-    def paused(self, provider: str, reason: str | None) -> None:
-        """`reason` None: the pause is over."""
-        ...
+    def paused(self, provider: str, reason: str | None) -> None: ...  # None: the pause is over
 
 
 class AttemptMeter(Protocol):

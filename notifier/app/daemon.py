@@ -2,14 +2,14 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from datetime import timedelta
 from typing import TypeAlias
 
 import structlog
 
 from notifier import __version__, logs
-from notifier.adapters.api import ApiParts, Reloaded, ReloadRefused, ReloadResult, build_api
+from notifier.adapters.api import ApiParts, Caller, Reloaded, ReloadRefused, ReloadResult, build_api
 from notifier.adapters.clock import SystemChance, SystemClock
 from notifier.adapters.crew import AsyncioCrew
 from notifier.adapters.http import Http
@@ -24,7 +24,7 @@ from notifier.adapters.webhook import WebhookSender
 from notifier.app import wiring
 from notifier.app.errors import StartError
 from notifier.app.health import Health
-from notifier.app.listening import Listener, open_listener
+from notifier.app.listening import Listener, Reach, open_listener
 from notifier.app.status import StatusBoard
 from notifier.config import Loaded, Rejected, Settings, as_reloaded, needs_restart
 from notifier.domain.receiver import Receivers
@@ -60,7 +60,7 @@ class Daemon:
     ) -> None:
         self.settings = settings
         self.intake = None if listener is None else listener.where
-        self._exposed = listener is not None and listener.exposed
+        self._reach: Reach = "unix" if listener is None else listener.reach
         self._load = load
         self._store = store
         self.catalog: Catalog = store
@@ -73,6 +73,7 @@ class Daemon:
         self.scheduler = Scheduler(clock=self._clock, crew=self.crew)
         self._poll_http = Http(guard=None, keepalive=POLL_KEEPALIVE_SECONDS)
         self._post_http = Http(guard=lambda: self.settings.webhooks.allow_networks, keepalive=POST_KEEPALIVE_SECONDS)
+        self._tokens: Mapping[Caller, str] = {}
         self._book = wiring.ProviderBook(self._poll_http, self._clock)
         self._build_services(settings)
         self.health = Health(store, self.scheduler, self.poller, self.dispatcher, self._clock)
@@ -144,6 +145,7 @@ class Daemon:
 
     def _configure(self, settings: Settings) -> None:
         sender = self._sender(settings)
+        self._tokens = wiring.tokens(settings)
         self.endpoints.configure(wiring.declared_endpoints(settings), wiring.usual_receiver(settings), sender)
         self.registrar.configure(wiring.watch_rules(settings), sender)
         self.poller.configure(self._book.providers(settings))
@@ -191,7 +193,7 @@ class Daemon:
     async def _apply(self, loaded: Settings) -> ReloadResult:
         old = self.settings
         restart = needs_restart(old, loaded)
-        if self._exposed and not loaded.intake.tokens:
+        if self._reach == "network" and not loaded.intake.tokens:
             return self._refuse(("intake.tokens: are needed until a restart, for the intake still listens as before",))
         self.settings = as_reloaded(old, loaded)
         self.registrar.configure(wiring.watch_rules(self.settings), self._sender(self.settings))
@@ -222,7 +224,8 @@ class Daemon:
             timetable=self.scheduler,
             catalog=self.catalog,
             clock=self._clock,
-            tokens=self._tokens,
+            tokens=lambda: self._tokens,
+            hosts=self._hosts,
             usual_interval=self._usual_interval,
             reload=self.reload,
             readiness=lambda: self.board.readiness(stopping=self._stopping),
@@ -233,8 +236,9 @@ class Daemon:
             version=__version__,
         )
 
-    def _tokens(self) -> Mapping[str, str]:
-        return {token.name: token.token.get_secret_value() for token in self.settings.intake.tokens}
+    def _hosts(self) -> Collection[str] | None:
+        """A web page can lead a browser to loopback under any name, and to nothing else that it could not reach."""
+        return self.settings.intake.hosts if self._reach == "loopback" else None
 
     def _usual_interval(self, provider: str) -> float | None:
         settings = self.settings.providers.get(provider)

@@ -154,13 +154,13 @@ class Dispatcher:
         elif not self._closed and self._lanes.join(url, delivery_id, self._clock.monotonic()):
             self._pump()
 
-    async def redeliver(self, delivery_id: str) -> bool:
+    async def redeliver(self, delivery_id: str, *, by: str | None = None) -> bool:
         """Send the same event once more, with a fresh schedule; False if it is pending or unknown. If its URL's circuit
-        is open, the next probe comes at once."""
+        is open, the next probe comes at once. `by` names who asked, for the log."""
         delivery = await self._store.redeliver(delivery_id, self._clock.now())
         if delivery is None:
             return False
-        log.info("delivery.redelivered", event_id=delivery.id, watch_id=delivery.watch_id)
+        log.info("delivery.redelivered", event_id=delivery.id, watch_id=delivery.watch_id, by=by)
         self._circuits.probe(delivery.callback_url)
         self._line_up([delivery])
         return True

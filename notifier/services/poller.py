@@ -177,15 +177,15 @@ class Poller:
 
     # One poll
 
-    def due(self, key: int) -> None:
-        """The task's interval job fired: stand in line, or save at last an end that the store did not take."""
+    def due(self, key: int, late: float = 0.0) -> None:
+        """The task's interval job fired, so late (seconds): stand in line, or save at last an end not stored yet."""
         task = self._tasks.get(key)
         if task is None or self._closed:
             return
         if task.end is None:
             channel = self._channels.get(task.provider)
             if channel is not None:
-                channel.join(key)
+                channel.join(key, late)
         elif key not in self._saving:
             self._crew.spawn(self._finish(task))
 

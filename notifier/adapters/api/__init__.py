@@ -1,6 +1,7 @@
 """The intake: Notifier's HTTP side, an ASGI application made of routes, problems and tokens."""
 
 from notifier.adapters.api.app import build_api
+from notifier.adapters.api.caller import Caller
 from notifier.adapters.api.parts import (
     ApiParts,
     LastReload,
@@ -14,6 +15,7 @@ from notifier.adapters.api.parts import (
 
 __all__ = [
     "ApiParts",
+    "Caller",
     "LastReload",
     "PausedProvider",
     "Readiness",

@@ -1,10 +1,11 @@
 """What the intake is made of: the services it calls and the questions it asks of the daemon around it."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeAlias
 
+from notifier.adapters.api.caller import Caller
 from notifier.domain.signature import Ed25519Key
 from notifier.ports import Catalog, Clock, Counts, Space, Timetable
 from notifier.services.dispatcher import Dispatcher
@@ -80,9 +81,10 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class ApiParts:
-    """`tokens` are bearer tokens by the name of their owner, none when no token is needed; `usual_interval` is a
-    provider's own interval in seconds, None for one that is not configured; `render_metrics` gives a body and its
-    content type."""
+    """`tokens` are bearer tokens by their owner, none when no token is needed, and another mapping only when they
+    change; `hosts` are the names that a Host header may have beside those of this machine, None when any will do;
+    `usual_interval` is a provider's own interval in seconds, None for one that is not configured; `render_metrics`
+    gives a body and its content type."""
 
     registrar: Registrar
     endpoints: Endpoints
@@ -91,7 +93,8 @@ class ApiParts:
     timetable: Timetable
     catalog: Catalog
     clock: Clock
-    tokens: Callable[[], Mapping[str, str]]
+    tokens: Callable[[], Mapping[Caller, str]]
+    hosts: Callable[[], Collection[str] | None]
     usual_interval: Callable[[str], float | None]
     reload: Callable[[], Awaitable[ReloadResult]]
     readiness: Callable[[], Awaitable[Readiness]]

@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 from notifier.adapters.api import PausedProvider, Readiness, Reloaded, ReloadRefused, problems
 from notifier.domain.signature import Ed25519Key, parse_public_key, public_key
 from notifier.ports import Counts, Oldest, Space
+from notifier.services import registrar
 from tests.contract.api.world import HOOK, KEY, World, assert_problem
 from tests.fakes import START
 
@@ -161,6 +162,17 @@ async def test_a_store_that_is_down_is_503(world: World, method: str, path: str)
     assert int(answer.headers["retry-after"]) > 0
     (line,) = [one for one in lines if one["event"] == "request.refused"]
     assert (line["error"], line["log_level"], "exc_info" in line) == ("disk I/O error", "warning", False)
+
+
+@pytest.mark.parametrize("path", ["/v1/watches", "/v1/watches/batch"])
+async def test_a_store_that_cannot_keep_up_is_503(world: World, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    """At once and with Retry-After, for the batch as a whole; nothing is registered, and what only reads goes on."""
+    monkeypatch.setattr(registrar, "MOST_WAITING", 0)
+    answer = await world.call("POST", path, BODIES[path])
+    assert "wait for the store" in assert_problem(answer, 503)["detail"]
+    assert int(answer.headers["retry-after"]) > 0
+    assert world.store.watches == {}
+    assert (await world.call("GET", "/v1/watches")).status_code == 200
 
 
 async def test_a_fault_of_our_own_is_500_and_logged_once(world: World) -> None:

@@ -12,9 +12,20 @@ from typing import Any
 
 import httpx
 
-from notifier.adapters.api import ApiParts, LastReload, Readiness, Reloaded, ReloadResult, Status, build_api, shapes
+from notifier.adapters.api import (
+    ApiParts,
+    Caller,
+    LastReload,
+    Readiness,
+    Reloaded,
+    ReloadResult,
+    Status,
+    build_api,
+    shapes,
+)
 from notifier.adapters.api import problems as problem_documents
 from notifier.domain.delivery import RetrySchedule
+from notifier.domain.prefix import Prefix, parse_prefix
 from notifier.domain.receiver import Receiver, Receivers
 from notifier.domain.signature import Ed25519Key, HmacKey
 from notifier.ports import Counts, Space
@@ -47,7 +58,8 @@ DOCUMENTS: dict[bool, dict[str, Any]] = {}
 
 @dataclass
 class World:
-    """What a test may change is plain: `tokens`, `stopping`, `readiness`, `reloaded`, and the fakes themselves."""
+    """What a test may change is plain: `tokens` and their `prefixes` by name, `hosts`, `stopping`, `readiness`,
+    `reloaded`, and the fakes themselves."""
 
     tokens: dict[str, str] = field(default_factory=dict)
     stopping: bool = False
@@ -55,6 +67,8 @@ class World:
     status: Status = field(default_factory=lambda: STATUS)
     reloaded: ReloadResult = field(default_factory=Reloaded)
     keys: tuple[Ed25519Key, ...] = (KEY,)
+    prefixes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    hosts: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         self.clock, self.chance, self.guard, self.meter = FakeClock(), FakeChance(), FakeGuard(), FakeMeter()
@@ -130,7 +144,8 @@ class World:
             timetable=self.timetable,
             catalog=self.catalog,
             clock=self.clock,
-            tokens=lambda: self.tokens,
+            tokens=lambda: {Caller(name, self._under(name)): token for name, token in self.tokens.items()},
+            hosts=lambda: self.hosts,
             usual_interval={"videos": 30.0}.get,
             reload=reload,
             readiness=readiness,
@@ -140,6 +155,9 @@ class World:
             stopping=lambda: self.stopping,
             version="1.2.3",
         )
+
+    def _under(self, name: str) -> tuple[Prefix, ...]:
+        return tuple(parse_prefix(text) for text in self.prefixes.get(name, ()))
 
     # Calling
 
