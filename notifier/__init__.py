@@ -27,7 +27,7 @@
     │   ├── circuit.py    when a callback URL that keeps failing is left alone but for a probe
     │   ├── tempo.py      how often something happens, over the last minute
     │   └── moment.py, retry_after.py   how times and waits are written
-    ├── ports.py          what the services need from the world (Protocols)
+    ├── ports/            what the services need from the world (Protocols): world, store, catalog, meter
     ├── services/         the verbs: ask a port, apply the domain, tell a port
     │   ├── registrar.py  accept a watch once, reject a bad one, reconcile the file's watches
     │   ├── poller.py     one poll: fetch, advance, save – or end the task and owe deliveries
