@@ -91,8 +91,8 @@ class _Server(uvicorn.Server):
 
 
 def _config(app: ASGIApp, grace: int, connections: Connections) -> uvicorn.Config:
-    """No signs of uvicorn's own: its logging set-up is global and would undo ours. It parses with h11, which takes
-    nothing that RFC 9112 does not and is no more than a tenth of a request's work."""
+    """No signs of uvicorn's own: its logging set-up is global and would undo ours. It parses with h11: slower
+    than parsers in C, but strict about RFC 9112, and `Connection` knows its states."""
     return uvicorn.Config(
         app,
         http=cast("type[asyncio.Protocol]", partial(Connection, others=connections)),
