@@ -2,29 +2,25 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
 from typing import TypeAlias
 
 import structlog
 
 from notifier import __version__, logs
-from notifier.adapters.api import ApiParts, Caller, Reloaded, ReloadRefused, ReloadResult, build_api
+from notifier.adapters.api import ApiParts, Caller, Reloaded, ReloadRefused, ReloadResult
 from notifier.adapters.clock import SystemChance, SystemClock
 from notifier.adapters.crew import AsyncioCrew
 from notifier.adapters.http import Http
 from notifier.adapters.metrics import Metrics
 from notifier.adapters.scheduler import Scheduler
-from notifier.adapters.serving import serve
-from notifier.adapters.stores.errors import StoreError
-from notifier.adapters.stores.sqlite import open_sqlite
 from notifier.adapters.stores.store import SqlStore
-from notifier.adapters.systemd import ALONE, ServiceManager
+from notifier.adapters.systemd import ServiceManager
 from notifier.adapters.webhook import WebhookSender
 from notifier.app import wiring
-from notifier.app.errors import StartError
 from notifier.app.health import Health
-from notifier.app.listening import Listener, Reach, open_listener
+from notifier.app.listening import Listener, Reach
 from notifier.app.status import StatusBoard
 from notifier.config import Loaded, Rejected, Settings, as_reloaded, needs_restart
 from notifier.domain.receiver import Receivers
@@ -43,7 +39,6 @@ ATTEMPTS_FINISH_SECONDS = 22.0
 POLLS_FINISH_SECONDS = 2.0
 """Polls are not waited for longer: one that is cut off is simply made again after the start."""
 FLUSH_SECONDS = 3.0
-INTAKE_GRACE_SECONDS = 1
 POLL_KEEPALIVE_SECONDS = 60.0
 POST_KEEPALIVE_SECONDS = 4.0
 """Shorter than what receivers' servers usually do, for a POST on a connection that is just being closed fails."""
@@ -269,47 +264,3 @@ class Daemon:
 def configure_logs(settings: Settings) -> None:
     secrets = wiring.secret_values(settings)
     logs.configure(level=settings.log.level, log_format=settings.log.format, secrets=secrets)
-
-
-@contextlib.asynccontextmanager
-async def running(
-    settings: Settings, load: Load, manager: ServiceManager = ALONE
-) -> AsyncIterator[Daemon]:
-    """A daemon at work for as long as the block runs; `load` reads the configuration anew for a reload.
-
-    Raises StartError when it cannot start. Leaving the block stops it in order, within 30 s. The intake answers until
-    the end, if only to say that it is stopping; but on a passed socket it leaves new connections to the daemon that
-    comes next.
-    """
-    async with contextlib.AsyncExitStack() as undo:
-        listener = open_listener(settings.intake, manager.sockets)
-        if listener is not None:
-            undo.callback(listener.socket.close)
-        try:
-            store = await open_sqlite(wiring.store_path(settings))
-        except StoreError as error:
-            raise StartError(f"store.url: {error}") from error
-        undo.push_async_callback(store.close)
-        daemon = Daemon(settings, load, store, listener, manager)
-        await _start(daemon)
-        hand_over = listener is not None and listener.passed
-        if hand_over:
-            undo.push_async_callback(daemon.stop)
-        if listener is not None:
-            api = build_api(daemon.api_parts())
-            serving = serve(api, listener.socket, grace=INTAKE_GRACE_SECONDS, hand_over=hand_over)
-            await undo.enter_async_context(serving)
-        if not hand_over:
-            undo.push_async_callback(daemon.stop)
-        log.info("daemon.started", version=__version__, intake=daemon.intake, store=settings.store.url)
-        yield daemon
-
-
-async def _start(daemon: Daemon) -> None:
-    try:
-        await daemon.start()
-    except BaseException as error:
-        await daemon.stop()
-        if isinstance(error, StoreUnavailableError):
-            raise StartError(f"store.url: the store cannot be used: {error}") from error
-        raise
