@@ -17,8 +17,8 @@ from notifier.services.poller import Poller
 log = structlog.get_logger()
 
 ENDED_BEFORE = Cancelled(None, None)
-MOST_WAITING = 4000
-"""Watches on their way into the store: four full batches, or what a healthy disk takes in a second or two. Ends and
+MOST_WAITING = 10_000
+"""Watches on their way into the store: ten full batches, or what a healthy disk takes in three seconds or so. Ends and
 attempts stand in the same line, and they are never refused."""
 TELL_EVERY_SECONDS = 60.0
 PORTION = 200
