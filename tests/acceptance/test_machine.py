@@ -69,7 +69,12 @@ def register(daemon: DaemonProcess, task_id: str, url: str) -> int:
 
 
 def outage(
-    daemon: DaemonProcess, receiver: ReceiverServer, begin: Callable[[], object], end: Callable[[], object], says: str
+    daemon: DaemonProcess,
+    simulator: Simulator,
+    receiver: ReceiverServer,
+    begin: Callable[[], object],
+    end: Callable[[], object],
+    says: str,
 ) -> None:
     """A task ends and another is registered while the store takes no writes: the end is kept and told afterwards, the
     registration is refused with 503, and the log has one line for the begin and one for the end."""
@@ -77,6 +82,7 @@ def outage(
     wait_until(lambda: readiness(daemon)[0] == 503, "readiness says no")
     assert readiness(daemon)[1] == f"{says}; the log says more"
     assert register(daemon, "late", f"{receiver.url}/late") == 503
+    simulator.script("task", queued=0, processing=0)
     wait_until(lambda: daemon.events("task.unsaved"), "an end that cannot be saved")
     time.sleep(2)
     assert receiver.at("/task") == []
@@ -93,19 +99,22 @@ def outage(
 
 @pytest.fixture
 def watching(tmp_path: Path, simulator: Simulator, receiver: ReceiverServer) -> Iterator[DaemonProcess]:
-    """A daemon with one task that ends in three seconds."""
-    simulator.script("task", queued=0, processing=3)
+    """A daemon with one task that goes on until a test lets it end."""
+    simulator.script("task", queued=0, processing=600)
     daemon = DaemonProcess(tmp_path, {"providers": simulator.provider()})
     with running(daemon):
         daemon.watch("task", f"{receiver.url}/task")
         yield daemon
 
 
-def test_another_program_locks_the_store(watching: DaemonProcess, receiver: ReceiverServer, tmp_path: Path) -> None:
+def test_another_program_locks_the_store(
+    watching: DaemonProcess, simulator: Simulator, receiver: ReceiverServer, tmp_path: Path
+) -> None:
     """For longer than anybody waits for a lock."""
     with closing(sqlite3.connect(tmp_path / "notifier.db", isolation_level=None)) as other:
         outage(
             watching,
+            simulator,
             receiver,
             lambda: other.execute("BEGIN EXCLUSIVE"),
             lambda: other.execute("ROLLBACK"),
@@ -115,7 +124,7 @@ def test_another_program_locks_the_store(watching: DaemonProcess, receiver: Rece
 
 
 def test_the_stores_file_goes_away_and_comes_back(
-    watching: DaemonProcess, receiver: ReceiverServer, tmp_path: Path
+    watching: DaemonProcess, simulator: Simulator, receiver: ReceiverServer, tmp_path: Path
 ) -> None:
     """No new file is made in its place."""
     store, elsewhere = tmp_path / "notifier.db", tmp_path / "elsewhere.db"
@@ -125,7 +134,7 @@ def test_the_stores_file_goes_away_and_comes_back(
         assert not store.exists()
         elsewhere.rename(store)
 
-    outage(watching, receiver, lambda: store.rename(elsewhere), back, says)
+    outage(watching, simulator, receiver, lambda: store.rename(elsewhere), back, says)
     assert reasons(watching) == ["missing"]
     assert "put" in watching.events("store.unavailable")[0]["error"]
 
