@@ -82,6 +82,7 @@ def provoke(daemon: DaemonProcess, simulator: Simulator, receiver: ReceiverServe
     hooks = [f"{receiver.url}/{name}?k={query}" for name in ("own", "down", "moved", "slow")]
     hooks.append(f"http://127.0.0.1:{free_port()}/nobody?k={query}")
     for number, hook in enumerate(hooks):
+        simulator.script(f"vid_{number}", queued=0, processing=0)
         daemon.call("POST", "/v1/watches", _watch(f"vid_{number}", hook), token=PLANTED["token"])
         daemon.call("POST", "/v1/endpoints/test", {"callback_url": hook}, token=PLANTED["token"])
     for task_id in ("refused", "broken"):
