@@ -40,6 +40,7 @@
         ├── webhook.py    an attempt as an HTTP request; its answer as a receipt
         ├── providers/    one file per family of APIs, one literal table
         ├── stores/       SQL stores behind one contract: group commit, migrations
+        ├── systemd.py    what systemd and its service say to each other: readiness, watchdog, passed sockets
         └── crew.py (who owns coroutines), serving.py (uvicorn), intake_client.py, metrics.py, clock.py
 
              cli ──▶ app ◀── config                       wiring: may import everything

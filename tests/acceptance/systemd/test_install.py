@@ -1,12 +1,13 @@
-"""`notifier install` on a real systemd, from nothing to a task that is told."""
+"""Both ways of the README to a service, on a real systemd, from nothing to a task that is told."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
 import yaml
 
 from tests.acceptance.harness import ReceiverServer, Simulator, wait_until
-from tests.acceptance.systemd.lab import PREFIX, Lab
+from tests.acceptance.systemd.lab import PREFIX, SOURCE, Lab
 from tests.acceptance.systemd.service import CONFIG, CREDENTIALS, STATE, Service
 
 NOTIFIER = f"{PREFIX}/bin/notifier"
@@ -45,3 +46,19 @@ def test_install_start_and_a_task_is_told(machine: Service, simulator: Simulator
     lab.do(NOTIFIER, "uninstall", "--purge")
     assert not any(lab.path(path).exists() for path in KEPT)
     assert "notifier" not in lab.path("/etc/passwd").read_text()
+
+
+def test_the_same_by_hand(machine: Service, simulator: Simulator, receiver: ReceiverServer) -> None:
+    """The README's commands, one by one as they stand there."""
+    simulator.script("task", queued=0, processing=0)
+    by_hand = re.search(r"The same by hand.*?```sh\n(.*?)```", (SOURCE / "README.md").read_text(), re.DOTALL)
+    assert by_hand is not None
+    clone = f"{PREFIX}/source"
+    machine.lab.write(f"{clone}/config.yaml", yaml.safe_dump(machine.config | {"webhooks": BY_HAND}))
+    machine.lab.write(f"{clone}/key.txt", "key-for-tests\n")
+    machine.lab.do("sh", "-euc", f"cd {clone}\n{by_hand[1].replace('sudo ', '')}")
+    machine.watch("task", f"{receiver.url}/task")
+    wait_until(receiver.delivered, "the task is told")
+
+
+BY_HAND = {"secret_file": "${CREDENTIALS_DIRECTORY}/webhook_secret", "allow_networks": ["127.0.0.0/8"]}
