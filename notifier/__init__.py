@@ -18,16 +18,20 @@
     │   ├── answer.py     what a provider's answer means
     │   ├── receiver.py   whose secrets sign for which URL, and which events it wants
     │   ├── endpoint.py   a registered callback URL and what changes make of it (headers.py: what it may send along)
+    │   ├── prefix.py     which callback URLs a limited token may name
     │   ├── address.py    which addresses and URLs may be called (address_blocks.py: the registries behind it)
     │   ├── deadlines.py  who must be looked at by when
+    │   ├── jump.py       a wall clock that was set: when that counts for what cannot be undone
     │   ├── pace.py       who may go next: first come first served, within concurrency, rate and pause
     │   ├── lanes.py      whose turn it is to be sent: lanes of callback URLs, their hosts, all together
     │   ├── circuit.py    when a callback URL that keeps failing is left alone but for a probe
+    │   ├── tempo.py      how often something happens, over the last minute
     │   └── moment.py, retry_after.py   how times and waits are written
-    ├── ports.py          what the services need from the world (Protocols)
+    ├── ports/            what the services need from the world (Protocols): world, store, catalog, meter
     ├── services/         the verbs: ask a port, apply the domain, tell a port
     │   ├── registrar.py  accept a watch once, reject a bad one, reconcile the file's watches
     │   ├── poller.py     one poll: fetch, advance, save – or end the task and owe deliveries
+    │   ├── ends.py       what the log hears of ended tasks
     │   ├── channel.py    one provider: whose turn it is, and the pause when it will not talk to us
     │   ├── dispatcher.py deliveries: whose turn it is, what each attempt makes of it, saving that
     │   ├── courier.py    one HTTP try: sign, post, report
@@ -41,7 +45,8 @@
         ├── providers/    one file per family of APIs, one literal table
         ├── stores/       SQL stores behind one contract: group commit, migrations
         ├── systemd.py    what systemd and its service say to each other: readiness, watchdog, passed sockets
-        └── crew.py (who owns coroutines), serving.py (uvicorn), intake_client.py, metrics.py, clock.py
+        ├── serving.py (uvicorn), listener.py, connections.py (what one client may take of it), intake_client.py
+        └── crew.py (who owns coroutines), metrics.py, clock.py
 
              cli ──▶ app ◀── config                       wiring: may import everything
                       │ builds

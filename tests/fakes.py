@@ -12,6 +12,8 @@ from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from notifier.domain.jump import SettledTime
+
 START = datetime(2026, 11, 22, 13, 33, tzinfo=UTC)
 ROUNDS_TO_REST = 4
 """Turns of the event loop in which nothing begins or ends; then everybody waits for the clock or for the test."""
@@ -19,14 +21,19 @@ MOST_STEPS = 50_000
 
 
 class FakeClock:
-    """Stands still until it is told. `jump()` sets the wall clock alone, as an operator would."""
+    """Stands still until it is told. `jump()` sets the wall clock alone, as an operator would; over `away()` the
+    process was not there, and the next one believes the clock that it finds."""
 
     def __init__(self) -> None:
         self._steady = 1000.0
         self._offset = timedelta(0)
+        self._settled = SettledTime(self.now(), self._steady)
 
     def now(self) -> datetime:
         return START + timedelta(seconds=self._steady - 1000.0) + self._offset
+
+    def settled(self) -> datetime:
+        return self._settled.at(self.now(), self._steady)
 
     def monotonic(self) -> float:
         return self._steady
@@ -37,6 +44,10 @@ class FakeClock:
 
     def jump(self, seconds: float) -> None:
         self._offset += timedelta(seconds=seconds)
+
+    def away(self, seconds: float) -> None:
+        self.jump(seconds)
+        self._settled = SettledTime(self.now(), self._steady)
 
 
 class FakeChance:

@@ -5,10 +5,18 @@ import secrets
 import time
 from datetime import UTC, datetime
 
+from notifier.domain.jump import SettledTime
+
 
 class SystemClock:
+    def __init__(self) -> None:
+        self._settled = SettledTime(self.now(), self.monotonic())
+
     def now(self) -> datetime:
         return datetime.now(UTC)
+
+    def settled(self) -> datetime:
+        return self._settled.at(self.now(), self.monotonic())
 
     def monotonic(self) -> float:
         return time.monotonic()

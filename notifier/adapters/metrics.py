@@ -1,6 +1,6 @@
 """Prometheus metrics. No label ever holds a task id, a URL or free text, so the number of series is bounded."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -15,22 +15,27 @@ from prometheus_client import (
     generate_latest,
 )
 
-from notifier.domain.delivery import DELIVERY_STATES
+from notifier.domain.answer import OUTCOMES
+from notifier.domain.delivery import ATTEMPT_OUTCOMES, DELIVERY_STATES
+from notifier.domain.event import EVENT_TYPES
+from notifier.domain.tempo import Tempo
 from notifier.domain.watch import WATCH_STATES
-from notifier.ports import Counts
+from notifier.ports import Counts, Space
 
 PREFIX = "notifier_"
 PAUSE_REASONS = ("throttled", "unauthorized")
 REQUEST_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30, 60)
-WAIT_SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300, 1800, 7200, 43200, 86400)
+WAIT_SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300, 1800, 7200, 43200, 86400, 172800, 345600)
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # untyped there; a second series for each counter, which no alert looks at
 
 
 class Metrics:
-    """Implements the PollMeter and AttemptMeter ports."""
+    """Implements the PollMeter and AttemptMeter ports. `monotonic` is the steady clock."""
 
-    def __init__(self, version: str) -> None:
+    def __init__(self, version: str, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._tempo = Tempo(monotonic())
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
@@ -60,6 +65,17 @@ class Metrics:
         self._reload_at = self._gauge(
             "config_last_reload_success_timestamp_seconds", "When a configuration last took effect."
         )
+        self._ready = self._gauge("ready", "1 while everything works that the promises rest on, as /readyz says.")
+        self._oldest = self._gauge(
+            "oldest_pending_delivery_seconds", "Since when the oldest pending delivery is owed; 0 if there is none."
+        )
+        self._circuits = self._gauge("open_circuits", "Callback URLs that keep failing and are only probed.")
+        self._store_bytes = self._gauge("store_bytes", "What the store takes on its disk.")
+        self._free_bytes = self._gauge("store_free_bytes", "What is free on the store's disk.")
+        for event_type in EVENT_TYPES:  # a series that is there from the start shows its first increase, too
+            self._events.labels(event_type)
+        for outcome in ATTEMPT_OUTCOMES:
+            self._attempts.labels(outcome)
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
         return Gauge(PREFIX + name, text, labels, registry=self.registry)
@@ -73,6 +89,7 @@ class Metrics:
     # PollMeter
 
     def polled(self, provider: str, outcome: str, *, duration: float, lag: float) -> None:
+        self._tempo.note(self._monotonic())
         self._polls.labels(provider, outcome).inc()
         self._poll_seconds.labels(provider).observe(duration)
         self._poll_lag.labels(provider).observe(lag)
@@ -96,15 +113,31 @@ class Metrics:
     # The daemon's own
 
     def providers(self, names: Iterable[str]) -> None:
-        """Show these providers as unpaused from the start, so that alerts have a series to look at."""
+        """Show these providers as unpaused and unpolled from the start, so that alerts have series to look at."""
         for name in names:
             self.paused(name, None)
+            for outcome in OUTCOMES:
+                self._polls.labels(name, outcome)
+            self._poll_seconds.labels(name)
+            self._poll_lag.labels(name)
+
+    def polls_per_second(self) -> float:
+        """Over the last minute, all providers together."""
+        return self._tempo.per_second(self._monotonic())
 
     def reloaded(self, *, ok: bool, at: float) -> None:
         """`at` is in seconds since the epoch."""
         self._reload_ok.set(ok)
         if ok:
             self._reload_at.set(at)
+
+    def observe(self, *, ready: bool, space: Space, oldest_seconds: float, open_circuits: int) -> None:
+        """What is looked up at each scrape, beside the counts."""
+        self._ready.set(ready)
+        self._circuits.set(open_circuits)
+        self._oldest.set(oldest_seconds)
+        self._store_bytes.set(space.used)
+        self._free_bytes.set(float("nan") if space.free is None else space.free)
 
     def render(self, counts: Counts) -> tuple[bytes, str]:
         """The exposition text and its content type."""

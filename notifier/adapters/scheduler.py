@@ -9,6 +9,8 @@ import random
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from inspect import Parameter, Signature
 from typing import Any
 
 import structlog
@@ -18,13 +20,17 @@ from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
 
+from notifier.domain.jump import JUMP_SECONDS, PATIENCE_SECONDS
+from notifier.domain.quantity import format_duration
 from notifier.domain.task import PHASE_SPREAD
 from notifier.ports import Clock, Crew
 
 log = structlog.get_logger()
 
-JUMP_SECONDS = 2.0
-"""A wall clock that is off by more than this after one second has been set, not merely adjusted."""
+_BACK = "polls and retries keep their pace"
+_PATIENCE = format_duration(PATIENCE_SECONDS)
+_AHEAD = f"{_BACK}; deadlines and retention go by the new time in {_PATIENCE}, unless it is set back before"
+_ANYTHING = Signature([Parameter("arguments", Parameter.VAR_POSITIONAL)])
 
 # APScheduler tells of every firing, and of every one that it skips; under load those lines cost more than the polls.
 logging.getLogger("apscheduler").setLevel(logging.CRITICAL)
@@ -61,13 +67,21 @@ class InlineExecutor(BaseExecutor):  # type: ignore[misc] # apscheduler ships no
     """Calls the job in the event loop, once for all the times it was due.
 
     Nothing runs beside it, so the base class's count of running instances, which it keeps for each job that ever was,
-    is not kept.
+    is not kept. `late` is for how many seconds the job that runs now was due; no more than what would be taken for a
+    clock that was set.
     """
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self.late = 0.0
+        self._clock = clock
 
     def submit_job(self, job: Job, run_times: list[datetime]) -> None:
         self._do_submit_job(job, run_times)
 
     def _do_submit_job(self, job: Job, run_times: list[datetime]) -> None:
+        since = (self._clock.now() - run_times[0]).total_seconds()
+        self.late = min(max(since, 0.0), JUMP_SECONDS)
         try:
             job.func(*job.args)
         except Exception:  # whatever it is, the scheduler goes on and the fault is told
@@ -101,19 +115,21 @@ class Scheduler:
     def __init__(self, *, clock: Clock, crew: Crew) -> None:
         self._clock = clock
         self._crew = crew
+        self._executor = InlineExecutor(clock)
         self._jobs = LoopScheduler(
             timezone=UTC,
-            executors={"default": InlineExecutor()},
+            executors={"default": self._executor},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
-        self._due_task: Callable[[int], None] = _nobody
+        self._due_task: Callable[[int, float], None] = _nobody
         self._due_delivery: Callable[[str, str], None] = _nobody
         self._running: set[str] = set()
         self._beat_at = clock.monotonic()
         self._wall_and_steady = (clock.now(), clock.monotonic())
         self._stop_watching: Callable[[], None] = _nobody
+        self._on_task, self._on_delivery = _unexamined(self._fire_task), _unexamined(self._fire_delivery)
 
-    def start(self, due_task: Callable[[int], None], due_delivery: Callable[[str, str], None]) -> None:
+    def start(self, due_task: Callable[[int, float], None], due_delivery: Callable[[str, str], None]) -> None:
         """Take jobs, but fire none before `resume()`: a full store brings very many at once."""
         self._due_task, self._due_delivery = due_task, due_delivery
         self._jobs.start(paused=True)
@@ -132,7 +148,7 @@ class Scheduler:
     # Timetable
 
     def repeat(self, key: int, interval: float, *, delay: float) -> None:
-        self._add(_task_job(key), PhasedInterval(interval), self._fire_task, (key,), self._in(delay))
+        self._add(_task_job(key), PhasedInterval(interval), self._on_task, (key,), self._in(delay))
 
     def postpone(self, key: int, delay: float) -> None:
         with suppress(JobLookupError):  # cancelled meanwhile
@@ -149,7 +165,7 @@ class Scheduler:
     # Alarms
 
     def ring(self, delivery_id: str, url: str, at: datetime) -> None:
-        self._add(delivery_id, Once(), self._fire_delivery, (delivery_id, url), at)
+        self._add(delivery_id, Once(), self._on_delivery, (delivery_id, url), at)
 
     # Housekeeping
 
@@ -167,13 +183,13 @@ class Scheduler:
     def _add(
         self, name: str, trigger: BaseTrigger, call: Callable[..., None], args: tuple[Any, ...], at: datetime
     ) -> None:
-        self._jobs.add_job(call, trigger, args, id=name, next_run_time=at, replace_existing=True)
+        self._jobs.add_job(call, trigger, args, id=name, name=name, next_run_time=at, replace_existing=True)
 
     def _in(self, seconds: float) -> datetime:
         return self._clock.now() + timedelta(seconds=seconds)
 
     def _fire_task(self, key: int) -> None:
-        self._due_task(key)
+        self._due_task(key, self._executor.late)
 
     def _fire_delivery(self, delivery_id: str, url: str) -> None:
         self._due_delivery(delivery_id, url)
@@ -199,7 +215,7 @@ class Scheduler:
         self._stop_watching = self._crew.later(1.0, self._watch_clock)
         jump = (self._wall_and_steady[0] - wall).total_seconds() - (self._wall_and_steady[1] - steady)
         if abs(jump) > JUMP_SECONDS:
-            log.warning("clock.jumped", seconds=round(jump, 3), hint="polls and retries keep their pace")
+            log.warning("clock.jumped", seconds=round(jump, 3), hint=_AHEAD if jump > 0 else _BACK)
             self._move_along(timedelta(seconds=jump))
 
     def _move_along(self, jump: timedelta) -> None:
@@ -208,6 +224,14 @@ class Scheduler:
         for job in self._jobs.get_jobs():
             if jump < timedelta() or job.next_run_time <= now:
                 self._jobs.modify_job(job.id, next_run_time=job.next_run_time + jump)
+
+
+def _unexamined(call: Callable[..., None]) -> Callable[..., None]:
+    """The same call, but APScheduler need not find out for each of a hundred thousand jobs what arguments it takes, nor
+    whether it has an importable name: that is a third of the cost of a new job."""
+    plain = partial(call)
+    plain.__signature__ = _ANYTHING  # type: ignore[attr-defined] # inspect.signature() looks here first
+    return plain
 
 
 def _task_job(key: int) -> str:

@@ -2,33 +2,29 @@
 
 import asyncio
 import contextlib
-import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
 from typing import TypeAlias
 
 import structlog
 
 from notifier import __version__, logs
-from notifier.adapters.api import ApiParts, Readiness, Reloaded, ReloadRefused, ReloadResult, build_api
+from notifier.adapters.api import ApiParts, Caller, Reloaded, ReloadRefused, ReloadResult
 from notifier.adapters.clock import SystemChance, SystemClock
 from notifier.adapters.crew import AsyncioCrew
 from notifier.adapters.http import Http
 from notifier.adapters.metrics import Metrics
 from notifier.adapters.scheduler import Scheduler
-from notifier.adapters.serving import serve
-from notifier.adapters.stores.errors import StoreError
-from notifier.adapters.stores.sqlite import open_sqlite
 from notifier.adapters.stores.store import SqlStore
-from notifier.adapters.systemd import ALONE, ServiceManager
+from notifier.adapters.systemd import ServiceManager
 from notifier.adapters.webhook import WebhookSender
 from notifier.app import wiring
-from notifier.app.errors import StartError
 from notifier.app.health import Health
-from notifier.app.listening import Listener, open_listener
+from notifier.app.listening import Listener, Reach
+from notifier.app.status import StatusBoard
 from notifier.config import Loaded, Rejected, Settings, as_reloaded, needs_restart
 from notifier.domain.receiver import Receivers
-from notifier.ports import Catalog, Counts, Declared, StoreUnavailableError
+from notifier.ports import Catalog, Declared, StoreUnavailableError
 from notifier.services.dispatcher import Dispatcher
 from notifier.services.endpoints import Endpoints
 from notifier.services.poller import Poller
@@ -43,7 +39,6 @@ ATTEMPTS_FINISH_SECONDS = 22.0
 POLLS_FINISH_SECONDS = 2.0
 """Polls are not waited for longer: one that is cut off is simply made again after the start."""
 FLUSH_SECONDS = 3.0
-INTAKE_GRACE_SECONDS = 1
 POLL_KEEPALIVE_SECONDS = 60.0
 POST_KEEPALIVE_SECONDS = 4.0
 """Shorter than what receivers' servers usually do, for a POST on a connection that is just being closed fails."""
@@ -60,23 +55,24 @@ class Daemon:
     ) -> None:
         self.settings = settings
         self.intake = None if listener is None else listener.where
-        self._exposed = listener is not None and listener.exposed
+        self._reach: Reach = "unix" if listener is None else listener.reach
         self._load = load
         self._store = store
         self.catalog: Catalog = store
         self._manager = manager
         self._reloading = asyncio.Lock()
         self._stopping = False
-        self._counts = Counts()
         self._clock = SystemClock()
         self.crew, self._poll_crew = AsyncioCrew(), AsyncioCrew()
-        self.metrics = Metrics(__version__)
+        self.metrics = Metrics(__version__, self._clock.monotonic)
         self.scheduler = Scheduler(clock=self._clock, crew=self.crew)
         self._poll_http = Http(guard=None, keepalive=POLL_KEEPALIVE_SECONDS)
         self._post_http = Http(guard=lambda: self.settings.webhooks.allow_networks, keepalive=POST_KEEPALIVE_SECONDS)
+        self._tokens: Mapping[Caller, str] = {}
         self._book = wiring.ProviderBook(self._poll_http, self._clock)
         self._build_services(settings)
         self.health = Health(store, self.scheduler, self.poller, self.dispatcher, self._clock)
+        self.board = StatusBoard(store, self.health, self.dispatcher, self.metrics, self._clock)
 
     def _build_services(self, settings: Settings) -> None:
         store, chance = self._store, SystemChance()
@@ -136,7 +132,7 @@ class Daemon:
         await self.poller.start()
         await self._declare()
         self.scheduler.resume()
-        self.metrics.reloaded(ok=True, at=time.time())
+        self.board.reloaded(ok=True)
         self.scheduler.every("deadlines", EXPIRE_EVERY_SECONDS, self.poller.expire)
         shortest, longest = CLEAN_EVERY_SECONDS
         period = min(max(self.settings.store.retention / 10, shortest), longest)
@@ -144,6 +140,7 @@ class Daemon:
 
     def _configure(self, settings: Settings) -> None:
         sender = self._sender(settings)
+        self._tokens = wiring.tokens(settings)
         self.endpoints.configure(wiring.declared_endpoints(settings), wiring.usual_receiver(settings), sender)
         self.registrar.configure(wiring.watch_rules(settings), sender)
         self.poller.configure(self._book.providers(settings))
@@ -161,7 +158,7 @@ class Daemon:
         return declared
 
     async def _clean(self) -> None:
-        before = self._clock.now() - timedelta(seconds=self.settings.store.retention)
+        before = self._clock.settled() - timedelta(seconds=self.settings.store.retention)
         try:
             cleaned = await self._store.clean(before)
         except StoreUnavailableError as error:
@@ -184,14 +181,14 @@ class Daemon:
                         return await self._apply(loaded)
 
     def _refuse(self, errors: tuple[str, ...]) -> ReloadRefused:
-        self.metrics.reloaded(ok=False, at=time.time())
+        self.board.reloaded(ok=False)
         log.error("config.rejected", errors=errors, hint="nothing changed; mend the file and reload again")
         return ReloadRefused(errors)
 
     async def _apply(self, loaded: Settings) -> ReloadResult:
         old = self.settings
         restart = needs_restart(old, loaded)
-        if self._exposed and not loaded.intake.tokens:
+        if self._reach == "network" and not loaded.intake.tokens:
             return self._refuse(("intake.tokens: are needed until a restart, for the intake still listens as before",))
         self.settings = as_reloaded(old, loaded)
         self.registrar.configure(wiring.watch_rules(self.settings), self._sender(self.settings))
@@ -207,7 +204,7 @@ class Daemon:
         with contextlib.suppress(StoreUnavailableError):  # intervals follow at the next reload or start
             await self.poller.refresh()
         self.metrics.providers(self.settings.providers.keys() - old.providers.keys())
-        self.metrics.reloaded(ok=True, at=time.time())
+        self.board.reloaded(ok=True)
         log.info("config.reloaded", needs_restart=restart or None)
         return Reloaded(len(declared.added), declared.changed, declared.cancelled, restart)
 
@@ -222,30 +219,25 @@ class Daemon:
             timetable=self.scheduler,
             catalog=self.catalog,
             clock=self._clock,
-            tokens=self._tokens,
+            tokens=lambda: self._tokens,
+            hosts=self._hosts,
             usual_interval=self._usual_interval,
             reload=self.reload,
-            readiness=self.readiness,
-            render_metrics=self._render_metrics,
+            readiness=lambda: self.board.readiness(stopping=self._stopping),
+            status=lambda: self.board.status(stopping=self._stopping),
+            render_metrics=lambda: self.board.render_metrics(stopping=self._stopping),
             public_keys=lambda: wiring.public_keys(self.endpoints.receivers),
             stopping=lambda: self._stopping,
             version=__version__,
         )
 
-    def _tokens(self) -> Mapping[str, str]:
-        return {token.name: token.token.get_secret_value() for token in self.settings.intake.tokens}
+    def _hosts(self) -> Collection[str] | None:
+        """A web page can lead a browser to loopback under any name, and to nothing else that it could not reach."""
+        return self.settings.intake.hosts if self._reach == "loopback" else None
 
     def _usual_interval(self, provider: str) -> float | None:
         settings = self.settings.providers.get(provider)
         return None if settings is None else settings.interval
-
-    async def readiness(self) -> Readiness:
-        return await self.health.look(stopping=self._stopping)
-
-    async def _render_metrics(self) -> tuple[bytes, str]:
-        with contextlib.suppress(StoreUnavailableError):  # the numbers from before are better than none
-            self._counts = await self._store.counts()
-        return self.metrics.render(self._counts)
 
     # Stop
 
@@ -272,47 +264,3 @@ class Daemon:
 def configure_logs(settings: Settings) -> None:
     secrets = wiring.secret_values(settings)
     logs.configure(level=settings.log.level, log_format=settings.log.format, secrets=secrets)
-
-
-@contextlib.asynccontextmanager
-async def running(
-    settings: Settings, load: Load, manager: ServiceManager = ALONE
-) -> AsyncIterator[Daemon]:
-    """A daemon at work for as long as the block runs; `load` reads the configuration anew for a reload.
-
-    Raises StartError when it cannot start. Leaving the block stops it in order, within 30 s. The intake answers until
-    the end, if only to say that it is stopping; but on a passed socket it leaves new connections to the daemon that
-    comes next.
-    """
-    async with contextlib.AsyncExitStack() as undo:
-        listener = open_listener(settings.intake, manager.sockets)
-        if listener is not None:
-            undo.callback(listener.socket.close)
-        try:
-            store = await open_sqlite(wiring.store_path(settings))
-        except StoreError as error:
-            raise StartError(f"store.url: {error}") from error
-        undo.push_async_callback(store.close)
-        daemon = Daemon(settings, load, store, listener, manager)
-        await _start(daemon)
-        hand_over = listener is not None and listener.passed
-        if hand_over:
-            undo.push_async_callback(daemon.stop)
-        if listener is not None:
-            api = build_api(daemon.api_parts())
-            serving = serve(api, listener.socket, grace=INTAKE_GRACE_SECONDS, hand_over=hand_over)
-            await undo.enter_async_context(serving)
-        if not hand_over:
-            undo.push_async_callback(daemon.stop)
-        log.info("daemon.started", version=__version__, intake=daemon.intake, store=settings.store.url)
-        yield daemon
-
-
-async def _start(daemon: Daemon) -> None:
-    try:
-        await daemon.start()
-    except BaseException as error:
-        await daemon.stop()
-        if isinstance(error, StoreUnavailableError):
-            raise StartError(f"store.url: the store cannot be used: {error}") from error
-        raise

@@ -7,7 +7,7 @@ import structlog
 
 from notifier.adapters.api import PausedProvider, Readiness
 from notifier.adapters.scheduler import Scheduler
-from notifier.ports import Clock, StoreUnavailableError, Upkeep
+from notifier.ports import Clock, StoreFault, StoreUnavailableError, Upkeep
 from notifier.services.dispatcher import Dispatcher
 from notifier.services.poller import Poller
 
@@ -17,6 +17,15 @@ SILENT_SECONDS = 5.0
 STORE_ANSWERS_SECONDS = 3.0
 FRESH_SECONDS = 1.0
 OK = "ok"
+SILENT = f"took no write within {STORE_ANSWERS_SECONDS:g} s"
+_FAULTS: Mapping[StoreFault, str] = {
+    "full": "takes no writes: its disk is full; the log says more",
+    "locked": "takes no writes: another program holds its lock; the log says more",
+    "read-only": "takes no writes: it is read-only; the log says more",
+    "damaged": "is damaged: stop the daemon and restore a backup; the log says more",
+    "missing": "takes no writes: its file is missing, or another one is in its place; the log says more",
+    "failing": "takes no writes; the log says why",
+}
 
 
 class Health:
@@ -40,7 +49,8 @@ class Health:
         }
         if stopping:
             checks["daemon"] = "is stopping"
-        return Readiness(ready=all(state == OK for state in checks.values()), checks=checks, paused=self.paused())
+        ready = all(state == OK for state in checks.values())
+        return Readiness(ready=ready, checks=checks, paused=self.paused(), poll_lag=self._poller.lag())
 
     def paused(self) -> Mapping[str, PausedProvider]:
         now = self._clock.monotonic()
@@ -67,16 +77,27 @@ class Health:
         """A durable write, at most once a second however often we are asked."""
         if self._clock.monotonic() - self._looked_at >= FRESH_SECONDS:
             self._looked_at = self._clock.monotonic()
-            try:
-                await asyncio.wait_for(self._store.ping(), STORE_ANSWERS_SECONDS)
-                self._store_state = OK
-            except TimeoutError:
-                self._store_state = f"took no write within {STORE_ANSWERS_SECONDS:g} s"
-            except StoreUnavailableError as error:
-                # Whoever may ask for readiness need not learn where the store is; the log says it.
-                log.warning("store.unavailable", error=str(error))
-                self._store_state = "takes no writes; the log says why"
+            self._store_state = await self._try_store()
         return self._store_state
+
+    async def _try_store(self) -> str:
+        """Whoever may ask for readiness need not learn where the store is; its own line in the log says that."""
+        try:
+            await asyncio.wait_for(self._store.ping(), STORE_ANSWERS_SECONDS)
+        except TimeoutError:
+            return self._unanswered()
+        except StoreUnavailableError as error:
+            return _FAULTS[error.fault]
+        return OK
+
+    def _unanswered(self) -> str:
+        """Others may stand before us and wait for the same lock; their answer is ours."""
+        fault = self._store.fault()
+        if fault is not None:
+            return _FAULTS[fault]
+        if self._store_state != SILENT:
+            log.error("store.silent", seconds=STORE_ANSWERS_SECONDS, hint="its disk hangs, or is far too slow")
+        return SILENT
 
     def _scheduler_check(self) -> str:
         silent = self._scheduler.silent_for()

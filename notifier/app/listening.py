@@ -4,12 +4,12 @@ import socket
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from pathlib import Path
-from typing import assert_never
+from typing import Literal, TypeAlias, assert_never
 
 from notifier.adapters.systemd import PassedSocket
-from notifier.app.errors import StartError
+from notifier.app.errors import StartError, WrongSettingsError
 from notifier.config import IntakeSettings, SystemdListen, TcpListen, UnixListen
 
 BACKLOG = 2048
@@ -17,9 +17,13 @@ PASSED_NAME = "intake"
 """`FileDescriptorName=` of the socket to take when several were passed."""
 
 
+Reach: TypeAlias = Literal["unix", "loopback", "network"]
+"""Who can connect: programs with access to a file, everything on this machine (web pages too), or other machines."""
+
+
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """`passed`: it was opened for us and outlives us. `exposed`: it can be reached from beyond this machine."""
+    """`passed`: it was opened for us and outlives us."""
 
     socket: socket.socket
     passed: bool
@@ -30,12 +34,24 @@ class Listener:
         name = self.socket.getsockname()
         if self.socket.family == socket.AF_UNIX:
             return f"unix:{name}"
+        if not self._is_ip:
+            return str(name)
         host = f"[{name[0]}]" if ":" in name[0] else name[0]
         return f"{host}:{name[1]}"
 
     @property
-    def exposed(self) -> bool:
-        return self.socket.family != socket.AF_UNIX and not ip_address(self.socket.getsockname()[0]).is_loopback
+    def reach(self) -> Reach:
+        if self.socket.family == socket.AF_UNIX:
+            return "unix"
+        if not self._is_ip:
+            return "network"  # such as vsock(7): not ours to know who is at the other end
+        address = ip_address(self.socket.getsockname()[0])
+        mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+        return "loopback" if (mapped or address).is_loopback else "network"
+
+    @property
+    def _is_ip(self) -> bool:
+        return self.socket.family in (socket.AF_INET, socket.AF_INET6)
 
 
 def open_listener(intake: IntakeSettings, passed: Sequence[PassedSocket]) -> Listener | None:
@@ -56,10 +72,10 @@ def open_listener(intake: IntakeSettings, passed: Sequence[PassedSocket]) -> Lis
 
 def _guarded(listener: Listener, intake: IntakeSettings) -> Listener:
     """Only here it shows where a passed socket listens; of other ones the configuration said it."""
-    if listener.exposed and not intake.tokens:
+    if listener.reach == "network" and not intake.tokens:
         where = listener.where
         listener.socket.close()
-        raise StartError(
+        raise WrongSettingsError(
             f"intake.tokens: is needed, for the passed socket {where} can be reached from beyond this machine "
             "(give at least one, or let the .socket unit listen on 127.0.0.1 or on a path)"
         )

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from notifier import __version__
+from notifier.adapters.api import Caller
 from notifier.adapters.http import Http
 from notifier.adapters.providers import PRESETS, JsonApi
 from notifier.config import EndpointSettings, ProviderSettings, Settings
@@ -59,6 +60,12 @@ def public_keys(receivers: Receivers) -> tuple[Ed25519Key, ...]:
     """The keys whose public halves the intake shows, each once: the global ones first, then those of endpoints."""
     signing = [key for receiver in (receivers.usual, *receivers.endpoints.values()) for key in receiver.keys]
     return tuple(dict.fromkeys(key for key in signing if isinstance(key, Ed25519Key)))
+
+
+def tokens(settings: Settings) -> Mapping[Caller, str]:
+    return {
+        Caller(token.name, token.callback_prefixes): token.token.get_secret_value() for token in settings.intake.tokens
+    }
 
 
 def watch_rules(settings: Settings) -> Mapping[str, WatchRules]:

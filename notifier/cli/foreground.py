@@ -4,32 +4,40 @@ import asyncio
 import contextlib
 import os
 import signal
+import sys
 import threading
 from pathlib import Path
 
 import structlog
 
+from notifier.adapters.connections import raise_file_limit
 from notifier.adapters.systemd import ServiceManager
-from notifier.app import Daemon, StartError, configure_logs, running
+from notifier.app import Daemon, StartError, WrongSettingsError, configure_logs, running
 from notifier.app.supervision import supervised
+from notifier.cli.options import WRONG_CONFIGURATION
 from notifier.config import Loaded, Rejected, Settings, load
 from notifier.ports import StoreUnavailableError
 
 log = structlog.get_logger()
 
 DONE, FAILED = 0, 1
+SWITCH_SECONDS = 0.001
+"""How long a thread of the store may keep the interpreter from the event loop, each time that one comes back from a
+system call. With Python's own 5 ms a busy store makes polls a second late while hundreds of clients register."""
 
 
 def serve(config: Path, settings: Settings, early: threading.Event) -> int:
     """Run until a signal says stop; the exit code. `early` is set by a SIGHUP that comes before the daemon runs."""
     configure_logs(settings)
+    raise_file_limit()
+    sys.setswitchinterval(SWITCH_SECONDS)
     with contextlib.closing(ServiceManager.take(os.environ)) as manager:
         try:
             asyncio.run(_serve(config, settings, early, manager))
         except StartError as error:
             log.error("daemon.failed", error=str(error))
             manager.status(f"failed: {error}")
-            return FAILED
+            return WRONG_CONFIGURATION if isinstance(error, WrongSettingsError) else FAILED
     return DONE
 
 
@@ -61,4 +69,6 @@ async def _reload(daemon: Daemon) -> None:
 
 def _tell(_loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
     """What asyncio would print on several lines becomes one line of ours."""
+    if context.get("message") == "socket.accept() out of system resource":
+        return  # the listener says it, once
     log.error("daemon.fault", message=str(context.get("message")), exc_info=context.get("exception"))

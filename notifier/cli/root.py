@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from notifier import __version__
+from notifier.cli.backup import backup
 from notifier.cli.check import check, schema
 from notifier.cli.delivery import app as delivery_commands
 from notifier.cli.demo import demo
@@ -13,6 +14,7 @@ from notifier.cli.install import install, uninstall
 from notifier.cli.run import run
 from notifier.cli.secret import app as secret_commands
 from notifier.cli.simulate import simulate
+from notifier.cli.status import status
 from notifier.cli.verify import verify
 from notifier.cli.watch import app as watch_commands
 
@@ -46,6 +48,8 @@ app.command()(run)
 app.command()(check)
 app.command()(demo)
 app.command()(simulate)
+app.command()(status)
+app.command()(backup)
 app.add_typer(watch_commands, name="watch")
 app.add_typer(delivery_commands, name="delivery")
 app.add_typer(endpoint_commands, name="endpoint")

@@ -5,7 +5,7 @@
                                       findings in the reader's words), problem (where, and how it is told)
 """
 
-from notifier.config.listen import Listen, SystemdListen, TcpListen, UnixListen, is_private
+from notifier.config.listen import Listen, SystemdListen, TcpListen, UnixListen
 from notifier.config.load import Loaded, Rejected, Secrets, as_reloaded, load, needs_restart, parse
 from notifier.config.model import (
     PRESETS,
@@ -44,7 +44,6 @@ __all__ = [
     "WatchSettings",
     "WebhookSettings",
     "as_reloaded",
-    "is_private",
     "json_schema",
     "load",
     "needs_restart",

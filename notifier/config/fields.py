@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
 from notifier.config.problem import Substituted, did_you_mean, shown
+from notifier.domain.prefix import Prefix, parse_prefix
 from notifier.domain.quantity import parse_duration, parse_rate
 from notifier.domain.watch import judge_task_id, metadata_text
 
@@ -20,6 +21,7 @@ LONGEST_NAME = 200
 
 PROVIDER_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 _DIGITS = re.compile(r"0|[1-9][0-9]{0,17}")
+_HOST_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
 
 
 def duration(value: Any) -> float:
@@ -123,6 +125,23 @@ def network(value: Any) -> Network:
     except ValueError:
         raise ValueError(f"{shown(value)} is not a network (write 10.0.0.0/8 or fd00::/8)") from None
     raise ValueError(f"{shown(value)} names an address inside a network (write {right})")
+
+
+def callback_prefix(value: Any) -> Prefix:
+    """What callback URLs begin with, as `https://app.example.com/hooks/`. Not shown, as it may hold a password."""
+    url = text(value)
+    try:
+        return parse_prefix(url)
+    except ValueError as error:
+        raise ValueError(f"is no prefix of callback URLs: {error}") from None
+
+
+def host_name(value: Any) -> str:
+    """A name in lower case, without a port: what a Host header may say."""
+    found = text(value).lower()
+    if not _HOST_NAME.fullmatch(found):
+        raise ValueError(f"{shown(value)} is not the name of a host (write it alone, as in notifier.example.com)")
+    return found
 
 
 def store_url(value: Any) -> str:

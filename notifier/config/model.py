@@ -22,6 +22,7 @@ from notifier.config.listen import Listen, parse_listen
 from notifier.config.substitute import VARIABLE_PATTERN
 from notifier.domain.event import EVENT_TYPES, EventType
 from notifier.domain.headers import distinct, header_name, header_value
+from notifier.domain.prefix import Prefix
 from notifier.domain.quantity import DURATION_PATTERN, LEAST_SECONDS, RATE_PATTERN
 from notifier.domain.watch import MAX_TASK_ID_CHARACTERS
 
@@ -66,6 +67,8 @@ Concurrency = Annotated[int, PlainValidator(fields.whole(1, MOST_CONCURRENCY)), 
 MaybeConcurrency = Annotated[int | None, PlainValidator(fields.whole(1, MOST_CONCURRENCY)), _concurrency_shape]
 Name = Annotated[str, PlainValidator(fields.name), _text(minLength=1, maxLength=fields.LONGEST_NAME)]
 MaybeName = Annotated[str | None, PlainValidator(fields.name), _text(minLength=1, maxLength=fields.LONGEST_NAME)]
+CallbackPrefix = Annotated[Prefix, PlainValidator(fields.callback_prefix), _text(pattern="^[Hh][Tt][Tt][Pp][Ss]?://")]
+HostName = Annotated[str, PlainValidator(fields.host_name), _text(minLength=1, maxLength=253)]
 Network = Annotated[fields.Network, PlainValidator(fields.network), _text()]
 Event = Annotated[EventType, PlainValidator(fields.one_of(EVENT_TYPES)), _words(*EVENT_TYPES)]
 Level = Annotated[LogLevel, PlainValidator(fields.one_of(get_args(LogLevel))), _words(*get_args(LogLevel))]
@@ -100,6 +103,9 @@ class TokenSettings(_Section):
 
     name: Name = setting("Whose token it is; appears in log lines.")
     token: BearerSecret = setting("The token that the caller sends: visible ASCII without spaces.")
+    callback_prefixes: tuple[CallbackPrefix, ...] = setting(
+        "The caller registers, sees and touches only what goes to URLs under these; [] is no limit.", ()
+    )
 
 
 class IntakeSettings(_Section):
@@ -112,6 +118,9 @@ class IntakeSettings(_Section):
     )
     tokens: tuple[TokenSettings, ...] = setting(
         "Who may call; required when listening beyond loopback or a unix socket.", ()
+    )
+    hosts: tuple[HostName, ...] = setting(
+        "Names by which clients reach an intake that listens on loopback, such as a reverse proxy's.", ()
     )
 
 

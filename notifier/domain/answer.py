@@ -90,6 +90,9 @@ Meaning: TypeAlias = Running | Completed | Failed
 Answer: TypeAlias = Running | Completed | Failed | Missed | Throttled | Unauthorized | Unavailable
 
 
+OUTCOMES = ("running", "completed", "failed", "not_found", "refused", "throttled", "unauthorized", "unavailable")
+
+
 def outcome_name(answer: Answer) -> str:
     """The outcome's name in logs and metrics: a closed set of words."""
     match answer:

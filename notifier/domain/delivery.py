@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Literal, TypeAlias, assert_never
+from typing import Literal, TypeAlias, assert_never, get_args
 
 from notifier.domain.event import Event
 
@@ -15,6 +15,7 @@ MIN_DEFERRAL_SECONDS = 1.0
 DeliveryState: TypeAlias = Literal["pending", "delivered", "exhausted"]
 ExhaustedReason: TypeAlias = Literal["schedule", "gone"]
 AttemptOutcome: TypeAlias = Literal["delivered", "failed", "deferred"]
+ATTEMPT_OUTCOMES: tuple[AttemptOutcome, ...] = get_args(AttemptOutcome)
 
 DELIVERY_STATES: tuple[DeliveryState, ...] = ("pending", "delivered", "exhausted")
 

@@ -4,7 +4,7 @@ Hosts take turns, and so do the lanes of a host, so that many deliveries to one 
 another. `now` is a monotonic time in seconds.
 """
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
@@ -14,6 +14,9 @@ from notifier.domain.pace import Line, Turn
 from notifier.domain.receiver import Receivers, host_of
 
 Key = TypeVar("Key", bound=Hashable)
+
+MOST_KNOWN = 10_000
+"""Hosts that are remembered by whether they answer; of the one that was heard of longest ago nothing is known again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,11 @@ class _Host:
 
 class Lanes(Generic[Key]):
     """Everybody stands at most once in the lane of a callback URL, and is taken when it, its host and all together have
-    room. A host that is narrowed gets one at a time, so that a receiver which hangs costs one place and not `per_host`.
+    room.
+
+    A host that ran into the time-out gets one at a time, so that a receiver which hangs costs one place and not
+    `per_host`. So does one of which nothing is known yet once half of all places are taken: fifty new ones that hang
+    must not take them all.
     """
 
     def __init__(
@@ -64,7 +71,7 @@ class Lanes(Generic[Key]):
         self._turns: deque[str] = deque()
         self._asleep: list[tuple[float, str]] = []
         self._held: dict[str, float] = {}
-        self._narrow: set[str] = set()
+        self._known: OrderedDict[str, bool] = OrderedDict()
         self._busy = 0
 
     def join(self, url: str, key: Key, now: float) -> bool:
@@ -108,12 +115,13 @@ class Lanes(Generic[Key]):
         """When `take()` is worth asking again although nobody joined or left; None: only that can change its answer."""
         return self._asleep[0][0] if self._asleep else None
 
-    def narrow(self, url: str, *, on: bool) -> None:
-        """One at a time for this URL's host, or as many as for the others again."""
-        if on:
-            self._narrow.add(host_of(url))
-        else:
-            self._narrow.discard(host_of(url))
+    def learn(self, url: str, *, answers: bool) -> None:
+        """This URL's host has answered, or ran into the time-out."""
+        host = host_of(url)
+        self._known[host] = answers
+        self._known.move_to_end(host)
+        if len(self._known) > MOST_KNOWN:
+            self._known.popitem(last=False)
 
     def hold(self, url: str, until: float) -> None:
         """Nobody goes to this URL before then, and after it one at a time, until it is released."""
@@ -213,7 +221,8 @@ class Lanes(Generic[Key]):
             self._turns.append(name)
 
     def _room(self, name: str) -> int:
-        return 1 if name in self._narrow else self.per_host
+        roomy = self._known.get(name, self._busy < self.concurrency / 2)
+        return self.per_host if roomy else 1
 
     def _room_of(self, asked: LaneLimits) -> int:
         return self.per_host if asked.concurrency is None else asked.concurrency

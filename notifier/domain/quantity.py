@@ -86,6 +86,14 @@ def format_duration(seconds: float) -> str:
     return "".join(parts) or "0s"
 
 
+def format_size(count: int) -> str:
+    """Bytes for people, in the unit that leaves the fewest digits."""
+    for unit, many in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if count >= many:
+            return f"{count / many:.1f} {unit}"
+    return f"{count} bytes"
+
+
 _LONG = 40
 """Characters: Python refuses to read endless digits as a whole number, and no size needs as many as this."""
 

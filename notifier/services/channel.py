@@ -79,9 +79,9 @@ class Channel:
         oldest = self._line.oldest()
         return 0.0 if oldest is None or self._pause is not None else self._clock.monotonic() - oldest
 
-    def join(self, key: int) -> None:
-        """The task is due; one that waits or is being polled is not queued again."""
-        if self._line.join(key, self._clock.monotonic()):
+    def join(self, key: int, late: float = 0.0) -> None:
+        """The task has been due for `late` seconds; one that waits or is being polled is not queued again."""
+        if self._line.join(key, self._clock.monotonic() - late):
             self._pump()
 
     def drop(self, key: int) -> None:

@@ -15,7 +15,6 @@ from notifier.domain.delivery import (
     Delivery,
     Receipt,
     RetrySchedule,
-    Unanswered,
     new_delivery,
     settle,
 )
@@ -155,13 +154,13 @@ class Dispatcher:
         elif not self._closed and self._lanes.join(url, delivery_id, self._clock.monotonic()):
             self._pump()
 
-    async def redeliver(self, delivery_id: str) -> bool:
+    async def redeliver(self, delivery_id: str, *, by: str | None = None) -> bool:
         """Send the same event once more, with a fresh schedule; False if it is pending or unknown. If its URL's circuit
-        is open, the next probe comes at once."""
+        is open, the next probe comes at once. `by` names who asked, for the log."""
         delivery = await self._store.redeliver(delivery_id, self._clock.now())
         if delivery is None:
             return False
-        log.info("delivery.redelivered", event_id=delivery.id, watch_id=delivery.watch_id)
+        log.info("delivery.redelivered", event_id=delivery.id, watch_id=delivery.watch_id, by=by)
         self._circuits.probe(delivery.callback_url)
         self._line_up([delivery])
         return True
@@ -228,9 +227,9 @@ class Dispatcher:
         return settled, attempt
 
     def _heed(self, url: str, receipt: Receipt, attempt: Attempt, started: float) -> None:
-        """What an attempt says about its receiver: a time-out narrows the host, failures in a row open the circuit."""
+        """What an attempt says of its receiver: a time-out leaves the host one place, failures open the circuit."""
         if isinstance(receipt, Answered) or receipt.timed_out:  # a refused connection says neither
-            self._lanes.narrow(url, on=isinstance(receipt, Unanswered))
+            self._lanes.learn(url, answers=isinstance(receipt, Answered))
         match attempt.outcome:
             case "delivered":
                 self._circuits.answered(url)

@@ -114,18 +114,19 @@ class Endpoints:
         return self._declared.get(endpoint_id) or self._registered.get(endpoint_id)
 
     def page(self, page: Page) -> EndpointPage:
-        """The configuration's in the order of the file, then the others, newest first."""
+        """The configuration's in the order of the file, then the others, newest first; of those that may be seen."""
         numbered = [(FIRST - place, endpoint) for place, endpoint in enumerate(self._declared.values())]
         numbered += [(endpoint.number, endpoint) for endpoint in reversed(self._registered.values())]
-        left = [one for one in numbered if page.before is None or one[0] < page.before]
+        seen = [one for one in numbered if not page.under or any(under.covers(one[1].url) for under in page.under)]
+        left = [one for one in seen if page.before is None or one[0] < page.before]
         shown = left[: page.limit]
         more = len(left) > page.limit
         return EndpointPage(tuple(endpoint for _, endpoint in shown), shown[-1][0] if more else None)
 
     # Changing
 
-    async def create(self, url: str, terms: Terms) -> Accepted | Taken | Wrong:
-        """Register a URL, with a new secret if the terms have none."""
+    async def create(self, url: str, terms: Terms, *, by: str | None = None) -> Accepted | Taken | Wrong:
+        """Register a URL, with a new secret if the terms have none. `by` is who asks, for the log."""
         holder = next((one for one in (*self._declared.values(), *self._registered.values()) if one.url == url), None)
         if holder is not None:
             return Taken(holder.id)
@@ -141,10 +142,12 @@ class Endpoints:
             return Taken(kept.id)
         self._keep(kept)
         self._announce()
-        log.info("endpoint.registered", endpoint_id=kept.id, url=without_query(url))
+        log.info("endpoint.registered", endpoint_id=kept.id, url=without_query(url), by=by)
         return Accepted(kept, made)
 
-    async def change(self, endpoint_id: str, change: Change) -> Accepted | Unknown | Declared | Wrong:
+    async def change(
+        self, endpoint_id: str, change: Change, *, by: str | None = None
+    ) -> Accepted | Unknown | Declared | Wrong:
         """Change what is named; it holds from the next attempt on."""
         known = self._changeable(endpoint_id)
         if not isinstance(known, Endpoint):
@@ -161,10 +164,11 @@ class Endpoints:
             return Unknown()
         self._keep(kept)
         self._announce()
-        log.info("endpoint.changed", endpoint_id=kept.id, url=without_query(kept.url), rotated=change.rotate or None)
+        url, rotated = without_query(kept.url), change.rotate or None
+        log.info("endpoint.changed", endpoint_id=kept.id, url=url, rotated=rotated, by=by)
         return Accepted(kept, kept.terms.secrets[0] if change.rotate else None)
 
-    async def delete(self, endpoint_id: str) -> Deleted | Unknown | Declared:
+    async def delete(self, endpoint_id: str, *, by: str | None = None) -> Deleted | Unknown | Declared:
         known = self._changeable(endpoint_id)
         if not isinstance(known, Endpoint):
             return known
@@ -173,7 +177,7 @@ class Endpoints:
         self._registered.pop(endpoint_id, None)
         self._addressed.pop(known.url, None)
         self._announce()
-        log.info("endpoint.deleted", endpoint_id=endpoint_id, url=without_query(known.url))
+        log.info("endpoint.deleted", endpoint_id=endpoint_id, url=without_query(known.url), by=by)
         return Deleted()
 
     def _changeable(self, endpoint_id: str) -> Endpoint | Unknown | Declared:

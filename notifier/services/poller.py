@@ -28,6 +28,7 @@ from notifier.ports import (
     Timetable,
 )
 from notifier.services.channel import Channel, PollLimits
+from notifier.services.ends import EndLog
 
 log = structlog.get_logger()
 
@@ -66,6 +67,7 @@ class Poller:
         self._last_looks: dict[int, datetime] = {}
         self._renewed: set[int] | None = None
         self._saving: set[int] = set()
+        self._ends = EndLog()
         self._closed = False
 
     # Which tasks are polled, and through which providers
@@ -157,6 +159,7 @@ class Poller:
         if task is not None and task.provider in self._channels:
             self._channels[task.provider].drop(key)
         self._last_looks.pop(key, None)
+        self._ends.settle(key)
         self._deadlines.drop(key)
         self._timetable.drop(key)
 
@@ -174,17 +177,17 @@ class Poller:
 
     # One poll
 
-    def due(self, key: int) -> None:
-        """The task's interval job fired: stand in line, or save at last an end that the store did not take."""
+    def due(self, key: int, late: float = 0.0) -> None:
+        """The task's interval job fired, so late (seconds): stand in line, or save at last an end not stored yet."""
         task = self._tasks.get(key)
         if task is None or self._closed:
             return
         if task.end is None:
             channel = self._channels.get(task.provider)
             if channel is not None:
-                channel.join(key)
+                channel.join(key, late)
         elif key not in self._saving:
-            self._crew.spawn(self._finish(task, again=True))
+            self._crew.spawn(self._finish(task))
 
     async def _visit(self, channel: Channel, turn: Turn[int]) -> bool:
         """Poll once; True if the task should stand in line again because its provider would not talk to us."""
@@ -201,7 +204,9 @@ class Poller:
         return isinstance(answer, Throttled | Unauthorized)
 
     async def _apply(self, channel: Channel, task: Task, answer: Answer) -> None:
-        step = advance(task, answer, now=self._clock.now(), not_found_grace=channel.limits.not_found_grace)
+        now = self._clock.now()
+        doubted = (now - self._clock.settled()).total_seconds()  # a clock set ahead must not shorten the grace
+        step = advance(task, answer, now=now, not_found_grace=channel.limits.not_found_grace + doubted)
         self._tasks[task.key] = step.task
         channel.report(task, step.task, answer)
         if step.task.end is not None:
@@ -218,15 +223,13 @@ class Poller:
             except StoreUnavailableError as error:  # kept in memory; the next change or the stop saves it
                 log.warning("task.unsaved", provider=task.provider, task_id=task.task_id, error=str(error))
 
-    async def _finish(self, task: Task, *, again: bool = False) -> None:
-        """Save an end and what it owes. If the store does not take it, it is kept and the next firing tries again,
-        without another line in the log."""
+    async def _finish(self, task: Task) -> None:
+        """Save an end and what it owes. If the store does not take it, it is kept and the next firing tries again."""
         self._saving.add(task.key)
         try:
             owed = await self._store.end(task, self._announce)
         except StoreUnavailableError as error:
-            say = log.debug if again else log.error
-            say("task.unsaved", provider=task.provider, task_id=task.task_id, error=str(error), ended=True)
+            self._ends.untaken(task, error)
             self._timetable.postpone(task.key, SAVE_AGAIN_SECONDS)
             return
         finally:
@@ -237,26 +240,15 @@ class Poller:
             self._owe(task, owed)
 
     def _owe(self, task: Task, owed: Sequence[Delivery]) -> None:
-        """Tell of an end, one line for each watch that hears of it (one if none does), and hand over what it owes."""
-        for delivery in owed or (None,):
-            log.info(
-                "task.ended",
-                provider=task.provider,
-                task_id=task.task_id,
-                watch_id=None if delivery is None else delivery.watch_id,
-                event_id=None if delivery is None else delivery.id,
-                state=task.end.state if task.end else "abandoned",
-                status=task.status,
-                reason=task.end.reason if task.end else "deadline",
-                polls=task.polls,
-            )
+        """Tell of an end, and hand over what it owes."""
+        self._ends.ended(task, owed)
         self._accept(owed)
 
     # Deadlines, and the stop
 
     async def expire(self) -> None:
         """Abandon what has reached its deadline, whatever its provider is doing. Called about twice a second."""
-        now = self._clock.now()
+        now = self._clock.settled()
         found = [self._tasks.get(key) for key in self._deadlines.take(now)]
         # An end that waits to be saved holds against its deadline.
         overdue = [task for task in found if task is not None and task.end is None]
@@ -278,8 +270,9 @@ class Poller:
             self._deadlines.set(task.key, task.deadline_at)
             if not isinstance(error, StoreUnavailableError):
                 raise
-            log.error("task.unsaved", provider=task.provider, task_id=task.task_id, error=str(error), ended=True)
+            self._ends.untaken(task, error)
             return False
+        self._ends.settle(task.key)
         if expired.task is None:
             self.forget(task.key)
         else:

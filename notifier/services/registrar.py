@@ -17,6 +17,12 @@ from notifier.services.poller import Poller
 log = structlog.get_logger()
 
 ENDED_BEFORE = Cancelled(None, None)
+MOST_WAITING = 10_000
+"""Watches on their way into the store: ten full batches, or what a healthy disk takes in three seconds or so. Ends and
+attempts stand in the same line, and they are never refused."""
+TELL_EVERY_SECONDS = 60.0
+PORTION = 200
+"""Taking up so many holds the event loop for some 20 ms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +43,11 @@ class Invalid:
 
     field: str
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """So many registrations wait for the store that one more could only wait longer; nothing was done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,24 +79,52 @@ class Registrar:
         self._announce = announce
         self._accept = accept
         self._rules: Mapping[str, WatchRules] = {}
+        self._waiting = 0
+        self._tell_again_at = 0.0
 
     def configure(self, rules: Mapping[str, WatchRules], guard: Guard) -> None:
         """These are the providers and the guard from now on."""
         self._rules, self._guard = rules, guard
 
-    async def register(self, requests: Sequence[WatchRequest]) -> Sequence[Registered | Invalid]:
-        """Judge each request and accept the good ones in one transaction; the answers come in the same order."""
+    async def register(
+        self, requests: Sequence[WatchRequest], *, by: str | None = None
+    ) -> Sequence[Registered | Invalid] | Busy:
+        """Judge each request and accept the good ones; the answers come in the same order. `by` names who asks, for
+        the log.
+
+        Many are accepted in portions, each a transaction, so that polls and ends get their turns in between. If the
+        store fails in the middle, what was accepted stays: asking again gives those watches, and the others.
+        """
         refusals = await self._judge_urls({request.callback_url for request in requests})
         judged = [self._judge(request, refusals[request.callback_url]) for request in requests]
         accepted = [registration for registration in judged if isinstance(registration, Registration)]
-        registered = iter(
-            await self._store.register(accepted, self._clock.now(), self._announce) if accepted else ()
-        )
-        results = [next(registered) if isinstance(one, Registration) else one for one in judged]
-        for result in results:
-            if isinstance(result, Registered):
-                self._take_up(result)
+        if self._waiting + len(accepted) > MOST_WAITING:
+            self._tell_busy()
+            return Busy()
+        registered = iter(await self._accept_all(accepted, by))
+        return [next(registered) if isinstance(one, Registration) else one for one in judged]
+
+    async def _accept_all(self, accepted: Sequence[Registration], by: str | None) -> Sequence[Registered]:
+        results: list[Registered] = []
+        self._waiting += len(accepted)
+        try:
+            for start in range(0, len(accepted), PORTION):
+                portion = accepted[start : start + PORTION]
+                registered = await self._store.register(portion, self._clock.now(), self._announce)
+                for result in registered:
+                    self._take_up(result, by)
+                results += registered
+        finally:
+            self._waiting -= len(accepted)
         return results
+
+    def _tell_busy(self) -> None:
+        """Not for each refusal: there may be thousands a second."""
+        now = self._clock.monotonic()
+        if now >= self._tell_again_at:
+            self._tell_again_at = now + TELL_EVERY_SECONDS
+            hint = "callers are told to come back; if it lasts, give the store a faster disk"
+            log.warning("watches.refused", waiting=self._waiting, hint=hint)
 
     async def _judge_urls(self, urls: set[str]) -> Mapping[str, Refusal | None]:
         """Each URL once, all at the same time: their look-ups may be slow."""
@@ -131,16 +170,17 @@ class Registrar:
             source=source,
         )
 
-    def _take_up(self, result: Registered) -> None:
+    def _take_up(self, result: Registered, by: str | None) -> None:
         """What was committed now happens: the task is polled, or its known end is told at once."""
         if result.task is not None:
             self._poller.follow(result.task)
         self._accept(result.owed)
         if result.created:
-            _tell_registered(result.view.watch, next((delivery.id for delivery in result.owed), None))
+            _tell_registered(result.view.watch, next((delivery.id for delivery in result.owed), None), by)
 
-    async def cancel(self, watch_id: str) -> bool:
-        """Cancel a watch; no event will be sent for it. True also if it had ended; False if there is none."""
+    async def cancel(self, watch_id: str, *, by: str | None = None) -> bool:
+        """Cancel a watch; no event will be sent for it. True also if it had ended; False if there is none. `by` names
+        who asks, for the log."""
         cancelled = await self._store.cancel(watch_id, self._clock.now(), self._poller.task)
         if cancelled is None:
             return False
@@ -149,7 +189,7 @@ class Registrar:
         elif cancelled.task_key is not None:
             self._poller.forget(cancelled.task_key)
         if cancelled != ENDED_BEFORE:
-            log.info("watch.cancelled", watch_id=watch_id)
+            log.info("watch.cancelled", watch_id=watch_id, by=by)
         return True
 
     async def declare(self, requests: Sequence[WatchRequest]) -> Declared:
@@ -166,14 +206,14 @@ class Registrar:
             self._poller.follow(task)
         self._accept(declared.owed)
         for watch in declared.added:
-            _tell_registered(watch, None)
+            _tell_registered(watch, None, None)
         return declared
 
     def _declared_provider(self, request: WatchRequest) -> str:
         return request.provider if request.provider is not None else next(iter(self._rules))
 
 
-def _tell_registered(watch: Watch, event_id: str | None) -> None:
+def _tell_registered(watch: Watch, event_id: str | None, by: str | None) -> None:
     """`event_id` is set when the task's end was known already and is told at once."""
     log.info(
         "watch.registered",
@@ -183,4 +223,5 @@ def _tell_registered(watch: Watch, event_id: str | None) -> None:
         source=watch.source,
         state=watch.state,
         event_id=event_id,
+        by=by,
     )

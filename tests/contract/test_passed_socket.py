@@ -50,7 +50,7 @@ def test_the_only_one_is_taken_whatever_its_name(sockets: list[socket.socket]) -
     listener = opened(intake(), passed(sockets[0]))
     with listener.socket:
         assert listener.where == f"127.0.0.1:{sockets[0].getsockname()[1]}"
-        assert (listener.passed, listener.exposed) == (True, False)
+        assert (listener.passed, listener.reach) == (True, "loopback")
 
 
 def test_of_several_the_one_called_intake_is_taken(sockets: list[socket.socket]) -> None:
@@ -91,7 +91,7 @@ def test_one_that_others_can_reach_needs_tokens() -> None:
             open_listener(intake(), [passed(everywhere)])
         listener = opened(intake("backend"), passed(everywhere))
         with listener.socket:
-            assert listener.exposed
+            assert listener.reach == "network"
 
 
 # From one daemon to the next

@@ -33,9 +33,11 @@ class Firings:
     def __init__(self) -> None:
         self.tasks: list[tuple[int, float]] = []
         self.deliveries: list[tuple[str, str]] = []
+        self.late: list[float] = []
 
-    def due_task(self, key: int) -> None:
+    def due_task(self, key: int, late: float) -> None:
         self.tasks.append((key, time.monotonic()))
+        self.late.append(late)
 
     def due_delivery(self, delivery_id: str, lane: str) -> None:
         self.deliveries.append((delivery_id, lane))
@@ -55,6 +57,27 @@ async def started(clock: SettableClock | None = None) -> AsyncIterator[tuple[Sch
     finally:
         scheduler.stop()
         await crew.drain(1)
+
+
+async def test_a_firing_says_how_late_it_is() -> None:
+    """An event loop that was busy elsewhere is late like any other, and must not look punctual."""
+    async with started() as (scheduler, firings):
+        scheduler.repeat(1, 60.0, delay=0.1)
+        time.sleep(0.6)  # the loop is deaf meanwhile
+        while not firings.tasks:
+            await asyncio.sleep(0.01)
+    assert 0.45 < firings.late[0] <= 2.0
+
+
+async def test_a_clock_that_is_set_is_not_lateness() -> None:
+    """A job that fires because of it says no more than what a busy loop could have caused."""
+    clock = SettableClock()
+    async with started(clock) as (scheduler, firings):
+        scheduler.repeat(1, 60.0, delay=0.3)
+        clock.offset = timedelta(days=1)
+        while not firings.tasks:
+            await asyncio.sleep(0.01)
+    assert firings.late[0] <= 2.0
 
 
 async def test_a_task_fires_one_interval_apart_each_in_its_own_phase() -> None:

@@ -1,6 +1,27 @@
 """The intake: Notifier's HTTP side, an ASGI application made of routes, problems and tokens."""
 
 from notifier.adapters.api.app import build_api
-from notifier.adapters.api.parts import ApiParts, PausedProvider, Readiness, Reloaded, ReloadRefused, ReloadResult
+from notifier.adapters.api.caller import Caller
+from notifier.adapters.api.parts import (
+    ApiParts,
+    LastReload,
+    PausedProvider,
+    Readiness,
+    Reloaded,
+    ReloadRefused,
+    ReloadResult,
+    Status,
+)
 
-__all__ = ["ApiParts", "PausedProvider", "Readiness", "ReloadRefused", "ReloadResult", "Reloaded", "build_api"]
+__all__ = [
+    "ApiParts",
+    "Caller",
+    "LastReload",
+    "PausedProvider",
+    "Readiness",
+    "ReloadRefused",
+    "ReloadResult",
+    "Reloaded",
+    "Status",
+    "build_api",
+]

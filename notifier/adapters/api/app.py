@@ -1,6 +1,7 @@
 """The intake as one ASGI application: which call goes where, and what is judged before.
 
-From outside to inside: faults, tokens, the gate (path, method, stop), then the route, which reads the body.
+From outside to inside: faults, the framing, the host, tokens, the gate (path, method, stop), then the route, which
+reads the body.
 """
 
 from collections import Counter
@@ -20,7 +21,9 @@ from notifier.adapters.api.auth import Auth, FailedAttempts
 from notifier.adapters.api.deliveries import Deliveries
 from notifier.adapters.api.endpoints import Endpoints
 from notifier.adapters.api.faults import Faults
+from notifier.adapters.api.framing import Framing
 from notifier.adapters.api.gate import Gate
+from notifier.adapters.api.hosts import Hosts
 from notifier.adapters.api.openapi import Answers, describe, documented
 from notifier.adapters.api.operations import Operations
 from notifier.adapters.api.parts import ApiParts
@@ -57,6 +60,8 @@ def build_api(parts: ApiParts) -> ASGIApp:
     # The last one added is the outermost.
     app.add_middleware(Gate, routes=app.routes, stopping=parts.stopping)
     app.add_middleware(Auth, tokens=parts.tokens, failures=FailedAttempts(parts.clock.monotonic))
+    app.add_middleware(Hosts, names=parts.hosts)
+    app.add_middleware(Framing)
     app.add_middleware(Faults)
     return app
 
@@ -93,11 +98,12 @@ def _route_endpoints(app: FastAPI, calls: Endpoints) -> None:
 
 def _route_operations(app: FastAPI, calls: Operations) -> None:
     ready, keys = {200: shapes.Readiness, 503: shapes.Readiness}, {200: shapes.PublicKeys}
-    _route(app, "POST /v1/reload", calls.reload, "Reload the configuration", {200: shapes.Reloaded}, refuses=[422])
+    _route(app, "POST /v1/reload", calls.reload, "Reload the configuration", {200: shapes.Reloaded}, refuses=[403, 422])
+    _route(app, "GET /v1/status", calls.status, "How the daemon is doing", {200: shapes.Status}, refuses=[403])
     _route(app, "GET /healthz", calls.health, "Is the process alive", {200: shapes.Health}, protected=False)
     _route(app, "GET /readyz", calls.ready, "Does everything work", ready, protected=False)
     _route(app, "GET /.well-known/webhook-keys", calls.keys, "Keys that verify webhooks", keys, protected=False)
-    _route(app, "GET /metrics", calls.metrics, "Metrics for Prometheus", {200: "text/plain"})
+    _route(app, "GET /metrics", calls.metrics, "Metrics for Prometheus", {200: "text/plain"}, refuses=[403])
     _route(app, "GET /openapi.json", calls.description, "This document", {200: "application/json"})
 
 

@@ -4,11 +4,12 @@ import hashlib
 import hmac
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from ipaddress import IPv6Address, ip_address, ip_network
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from notifier.adapters.api.caller import Caller
 from notifier.adapters.api.problems import Problem
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/.well-known/webhook-keys"})
@@ -44,25 +45,39 @@ class FailedAttempts:
 class Auth:
     """Lets a request through when its path is open, when no tokens are configured, or when its token is one of them.
 
-    A right token always passes; only failures are counted. `scope["notifier.caller"]` is the token's name then.
+    A right token always passes; only failures are counted. `scope["notifier.caller"]` is the `Caller` then.
     """
 
-    def __init__(self, app: ASGIApp, tokens: Callable[[], Mapping[str, str]], failures: FailedAttempts) -> None:
+    def __init__(self, app: ASGIApp, tokens: Callable[[], Mapping[Caller, str]], failures: FailedAttempts) -> None:
         self._app = app
         self._tokens = tokens
         self._failures = failures
+        self._known: Mapping[Caller, str] = {}
+        self._digests: Sequence[tuple[Caller, bytes]] = ()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] in OPEN_PATHS or not (tokens := self._tokens()):
             await self._app(scope, receive, send)
             return
         given = _bearer(scope)
-        name = None if given is None else _owner(given, tokens)
-        if name is None:
+        caller = None if given is None else self._owner(given, tokens)
+        if caller is None:
             await self._refuse(scope, given is None).response()(scope, receive, send)
             return
-        scope["notifier.caller"] = name
+        scope["notifier.caller"] = caller
         await self._app(scope, receive, send)
+
+    def _owner(self, given: bytes, tokens: Mapping[Caller, str]) -> Caller | None:
+        """Whose token this is. Every token is compared, as digests, so that the time tells neither which nor how
+        long."""
+        if tokens is not self._known:
+            self._known = tokens
+            self._digests = [(caller, _digest(token.encode())) for caller, token in tokens.items()]
+        digest, found = _digest(given), None
+        for caller, known in self._digests:
+            if hmac.compare_digest(digest, known):
+                found = caller
+        return found
 
     def _refuse(self, scope: Scope, missing: bool) -> Problem:
         wait = self._failures.count(client_of(scope))
@@ -79,6 +94,10 @@ class Auth:
         )
 
 
+def _digest(token: bytes) -> bytes:
+    return hashlib.sha256(token).digest()
+
+
 def _bearer(scope: Scope) -> bytes | None:
     """The credentials of RFC 6750, section 2.1, as bytes, for a header need not be text."""
     for name, value in scope["headers"]:
@@ -86,16 +105,6 @@ def _bearer(scope: Scope) -> bytes | None:
             scheme, _, token = value.partition(b" ")
             return token.strip() if scheme.lower() == b"bearer" and token.strip() else None
     return None
-
-
-def _owner(given: bytes, tokens: Mapping[str, str]) -> str | None:
-    """Whose token this is. Every token is compared, as digests, so that the time tells neither which nor how long."""
-    digest = hashlib.sha256(given).digest()
-    found = None
-    for name, token in tokens.items():
-        if hmac.compare_digest(digest, hashlib.sha256(token.encode()).digest()):
-            found = name
-    return found
 
 
 def client_of(scope: Scope) -> str:

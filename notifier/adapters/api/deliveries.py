@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from notifier.adapters.api.body import read_object
+from notifier.adapters.api.caller import Caller, caller_of
 from notifier.adapters.api.models import DeliveryQuery, EndpointTest, read
 from notifier.adapters.api.paging import next_cursor, page
 from notifier.adapters.api.parts import ApiParts
@@ -15,14 +16,15 @@ from notifier.adapters.api.problems import Complaint, Problem, encode, invalid, 
 from notifier.adapters.api.views import attempt_members, delivery_item_json, delivery_json, list_json
 from notifier.adapters.api.watches import ID
 from notifier.domain.address import Refusal
+from notifier.domain.delivery import DeliveryView
 
 
 @dataclass(frozen=True, slots=True)
 class Deliveries:
     parts: ApiParts
 
-    async def list(self, query: Annotated[DeliveryQuery, Query()]) -> Response:
-        wanted = page("d", query.limit, query.cursor)
+    async def list(self, request: Request, query: Annotated[DeliveryQuery, Query()]) -> Response:
+        wanted = page("d", query.limit, query.cursor, caller_of(request.scope).prefixes)
         if isinstance(wanted, Problem):
             return wanted.response()
         found = await self.parts.catalog.deliveries(wanted, state=query.state, watch_id=query.watch_id)
@@ -31,18 +33,20 @@ class Deliveries:
             list_json("deliveries", shown, next_cursor("d", found.next_before)), media_type="application/json"
         )
 
-    async def show(self, delivery_id: str) -> Response:
-        view = await self.parts.catalog.delivery_view(delivery_id) if ID.fullmatch(delivery_id) else None
+    async def show(self, request: Request, delivery_id: str) -> Response:
+        view = await self._find(delivery_id, caller_of(request.scope))
         if view is None:
             return _no_delivery().response()
         waits = view.delivery.state == "pending"
         circuit = self.parts.dispatcher.circuit(view.delivery.callback_url) if waits else None
         return Response(delivery_json(view, circuit), media_type="application/json")
 
-    async def redeliver(self, delivery_id: str) -> Response:
-        known = bool(ID.fullmatch(delivery_id))
-        again = known and await self.parts.dispatcher.redeliver(delivery_id)
-        view = await self.parts.catalog.delivery_view(delivery_id) if known else None
+    async def redeliver(self, request: Request, delivery_id: str) -> Response:
+        caller = caller_of(request.scope)
+        if caller.limited and await self._find(delivery_id, caller) is None:
+            return _no_delivery().response()
+        again = bool(ID.fullmatch(delivery_id)) and await self.parts.dispatcher.redeliver(delivery_id, by=caller.name)
+        view = await self._find(delivery_id, caller)
         if view is None:
             return _no_delivery().response()
         if not again:
@@ -56,10 +60,18 @@ class Deliveries:
         asked = read(EndpointTest, body.value)
         if isinstance(asked, tuple):
             return invalid(asked).response()
+        caller = caller_of(request.scope)
+        if not caller.allows(asked.callback_url):
+            return invalid([caller.complaint("callback_url")]).response()
         result = await self.parts.dispatcher.test(asked.callback_url)
         if isinstance(result, Refusal):
             return invalid([Complaint(result.message, pointer("callback_url"))]).response()
         return Response(encode(attempt_members(result)), media_type="application/json")
+
+    async def _find(self, delivery_id: str, caller: Caller) -> DeliveryView | None:
+        """What a caller may not see is not there for it."""
+        view = await self.parts.catalog.delivery_view(delivery_id) if ID.fullmatch(delivery_id) else None
+        return view if view is not None and caller.allows(view.delivery.callback_url) else None
 
 
 def _no_delivery() -> Problem:

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from notifier.adapters.api.body import read_object
+from notifier.adapters.api.caller import Caller, caller_of
 from notifier.adapters.api.endpoint_models import EndpointChange, NewEndpoint
 from notifier.adapters.api.models import EndpointQuery, read
 from notifier.adapters.api.paging import next_cursor, page
@@ -29,13 +30,16 @@ class Endpoints:
         asked = read(NewEndpoint, body.value)
         if isinstance(asked, tuple):
             return invalid(asked).response()
-        result = await self.parts.endpoints.create(asked.url, asked.terms())
+        caller = caller_of(request.scope)
+        if not caller.allows(asked.url):
+            return invalid([caller.complaint("url")]).response()
+        result = await self.parts.endpoints.create(asked.url, asked.terms(), by=caller.name)
         if isinstance(result, Accepted):
             return self._accepted(result, 201, {"Location": f"/v1/endpoints/{result.endpoint.id}"})
         return _refusal(result).response()
 
-    async def list(self, query: Annotated[EndpointQuery, Query()]) -> Response:
-        wanted = page("e", query.limit, query.cursor)
+    async def list(self, request: Request, query: Annotated[EndpointQuery, Query()]) -> Response:
+        wanted = page("e", query.limit, query.cursor, caller_of(request.scope).prefixes)
         if isinstance(wanted, Problem):
             return wanted.response()
         found = self.parts.endpoints.page(wanted)
@@ -44,8 +48,8 @@ class Endpoints:
             list_json("endpoints", shown, next_cursor("e", found.next_before)), media_type="application/json"
         )
 
-    async def show(self, endpoint_id: str) -> Response:
-        endpoint = self.parts.endpoints.show(endpoint_id)
+    async def show(self, request: Request, endpoint_id: str) -> Response:
+        endpoint = self._find(endpoint_id, caller_of(request.scope))
         if endpoint is None:
             return _refusal(Unknown()).response()
         return Response(encode(self._members(endpoint)), media_type="application/json")
@@ -57,12 +61,23 @@ class Endpoints:
         asked = read(EndpointChange, body.value)
         if isinstance(asked, tuple):
             return invalid(asked).response()
-        result = await self.parts.endpoints.change(endpoint_id, asked.change())
+        caller = caller_of(request.scope)
+        if self._find(endpoint_id, caller) is None:
+            return _refusal(Unknown()).response()
+        result = await self.parts.endpoints.change(endpoint_id, asked.change(), by=caller.name)
         return self._accepted(result, 200) if isinstance(result, Accepted) else _refusal(result).response()
 
-    async def delete(self, endpoint_id: str) -> Response:
-        result = await self.parts.endpoints.delete(endpoint_id)
+    async def delete(self, request: Request, endpoint_id: str) -> Response:
+        caller = caller_of(request.scope)
+        if self._find(endpoint_id, caller) is None:
+            return _refusal(Unknown()).response()
+        result = await self.parts.endpoints.delete(endpoint_id, by=caller.name)
         return Response(status_code=204) if isinstance(result, Deleted) else _refusal(result).response()
+
+    def _find(self, endpoint_id: str, caller: Caller) -> Endpoint | None:
+        """What a caller may not see is not there for it."""
+        endpoint = self.parts.endpoints.show(endpoint_id)
+        return endpoint if endpoint is not None and caller.allows(endpoint.url) else None
 
     def _accepted(self, result: Accepted, status: int, headers: dict[str, str] | None = None) -> Response:
         members = self._members(result.endpoint) | {"secret": result.secret}

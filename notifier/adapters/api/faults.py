@@ -3,6 +3,8 @@
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from notifier.adapters.api.caller import caller_of
+from notifier.adapters.api.framing import OverloadedError
 from notifier.adapters.api.problems import Problem, unavailable
 from notifier.ports import StoreUnavailableError
 
@@ -36,14 +38,16 @@ class Faults:
             method=scope["method"],
             path=scope["path"],
             status=status,
-            caller=scope.get("notifier.caller"),
+            caller=caller_of(scope).name,
         )
 
 
 def _problem_of(error: Exception, scope: Scope) -> Problem:
     if isinstance(error, StoreUnavailableError):
         log.warning("request.refused", method=scope["method"], path=scope["path"], error=str(error))
-        return unavailable("the store does not answer now; nothing was changed, try again")
+        return unavailable("the store does not answer now; try again: what was done is not done twice")
+    if isinstance(error, OverloadedError):
+        return unavailable("too many large requests are being read; nothing was changed, try again")
     hint = "a fault of Notifier itself; please report it"
     log.error("request.failed", method=scope["method"], path=scope["path"], exc_info=error, hint=hint)
     return Problem(500, "a fault of Notifier itself; its log says more")

@@ -41,7 +41,7 @@ def documented(
     """Arguments for `add_api_route`: what a call answers when all is well, with which problems it refuses, and what
     body it takes."""
     reading = READS_A_BODY if takes is not None else ()
-    guarding = (401, 429, 503) if protected else ()
+    guarding = (401, 421, 429, 503) if protected else (421,)
     known = {status: _answer(status, content) for status, content in answers.items()}
     known |= {status: _problem(status) for status in sorted({*problems, *reading, *guarding})}
     extra: dict[str, Any] = {} if protected else {"security": []}
@@ -141,6 +141,7 @@ def _schemas() -> dict[str, Any]:
         shapes.Reloaded,
         shapes.Health,
         shapes.Readiness,
+        shapes.Status,
         shapes.PublicKeys,
     )
     _, schema = models_json_schema([(model, "validation") for model in (*asked, *told)], ref_template=REF)

@@ -1,13 +1,16 @@
 """The calls about the daemon itself: reload, health, readiness, metrics, public keys, and this API's description."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, assert_never
 
+from starlette.requests import Request
 from starlette.responses import Response
 
-from notifier.adapters.api.parts import ApiParts, Readiness, Reloaded, ReloadRefused
+from notifier.adapters.api.caller import whole_daemon_only
+from notifier.adapters.api.parts import ApiParts, Reloaded, ReloadRefused
 from notifier.adapters.api.problems import Complaint, Problem, encode
+from notifier.adapters.api.views import readiness_members, status_json
 from notifier.domain.signature import public_jwk, public_key
 
 
@@ -18,7 +21,9 @@ class Operations:
     parts: ApiParts
     describe: Callable[[bool], bytes]
 
-    async def reload(self) -> Response:
+    async def reload(self, request: Request) -> Response:
+        if refusal := whole_daemon_only(request.scope):
+            return refusal.response()
         result = await self.parts.reload()
         match result:
             case Reloaded():
@@ -35,9 +40,16 @@ class Operations:
 
     async def ready(self) -> Response:
         readiness = await self.parts.readiness()
-        return _json(_readiness(readiness), 200 if readiness.ready else 503)
+        return _json(readiness_members(readiness), 200 if readiness.ready else 503)
 
-    async def metrics(self) -> Response:
+    async def status(self, request: Request) -> Response:
+        if refusal := whole_daemon_only(request.scope):
+            return refusal.response()
+        return Response(status_json(await self.parts.status(), self.parts.clock.now()), media_type="application/json")
+
+    async def metrics(self, request: Request) -> Response:
+        if refusal := whole_daemon_only(request.scope):
+            return refusal.response()
         content, content_type = await self.parts.render_metrics()
         # Set as a header, because a media type of text/… would get a second charset.
         return Response(content, headers={"Content-Type": content_type})
@@ -52,11 +64,3 @@ class Operations:
 
 def _json(value: dict[str, Any], status: int = 200) -> Response:
     return Response(encode(value), status, media_type="application/json")
-
-
-def _readiness(readiness: Readiness) -> dict[str, Any]:
-    return {
-        "ready": readiness.ready,
-        "checks": dict(readiness.checks),
-        "paused": {name: asdict(provider) for name, provider in readiness.paused.items()},
-    }

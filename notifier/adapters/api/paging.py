@@ -5,6 +5,7 @@ import binascii
 from typing import Literal, TypeAlias
 
 from notifier.adapters.api.problems import Complaint, Problem, invalid, pointer
+from notifier.domain.prefix import Prefix
 from notifier.ports import Page
 
 Kind: TypeAlias = Literal["w", "d", "e"]
@@ -13,14 +14,14 @@ Kind: TypeAlias = Literal["w", "d", "e"]
 _LARGEST = 2**63 - 1
 
 
-def page(kind: Kind, limit: int, cursor: str | None) -> Page | Problem:
-    """Which part of a list is asked for; 422 for a cursor that this list never gave."""
+def page(kind: Kind, limit: int, cursor: str | None, under: tuple[Prefix, ...] = ()) -> Page | Problem:
+    """Which part of a list is asked for, and may be seen; 422 for a cursor that this list never gave."""
     if cursor is None:
-        return Page(limit)
+        return Page(limit, under=under)
     before = _decode(kind, cursor)
     if before is None:
         return invalid([Complaint("is not a cursor of this list; take next_cursor as it came", pointer("cursor"))])
-    return Page(limit, before)
+    return Page(limit, before, under)
 
 
 def next_cursor(kind: Kind, before: int | None) -> str | None:

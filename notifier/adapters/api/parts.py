@@ -1,11 +1,13 @@
 """What the intake is made of: the services it calls and the questions it asks of the daemon around it."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TypeAlias
 
+from notifier.adapters.api.caller import Caller
 from notifier.domain.signature import Ed25519Key
-from notifier.ports import Catalog, Clock, Timetable
+from notifier.ports import Catalog, Clock, Counts, Space, Timetable
 from notifier.services.dispatcher import Dispatcher
 from notifier.services.endpoints import Endpoints
 from notifier.services.poller import Poller
@@ -44,18 +46,45 @@ class PausedProvider:
 @dataclass(frozen=True, slots=True)
 class Readiness:
     """`checks` says "ok", or what is wrong, for each part; a paused provider alone is no reason for `ready` to be
-    false."""
+    false, and neither is a `poll_lag` (for how many seconds the due task that waits longest has waited): the rate may
+    be too low for the tasks."""
 
     ready: bool
     checks: Mapping[str, str]
     paused: Mapping[str, PausedProvider] = field(default_factory=dict)
+    poll_lag: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class LastReload:
+    """When the configuration was last read, at the start or for a reload, and whether it took effect."""
+
+    successful: bool
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How the daemon is doing, for people. `uptime` is in seconds, `polls` a second over the last minute; `counts` is
+    None when the store cannot be read now; `open_circuits` are callback URLs that keep failing."""
+
+    version: str
+    started_at: datetime
+    uptime: float
+    readiness: Readiness
+    polls: float
+    counts: Counts | None
+    open_circuits: int
+    space: Space
+    last_reload: LastReload
 
 
 @dataclass(frozen=True, slots=True)
 class ApiParts:
-    """`tokens` are bearer tokens by the name of their owner, none when no token is needed; `usual_interval` is a
-    provider's own interval in seconds, None for one that is not configured; `render_metrics` gives a body and its
-    content type."""
+    """`tokens` are bearer tokens by their owner, none when no token is needed, and another mapping only when they
+    change; `hosts` are the names that a Host header may have beside those of this machine, None when any will do;
+    `usual_interval` is a provider's own interval in seconds, None for one that is not configured; `render_metrics`
+    gives a body and its content type."""
 
     registrar: Registrar
     endpoints: Endpoints
@@ -64,10 +93,12 @@ class ApiParts:
     timetable: Timetable
     catalog: Catalog
     clock: Clock
-    tokens: Callable[[], Mapping[str, str]]
+    tokens: Callable[[], Mapping[Caller, str]]
+    hosts: Callable[[], Collection[str] | None]
     usual_interval: Callable[[str], float | None]
     reload: Callable[[], Awaitable[ReloadResult]]
     readiness: Callable[[], Awaitable[Readiness]]
+    status: Callable[[], Awaitable[Status]]
     render_metrics: Callable[[], Awaitable[tuple[bytes, str]]]
     public_keys: Callable[[], Sequence[Ed25519Key]]
     stopping: Callable[[], bool]

@@ -211,6 +211,42 @@ class Readiness(Answer):
     ready: bool
     checks: dict[str, str]
     paused: dict[str, PausedProvider]
+    poll_lag_seconds: float = Field(description="For how long the due task that waits longest has waited for its turn.")
+
+
+class OldestPending(Answer):
+    """The pending delivery that was owed first."""
+
+    id: str
+    created_at: Moment
+    age_seconds: float
+
+
+class StoreSize(Answer):
+    bytes: int
+    free_bytes: int | None = Field(description="On its disk; null where that is not known.")
+
+
+class LastReload(Answer):
+    """At the start, or for a reload."""
+
+    successful: bool
+    at: Moment
+
+
+class Status(Readiness):
+    """How the daemon is doing. Counts are null while the store cannot be read."""
+
+    version: str
+    started_at: Moment
+    uptime_seconds: float
+    polls_per_second: float = Field(description="Over the last minute.")
+    watches: dict[WatchState, int] | None
+    deliveries: dict[DeliveryState, int] | None
+    oldest_pending: OldestPending | None
+    open_circuits: int = Field(description="Callback URLs that keep failing, whose deliveries wait behind a probe.")
+    store: StoreSize
+    last_reload: LastReload
 
 
 class PublicKeys(Answer):

@@ -1,14 +1,17 @@
 """How watches, deliveries and attempts are shown: as JSON text, made once and sent as it is."""
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+from notifier.adapters.api.parts import Readiness, Status
 from notifier.adapters.api.problems import encode
 from notifier.domain.delivery import Attempt, DeliveryView
 from notifier.domain.endpoint import Endpoint
 from notifier.domain.moment import rfc3339, rfc3339_or_none
 from notifier.domain.task import Task
 from notifier.domain.watch import DeliveryBrief, WatchView
+from notifier.ports import Oldest
 from notifier.services.circuits import OpenCircuit
 
 MASK = "…"
@@ -87,6 +90,39 @@ def attempt_members(attempt: Attempt) -> dict[str, Any]:
         "duration_ms": round(attempt.duration * 1000, 1),
         "response": attempt.response,
     }
+
+
+def readiness_members(readiness: Readiness) -> dict[str, Any]:
+    return {
+        "ready": readiness.ready,
+        "checks": dict(readiness.checks),
+        "paused": {name: asdict(provider) for name, provider in readiness.paused.items()},
+        "poll_lag_seconds": round(readiness.poll_lag, 3),
+    }
+
+
+def status_json(status: Status, now: datetime) -> bytes:
+    counts = status.counts
+    shown = readiness_members(status.readiness) | {
+        "version": status.version,
+        "started_at": rfc3339(status.started_at),
+        "uptime_seconds": round(status.uptime, 1),
+        "polls_per_second": round(status.polls, 3),
+        "watches": None if counts is None else dict(counts.watches),
+        "deliveries": None if counts is None else dict(counts.deliveries),
+        "oldest_pending": None if counts is None else _oldest(counts.oldest_pending, now),
+        "open_circuits": status.open_circuits,
+        "store": {"bytes": status.space.used, "free_bytes": status.space.free},
+        "last_reload": {"successful": status.last_reload.successful, "at": rfc3339(status.last_reload.at)},
+    }
+    return encode(shown)
+
+
+def _oldest(oldest: Oldest | None, now: datetime) -> dict[str, Any] | None:
+    if oldest is None:
+        return None
+    age = max((now - oldest.created_at).total_seconds(), 0.0)  # the clock may have been set back
+    return {"id": oldest.id, "created_at": rfc3339(oldest.created_at), "age_seconds": round(age, 3)}
 
 
 def endpoint_members(endpoint: Endpoint, circuit: OpenCircuit | None) -> dict[str, Any]:

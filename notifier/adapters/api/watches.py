@@ -1,26 +1,31 @@
 """The calls about watches: register one or many, list, show, cancel."""
 
+import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Query
 from starlette.requests import Request
 from starlette.responses import Response
 
 from notifier.adapters.api.body import BATCH_LIMIT, read_object
+from notifier.adapters.api.caller import Caller, caller_of
 from notifier.adapters.api.models import Batch, NewWatch, WatchQuery, read
 from notifier.adapters.api.paging import next_cursor, page
 from notifier.adapters.api.parts import ApiParts
-from notifier.adapters.api.problems import Complaint, Problem, encode, invalid, not_found, pointer
+from notifier.adapters.api.problems import Complaint, Problem, encode, invalid, not_found, pointer, unavailable
 from notifier.adapters.api.views import list_json, watch_json
 from notifier.domain.watch import WatchView
 from notifier.ports import Registered
-from notifier.services.registrar import Invalid
+from notifier.services.registrar import Busy, Invalid
 
 ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """Whatever else is in a path is no id of ours, and the store need not be asked."""
+AT_ONE_GO = 100
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +39,13 @@ class Watches:
         asked = read(NewWatch, body.value)
         if isinstance(asked, tuple):
             return invalid(asked).response()
-        (result,) = await self.parts.registrar.register([asked.request()])
+        caller = caller_of(request.scope)
+        if not caller.allows(asked.callback_url):
+            return invalid([caller.complaint("callback_url")]).response()
+        results = await self.parts.registrar.register([asked.request()], by=caller.name)
+        if isinstance(results, Busy):
+            return _busy().response()
+        (result,) = results
         if isinstance(result, Invalid):
             return invalid([_complaint(result)]).response()
         status = 201 if result.created else 200
@@ -48,17 +59,23 @@ class Watches:
         batch = read(Batch, body.value)
         if isinstance(batch, tuple):
             return invalid(batch).response()
-        asked = [read(NewWatch, item, "watches", index) for index, item in enumerate(batch.watches)]
-        registered = await self._register(asked)
-        results = (self._result(index, one) for index, one in enumerate(registered))
+        caller = caller_of(request.scope)
+        asked = [_read(item, index, caller) async for index, item in _unhurried(batch.watches)]
+        registered = await self._register(asked, caller)
+        if isinstance(registered, Busy):
+            return _busy().response()
+        results = [self._result(index, one) async for index, one in _unhurried(registered)]
         return Response(b'{"results":[%s]}' % b",".join(results), media_type="application/json")
 
     async def _register(
-        self, asked: Sequence[NewWatch | tuple[Complaint, ...]]
-    ) -> list[Registered | Invalid | tuple[Complaint, ...]]:
+        self, asked: Sequence[NewWatch | tuple[Complaint, ...]], caller: Caller
+    ) -> list[Registered | Invalid | tuple[Complaint, ...]] | Busy:
         """Register what could be read, together; what could not keeps its place."""
         requests = [one.request() for one in asked if isinstance(one, NewWatch)]
-        results = iter(await self.parts.registrar.register(requests) if requests else ())
+        registered = await self.parts.registrar.register(requests, by=caller.name) if requests else ()
+        if isinstance(registered, Busy):
+            return registered
+        results = iter(registered)
         return [next(results) if isinstance(one, NewWatch) else one for one in asked]
 
     def _result(self, index: int, one: Registered | Invalid | tuple[Complaint, ...]) -> bytes:
@@ -70,8 +87,8 @@ class Watches:
             case _:
                 return _item_problem(one)
 
-    async def list(self, query: Annotated[WatchQuery, Query()]) -> Response:
-        wanted = page("w", query.limit, query.cursor)
+    async def list(self, request: Request, query: Annotated[WatchQuery, Query()]) -> Response:
+        wanted = page("w", query.limit, query.cursor, caller_of(request.scope).prefixes)
         if isinstance(wanted, Problem):
             return wanted.response()
         found = await self.parts.catalog.watches(
@@ -82,16 +99,24 @@ class Watches:
             list_json("watches", shown, next_cursor("w", found.next_before)), media_type="application/json"
         )
 
-    async def show(self, watch_id: str) -> Response:
-        view = await self.parts.catalog.watch(watch_id) if ID.fullmatch(watch_id) else None
+    async def show(self, request: Request, watch_id: str) -> Response:
+        view = await self._find(watch_id, caller_of(request.scope))
         if view is None:
             return _no_watch().response()
         return Response(self._json(view), media_type="application/json")
 
-    async def cancel(self, watch_id: str) -> Response:
-        if not ID.fullmatch(watch_id) or not await self.parts.registrar.cancel(watch_id):
+    async def cancel(self, request: Request, watch_id: str) -> Response:
+        caller = caller_of(request.scope)
+        if caller.limited and await self._find(watch_id, caller) is None:
+            return _no_watch().response()
+        if not ID.fullmatch(watch_id) or not await self.parts.registrar.cancel(watch_id, by=caller.name):
             return _no_watch().response()
         return Response(status_code=204)
+
+    async def _find(self, watch_id: str, caller: Caller) -> WatchView | None:
+        """What a caller may not see is not there for it."""
+        view = await self.parts.catalog.watch(watch_id) if ID.fullmatch(watch_id) else None
+        return view if view is not None and caller.allows(view.watch.callback_url) else None
 
     def _json(self, view: WatchView) -> bytes:
         """With what the poller knows by now, as a poll that changes nothing is not written to the store."""
@@ -102,6 +127,21 @@ class Watches:
         return watch_json(view, interval, task, parts.timetable.next_at(view.task_key) if polled else None)
 
 
+async def _unhurried(items: Sequence[T]) -> AsyncIterator[tuple[int, T]]:
+    """Numbered, with a turn for others now and then: a thousand at one go would hold up polls."""
+    for index, item in enumerate(items):
+        if index % AT_ONE_GO == 0:
+            await asyncio.sleep(0)
+        yield index, item
+
+
+def _read(item: Any, index: int, caller: Caller) -> NewWatch | tuple[Complaint, ...]:
+    asked = read(NewWatch, item, "watches", index)
+    if isinstance(asked, NewWatch) and not caller.allows(asked.callback_url):
+        return (caller.complaint("watches", index, "callback_url"),)
+    return asked
+
+
 def _complaint(wrong: Invalid, *at: str | int) -> Complaint:
     return Complaint(wrong.message, pointer(*at, wrong.field))
 
@@ -109,6 +149,10 @@ def _complaint(wrong: Invalid, *at: str | int) -> Complaint:
 def _item_problem(wrong: Sequence[Complaint]) -> bytes:
     document: dict[str, Any] = {"status": 422, "error": invalid(wrong).document()}
     return encode(document)
+
+
+def _busy() -> Problem:
+    return unavailable("too many registrations wait for the store; nothing was registered, try again")
 
 
 def _no_watch() -> Problem:

@@ -7,5 +7,6 @@
         │                                                      │
         watches.py, tasks.py, deliveries.py, upkeep.py         catalog.py
         └───────── functions of a Connection: rows.py, schema.py; no SQL dialect, no threads, no clock
-    migrate.py ── migrations/  schema versions, applied at start
+    migrate.py ── migrations/  schema versions, applied at start ── backup.py  copies, also of a store in use
+    outage.py                  what the log hears of a store that takes no writes
 """

@@ -1,19 +1,18 @@
 """Reading for people. A cursor is the number of the last row on the page: rows are numbered as they come."""
 
-from collections.abc import Sequence
-
 from sqlalchemy import Connection, bindparam, func, select
 
-from notifier.adapters.stores.rows import SHOWN_WATCH, AnyRow, Query, attempt_of, delivery_of, shown_watch
-from notifier.adapters.stores.schema import attempts, deliveries, tasks, watches
+from notifier.adapters.stores.paging import one_page
+from notifier.adapters.stores.rows import SHOWN_WATCH, Query, attempt_of, delivery_of, shown_watch
+from notifier.adapters.stores.schema import PENDING, attempts, deliveries, tasks, watches
 from notifier.domain.delivery import DELIVERY_STATES, DeliveryView
 from notifier.domain.watch import WATCH_STATES, WatchView
-from notifier.ports import Counts, DeliveryPage, Page, WatchPage
+from notifier.ports import Counts, DeliveryPage, Oldest, Page, WatchPage
 
 ATTEMPTS_SHOWN = 50
 
 _WATCH = SHOWN_WATCH.where(watches.c.id == bindparam("wanted"))
-_WATCHES = SHOWN_WATCH.order_by(watches.c.seq.desc()).limit(bindparam("one_more"))
+_WATCHES = SHOWN_WATCH.order_by(watches.c.seq.desc())
 _DELIVERY = select(deliveries).where(deliveries.c.id == bindparam("wanted"))
 _LOG = (
     select(attempts)
@@ -21,12 +20,11 @@ _LOG = (
     .order_by(attempts.c.number.desc())
     .limit(ATTEMPTS_SHOWN)
 )
-_DELIVERIES = (
-    select(*(column for column in deliveries.c if column.name != "body"))
-    .order_by(deliveries.c.seq.desc())
-    .limit(bindparam("one_more"))
-)
+_DELIVERIES = select(*(column for column in deliveries.c if column.name != "body")).order_by(deliveries.c.seq.desc())
 _WATCH_COUNTS = select(watches.c.state, func.count()).group_by(watches.c.state)
+_OLDEST_PENDING = (
+    select(deliveries.c.id, deliveries.c.created_at).where(PENDING).order_by(deliveries.c.seq).limit(1)
+)
 _DELIVERY_COUNTS = select(deliveries.c.state, func.count()).group_by(deliveries.c.state)
 
 
@@ -39,15 +37,13 @@ def watches_page(
     connection: Connection, page: Page, state: str | None, provider: str | None, task_id: str | None
 ) -> WatchPage:
     query = _WATCHES
-    if page.before is not None:
-        query = query.where(watches.c.seq < page.before)
     if state is not None:
         query = query.where(watches.c.state == state)
     if provider is not None:
         query = query.where(tasks.c.provider == provider)
     if task_id is not None:
         query = query.where(tasks.c.task_id == task_id)
-    rows, cursor = _fetch(connection, query, page)
+    rows, cursor = one_page(connection, query, watches, page, few=task_id is not None)
     return WatchPage(tuple(shown_watch(row) for row in rows), cursor)
 
 
@@ -62,28 +58,19 @@ def delivery(connection: Connection, delivery_id: str) -> DeliveryView | None:
 def deliveries_page(connection: Connection, page: Page, state: str | None, watch_id: str | None) -> DeliveryPage:
     """Lists do not read the bodies, which may be large: they are empty here."""
     query = _DELIVERIES
-    if page.before is not None:
-        query = query.where(deliveries.c.seq < page.before)
     if state is not None:
         query = query.where(deliveries.c.state == state)
     if watch_id is not None:
         query = query.where(deliveries.c.watch_id == watch_id)
-    rows, cursor = _fetch(connection, query, page)
+    rows, cursor = one_page(connection, query, deliveries, page, few=watch_id is not None)
     return DeliveryPage(tuple(DeliveryView(delivery_of(row, b"")) for row in rows), cursor)
-
-
-def _fetch(connection: Connection, query: Query, page: Page) -> tuple[Sequence[AnyRow], int | None]:
-    """One page's rows, and its cursor if there is a next one: a row more than shown is asked for to know."""
-    rows = connection.execute(query, {"one_more": page.limit + 1}).all()
-    if len(rows) <= page.limit:
-        return rows, None
-    shown = rows[: page.limit]
-    return shown, shown[-1].seq
 
 
 def counts(connection: Connection) -> Counts:
     """Every state is named, also those in which there is nothing."""
+    oldest = connection.execute(_OLDEST_PENDING).one_or_none()
     return Counts(
+        oldest_pending=None if oldest is None else Oldest(oldest.id, oldest.created_at),
         watches=dict.fromkeys(WATCH_STATES, 0) | _count(connection, _WATCH_COUNTS),
         deliveries=dict.fromkeys(DELIVERY_STATES, 0) | _count(connection, _DELIVERY_COUNTS),
     )

@@ -3,7 +3,10 @@
 import errno
 import os
 import sqlite3
+from collections.abc import Mapping
 from pathlib import Path
+
+from notifier.ports import StoreFault
 
 _SPACE = "free some space on its disk"
 _LOCKED = "another program holds its lock; it works again as soon as that lets go"
@@ -13,12 +16,24 @@ _OF_SQLITE = {  # https://sqlite.org/rescode.html: the low byte is the kind, the
     sqlite3.SQLITE_LOCKED: _LOCKED,
     sqlite3.SQLITE_FULL: _SPACE,
     sqlite3.SQLITE_READONLY: "make the file and its folder writable for this user",
+    sqlite3.SQLITE_READONLY_DBMOVED: "the file was moved or deleted; put it back",
     sqlite3.SQLITE_CANTOPEN: "the file or its folder is missing or not accessible; put it back",
     sqlite3.SQLITE_IOERR: "look into the kernel's log for disk errors",
     sqlite3.SQLITE_IOERR_WRITE: "a quota or limit may be used up; if not, look into the kernel's log for disk errors",
     sqlite3.SQLITE_IOERR_SHMSIZE: _SPACE,
     sqlite3.SQLITE_CORRUPT: "the file is damaged; stop the daemon and restore a backup, or try sqlite3's .recover",
     sqlite3.SQLITE_NOTADB: "the file is damaged, or is no SQLite database; restore a backup or name another store.url",
+}
+_FAULTS: Mapping[int, StoreFault] = {
+    sqlite3.SQLITE_BUSY: "locked",
+    sqlite3.SQLITE_LOCKED: "locked",
+    sqlite3.SQLITE_FULL: "full",
+    sqlite3.SQLITE_IOERR_SHMSIZE: "full",
+    sqlite3.SQLITE_READONLY: "read-only",
+    sqlite3.SQLITE_READONLY_DBMOVED: "missing",
+    sqlite3.SQLITE_CANTOPEN: "missing",
+    sqlite3.SQLITE_CORRUPT: "damaged",
+    sqlite3.SQLITE_NOTADB: "damaged",
 }
 _NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE)
 
@@ -39,6 +54,12 @@ def of_sqlite(error: BaseException, path: Path) -> str:
     code = _code(error)
     hint = _OF_SQLITE.get(code) or _OF_SQLITE.get(code & 0xFF)
     return f"{path}: {error}" + (f"; {hint}" if hint else "")
+
+
+def fault(error: BaseException) -> StoreFault:
+    """The same in one word, for those who need not know where the file is."""
+    code = _code(error)
+    return _FAULTS.get(code) or _FAULTS.get(code & 0xFF, "failing")
 
 
 def no_room(error: BaseException | None) -> bool:

@@ -1,6 +1,7 @@
 """Bring a database to this program's schema, at start and in the caller's one transaction."""
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 
 from alembic import command
@@ -14,8 +15,16 @@ from notifier.adapters.stores.errors import StoreTooNewError
 _SCRIPTS = Path(__file__).parent / "migrations"
 
 
-def is_current(connection: Connection, *, store: str) -> bool:
-    """Whether there is nothing to upgrade, told by reading only. `store` names the database in errors."""
+@dataclass(frozen=True, slots=True)
+class Outdated:
+    """A schema that has to be upgraded, `present` None for a new file; `newest` is what it is upgraded to."""
+
+    present: str | None
+    newest: str
+
+
+def examine(connection: Connection, *, store: str) -> Outdated | None:
+    """What has to be upgraded, told by reading only; None: nothing. `store` names the database in errors."""
     logging.getLogger("alembic").setLevel(logging.WARNING)  # it announces itself in several lines at every start
     scripts = ScriptDirectory(str(_SCRIPTS))
     known = [script.revision for script in scripts.walk_revisions()]  # the newest first
@@ -23,14 +32,14 @@ def is_current(connection: Connection, *, store: str) -> bool:
     if present is not None and present not in known:
         raise StoreTooNewError(
             f"{store} was written by a newer Notifier (schema {present}; this one knows {known[0]} and older): "
-            "upgrade Notifier, or restore the copy of the store from before the upgrade"
+            f"upgrade Notifier, or restore the copy from before the upgrade ({store}.before-*)"
         )
-    return present == known[0]
+    return None if present == known[0] else Outdated(present, known[0])
 
 
 def migrate(connection: Connection, *, store: str) -> bool:
     """Upgrade to the newest version; True if anything was to be done."""
-    if is_current(connection, store=store):
+    if examine(connection, store=store) is None:
         return False
     config = Config()
     config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))  # its values are interpolated

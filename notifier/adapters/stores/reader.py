@@ -8,6 +8,7 @@ from typing import TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from notifier.adapters.stores.outage import Outage
 from notifier.adapters.stores.transaction import Explain, transaction, trouble
 from notifier.ports import StoreUnavailableError
 
@@ -17,16 +18,21 @@ T = TypeVar("T")
 class Reader:
     """Runs functions on connections of its own; each sees one consistent state, with all that was committed before."""
 
-    def __init__(self, engine: Engine, explain: Explain, *, threads: int) -> None:
+    def __init__(self, engine: Engine, explain: Explain, *, threads: int, outage: Outage) -> None:
         self._engine = engine
         self._explain = explain
+        self._outage = outage
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="store-reader")
         self._closed = False
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         if self._closed:
             raise StoreUnavailableError("the store is closed")
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, work)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, work)
+        except StoreUnavailableError as error:
+            self._outage.unread(error)
+            raise
 
     async def close(self) -> None:
         """Take nothing more, finish what was taken."""
@@ -41,4 +47,4 @@ class Reader:
             reason = trouble(error, self._explain)
             if reason is None:
                 raise
-            raise StoreUnavailableError(reason) from None
+            raise reason from None

@@ -7,30 +7,34 @@ behind the back of a running daemon: if it goes missing, writes fail until it is
 import asyncio
 import contextlib
 import os
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
+import structlog
 from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from notifier.adapters.stores import hints
+from notifier.adapters.stores.backup import APPLICATION_ID, copy_store, sync_folder
 from notifier.adapters.stores.errors import StoreError
 from notifier.adapters.stores.lock import FileLock
-from notifier.adapters.stores.migrate import is_current, migrate
+from notifier.adapters.stores.migrate import Outdated, examine, migrate
+from notifier.adapters.stores.outage import Outage
 from notifier.adapters.stores.privacy import keep_private
 from notifier.adapters.stores.reader import Reader
 from notifier.adapters.stores.store import SqlStore
 from notifier.adapters.stores.transaction import Explain, transaction
 from notifier.adapters.stores.writer import Relieve, Writer
-from notifier.ports import StoreUnavailableError
+from notifier.ports import Space, StoreUnavailableError
+
+log = structlog.get_logger()
 
 BUSY_TIMEOUT_SECONDS = 2.0
 """Less than the 5 s after which many clients of the intake give up: they are to hear that the store is locked."""
 READERS = 2
-APPLICATION_ID = 0x4E746679
-"""In the file's header ("Ntfy"): says that the file is ours (https://sqlite.org/pragma.html#pragma_application_id)."""
 CHECKPOINT_PAGES = 200
 """The write-ahead log goes into the database after this many pages of 4 KiB, so that it stays below 1 MiB or so."""
 MAX_LOG_BYTES = 64 * 1024 * 1024
@@ -68,17 +72,18 @@ def _open(path: Path, busy_timeout: float) -> SqlStore:
         _guard(engines[0], path, identity)
     except SQLAlchemyError as error:
         _let_go(engines, lock)
-        raise StoreError(_explainer(path)(error)) from None
+        raise StoreError(str(_explainer(path)(error))) from None
     except BaseException:
         _let_go(engines, lock)
         raise
-    writer = Writer(engines[0], explain, relieve=_reliever(engines[0]))
-    reader = Reader(engines[1], explain, threads=READERS)
+    outage = Outage()
+    writer = Writer(engines[0], explain, relieve=_reliever(engines[0]), outage=outage)
+    reader = Reader(engines[1], explain, threads=READERS, outage=outage)
 
     async def release() -> None:
         await asyncio.to_thread(_let_go, engines, lock)
 
-    return SqlStore(writer, reader, release=release)
+    return SqlStore(writer, reader, release=release, outage=outage, space=lambda: _space(path))
 
 
 # The file
@@ -112,17 +117,8 @@ def _create(path: Path) -> tuple[int, int]:
         found = os.fstat(descriptor)
     finally:
         os.close(descriptor)
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
     return found.st_dev, found.st_ino
-
-
-def _sync_folder(folder: Path) -> None:
-    """A new file survives a power cut only when its folder was synced, too."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _guard(engine: Engine, path: Path, identity: tuple[int, int]) -> None:
@@ -132,11 +128,22 @@ def _guard(engine: Engine, path: Path, identity: tuple[int, int]) -> None:
         try:
             found = path.stat()
         except OSError as error:
-            raise StoreUnavailableError(f"{path}: {error.strerror}; put the file back") from None
+            raise StoreUnavailableError(f"{path}: {error.strerror}; put the file back", "missing") from None
         if (found.st_dev, found.st_ino) != identity:
-            raise StoreUnavailableError(f"{path} is another file than the one that was opened; restart the daemon")
+            other = f"{path} is another file than the one that was opened; restart the daemon"
+            raise StoreUnavailableError(other, "missing")
 
     event.listen(engine, "begin", check, insert=True)
+
+
+def _space(path: Path) -> Space:
+    """With its write-ahead log. Only looked at, never opened: closing it would let go of SQLite's locks on it
+    (https://sqlite.org/howtocorrupt.html, section 2.2)."""
+    used = 0
+    for part in (path, path.with_name(path.name + "-wal")):
+        with contextlib.suppress(OSError):
+            used += part.stat().st_size
+    return Space(used, shutil.disk_usage(path.parent).free)
 
 
 # The database
@@ -193,8 +200,11 @@ def _prepare(writes: Engine, reads: Engine, path: Path) -> None:
     when it is up to date: a daemon can start while the disk is full."""
     _use_log(writes, path)
     with transaction(reads) as connection:
-        if _is_ours(connection, path) and is_current(connection, store=str(path)):
+        outdated = examine(connection, store=str(path))
+        if _is_ours(connection, path) and outdated is None:
             return
+    if outdated is not None and outdated.present is not None:
+        _keep_copy(path, outdated)
     with transaction(writes) as connection:
         if not _is_ours(connection, path):
             connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -202,6 +212,17 @@ def _prepare(writes: Engine, reads: Engine, path: Path) -> None:
             _advise(connection)
     for engine in (writes, reads):
         engine.dispose()  # a connection learns the planner's figures when it opens
+
+
+def _keep_copy(path: Path, outdated: Outdated) -> None:
+    """What an older version wrote stays beside the store as it was, for the way back to that version."""
+    copy = path.with_name(f"{path.name}.before-{outdated.newest}")
+    try:
+        size = copy_store(path, copy, overwrite=True)
+    except StoreError as error:
+        why = f"{path} has to be upgraded to schema {outdated.newest}, and is copied before, which failed"
+        raise StoreError(f"{why}: {error}") from None
+    log.info("store.copied", copy=str(copy), bytes=size, schema=outdated.present, upgrade=outdated.newest)
 
 
 def _is_ours(connection: Connection, path: Path) -> bool:
@@ -246,7 +267,11 @@ def _let_go(engines: list[Engine], lock: FileLock) -> None:
 
 
 def _explainer(path: Path) -> Explain:
-    return lambda error: hints.of_sqlite(_cause(error), path)
+    def explain(error: SQLAlchemyError) -> StoreUnavailableError:
+        cause = _cause(error)
+        return StoreUnavailableError(hints.of_sqlite(cause, path), hints.fault(cause))
+
+    return explain
 
 
 def _cause(error: BaseException) -> BaseException:

@@ -1,11 +1,13 @@
 """All six ports over one SQL database: what changes something goes to the writer, what only looks to the reader."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection
 
 from notifier.adapters.stores import catalog, deliveries, endpoints, tasks, upkeep, watches
+from notifier.adapters.stores.outage import Outage
 from notifier.adapters.stores.reader import Reader
 from notifier.adapters.stores.writer import Writer
 from notifier.domain.delivery import Attempt, Delivery, DeliveryView
@@ -22,6 +24,9 @@ from notifier.ports import (
     Known,
     Page,
     Registered,
+    Space,
+    StoreFault,
+    StoreUnavailableError,
     Waiting,
     WatchPage,
 )
@@ -36,10 +41,20 @@ class SqlStore:
     an interval of its own counts with its provider's wherever a task's interval is summed up.
     """
 
-    def __init__(self, writer: Writer, reader: Reader, *, release: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        writer: Writer,
+        reader: Reader,
+        *,
+        release: Callable[[], Awaitable[None]],
+        outage: Outage,
+        space: Callable[[], Space],
+    ) -> None:
         self._writer = writer
         self._reader = reader
         self._release = release
+        self._outage = outage
+        self._space = space
         self._usual: Mapping[str, float] = {}
 
     async def close(self) -> None:
@@ -150,6 +165,14 @@ class SqlStore:
 
     async def ping(self) -> None:
         await self._writer.write(upkeep.ping)
+        if self._outage.damage is not None:
+            raise StoreUnavailableError(str(self._outage.damage), "damaged")
+
+    def fault(self) -> StoreFault | None:
+        return self._outage.fault
+
+    async def space(self) -> Space:
+        return await asyncio.to_thread(self._space)
 
 
 def _cleaning(before: datetime, since: datetime) -> Callable[[Connection], upkeep.Cleaned]:

@@ -9,7 +9,7 @@ from sqlalchemy.exc import DatabaseError, DataError, IntegrityError, InterfaceEr
 
 from notifier.ports import StoreUnavailableError
 
-Explain: TypeAlias = Callable[[SQLAlchemyError], str]
+Explain: TypeAlias = Callable[[SQLAlchemyError], StoreUnavailableError]
 """What went wrong and what to do about it, in one line and without SQL."""
 
 
@@ -26,11 +26,11 @@ def transaction(engine: Engine) -> Iterator[Connection]:
             raise
 
 
-def trouble(error: Exception, explain: Explain) -> str | None:
-    """Why the store is not available, or None if the error is of another kind."""
+def trouble(error: Exception, explain: Explain) -> StoreUnavailableError | None:
+    """Why the store is not available, in an exception of its own; None if the error is of another kind."""
     match error:
         case StoreUnavailableError():
-            return str(error)
+            return StoreUnavailableError(str(error), error.fault)
         case IntegrityError() | ProgrammingError() | DataError():
             return None
         case DatabaseError() | InterfaceError():

@@ -3,17 +3,21 @@
 import asyncio
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from sqlalchemy import Connection, Engine
 
+from notifier.adapters.stores.outage import Outage
 from notifier.adapters.stores.transaction import Explain, transaction, trouble
 from notifier.ports import StoreUnavailableError
 
 MAX_BATCH = 500
 """How many writes share a commit at most: the first of them waits for the last."""
+TOLD_AT_ONCE = 32
 T = TypeVar("T")
 Relieve: TypeAlias = Callable[[Exception], None]
 """Look at why a transaction failed, and make it likelier that the next one does not. It must not raise."""
@@ -45,12 +49,14 @@ class Writer:
     matter. A caller that goes away does not undo its write.
     """
 
-    def __init__(self, engine: Engine, explain: Explain, *, relieve: Relieve) -> None:
+    def __init__(self, engine: Engine, explain: Explain, *, relieve: Relieve, outage: Outage) -> None:
         self._engine = engine
         self._explain = explain
         self._relieve = relieve
+        self._outage = outage
         self._queue: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
         self._closed = False
+        self._herald = _Herald()
         self._thread = threading.Thread(target=self._serve, name="store-writer", daemon=True)
         self._thread.start()
 
@@ -60,7 +66,13 @@ class Writer:
             raise StoreUnavailableError("the store is closed")
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._queue.put(_Job(work, future))
-        return await future
+        try:
+            written = await future
+        except StoreUnavailableError as error:
+            self._outage.refused(error)
+            raise
+        self._outage.took()
+        return written
 
     async def close(self) -> None:
         """Take nothing more, write what was taken."""
@@ -74,7 +86,7 @@ class Writer:
         while going_on:
             batch, going_on = self._gather()
             if batch:
-                _tell(batch, self._outcomes(batch))
+                self._herald.announce(batch, self._outcomes(batch))
 
     def _gather(self) -> tuple[list[_Job[Any]], bool]:
         """Wait for a job, then take all that are there; False when the last one was taken."""
@@ -104,9 +116,8 @@ class Writer:
 
     def _failures(self, batch: Sequence[_Job[Any]], error: Exception) -> Sequence[_Outcome]:
         """To each its own exception: one that is raised in several places collects all their tracebacks."""
-        reason = trouble(error, self._explain)
         self._relieve(error)
-        return [_Failed(error if reason is None else StoreUnavailableError(reason)) for _ in batch]
+        return [_Failed(trouble(error, self._explain) or error) for _ in batch]
 
     def _commit(
         self, batch: Sequence[_Job[Any]], run: Callable[[Connection, _Job[Any]], _Outcome]
@@ -128,20 +139,37 @@ def _run(connection: Connection, job: _Job[Any]) -> _Outcome:
     return _Done(job.work(connection))
 
 
-def _tell(batch: Sequence[_Job[Any]], outcomes: Sequence[_Outcome]) -> None:
-    """All at once and in order: what was committed first is acted upon first."""
+class _Herald:
+    """Tells callers in the order of the commits, so that what was committed first is acted upon first; a few in one
+    turn of the event loop, for acting takes its time and others need their turns."""
 
-    def tell() -> None:
-        for job, outcome in zip(batch, outcomes, strict=True):
-            if job.future.done():  # its caller was cancelled
-                continue
-            match outcome:
-                case _Done(result):
-                    job.future.set_result(result)
-                case _Failed(error):
-                    job.future.set_exception(error)
+    def __init__(self) -> None:
+        self._untold: deque[tuple[_Job[Any], _Outcome]] = deque()
 
-    try:
-        batch[0].future.get_loop().call_soon_threadsafe(tell)
-    except RuntimeError:
-        return  # the loop is closed: nobody waits any more
+    def announce(self, batch: Sequence[_Job[Any]], outcomes: Sequence[_Outcome]) -> None:
+        """From the writing thread."""
+        pairs = list(zip(batch, outcomes, strict=True))
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            batch[0].future.get_loop().call_soon_threadsafe(self._line_up, pairs)
+
+    def _line_up(self, pairs: Sequence[tuple[_Job[Any], _Outcome]]) -> None:
+        idle = not self._untold
+        self._untold.extend(pairs)
+        if idle:
+            self._tell(pairs[0][0].future.get_loop())
+
+    def _tell(self, loop: asyncio.AbstractEventLoop) -> None:
+        for _ in range(min(TOLD_AT_ONCE, len(self._untold))):
+            _settle(*self._untold.popleft())
+        if self._untold:
+            loop.call_soon(self._tell, loop)
+
+
+def _settle(job: _Job[Any], outcome: _Outcome) -> None:
+    if job.future.done():  # its caller was cancelled
+        return
+    match outcome:
+        case _Done(result):
+            job.future.set_result(result)
+        case _Failed(error):
+            job.future.set_exception(error)

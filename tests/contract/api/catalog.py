@@ -35,6 +35,7 @@ class FakeCatalog:
             (number, watch.id)
             for number, watch in enumerate(store.watches.values(), 1)
             if state in (None, watch.state) and provider in (None, watch.provider) and task_id in (None, watch.task_id)
+            if _is_under(watch.callback_url, page)
         ]
         shown, more = _cut(wanted, page)
         return WatchPage(tuple(store.view(watch_id) for watch_id in shown), more)
@@ -50,12 +51,17 @@ class FakeCatalog:
             (number, delivery)
             for number, delivery in enumerate(store.deliveries.values(), 1)
             if state in (None, delivery.state) and watch_id in (None, delivery.watch_id)
+            if _is_under(delivery.callback_url, page)
         ]
         shown, more = _cut(wanted, page)
         return DeliveryPage(tuple(DeliveryView(delivery) for delivery in shown), more)
 
     async def counts(self) -> Counts:
         raise NotImplementedError("metrics are rendered elsewhere")
+
+
+def _is_under(url: str, page: Page) -> bool:
+    return not page.under or any(prefix.covers(url) for prefix in page.under)
 
 
 def _cut(numbered: Sequence[tuple[int, Any]], page: Page) -> tuple[list[Any], int | None]:

@@ -6,6 +6,7 @@ import http.client
 import json
 import socket
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest_asyncio
 from structlog.testing import capture_logs
 from typer.testing import CliRunner, Result
 
+from notifier.adapters.api import LastReload, PausedProvider, Readiness
 from notifier.adapters.intake_client import HttpAddress, IntakeClient, Reply, UnixAddress, Unreachable
 from notifier.adapters.serving import serve
 from notifier.cli.root import app
@@ -22,8 +24,10 @@ from notifier.domain.answer import Completed
 from notifier.domain.delivery import Answered, RetrySchedule, Unanswered
 from notifier.domain.receiver import Receiver, Receivers
 from notifier.domain.signature import Ed25519Key, HmacKey, new_private_key, new_secret, parse_secret, public_key
+from notifier.ports import Counts, Oldest, Space
 from notifier.services.dispatcher import DispatchPolicy
 from tests.contract.api.world import HOOK, World
+from tests.fakes import START
 
 TOKEN = "s3cret-token"
 
@@ -342,3 +346,49 @@ async def test_a_call_to_a_served_intake_is_read_as_it_comes(live: Live) -> None
     assert isinstance(reply, Reply)
     assert (reply.status, reply.json()) == (200, {"status": "ok"})
     assert Reply(200, b"<html>").json() is None
+
+
+async def test_the_status_in_lines_for_people(live: Live) -> None:
+    """What is paused and since when the oldest delivery waits; exit 0 when the daemon is ready."""
+    paused = {"videos": PausedProvider("unauthorized", 43.2)}
+    counts = Counts({"watching": 12, "failed": 1}, {"pending": 3, "exhausted": 1}, Oldest("evt_1", START))
+    readiness = Readiness(True, {"store": "ok", "scheduler": "ok"}, paused, poll_lag=0.25)
+    live.world.status = replace(live.world.status, counts=counts, readiness=readiness, open_circuits=2)
+    live.world.clock.jump(133)
+    result = await live.notifier("status")
+    assert result.exit_code == 0, result.output
+    assert result.stdout == (
+        "daemon       version 1.2.3, up 1h2m\n"
+        "ready        yes\n"
+        "  store      ok\n"
+        "  scheduler  ok\n"
+        "providers    videos paused, unauthorized: asked again in 43s\n"
+        "polls        1.2/s; the one that is due longest waits 0.2 s\n"
+        "watches      12 watching, 1 failed\n"
+        "deliveries   3 pending, 1 exhausted\n"
+        "oldest       evt_1, pending for 2m13s\n"
+        "circuits     2 open: those receivers keep failing and are only probed\n"
+        "store        4.0 KiB, 1.0 GiB free on its disk\n"
+        "reload       2026-11-22T13:33:00Z, took effect\n"
+    )
+    assert (await live.json("status"))["polls_per_second"] == 1.25
+
+
+async def test_a_daemon_that_is_not_ready_is_exit_1_with_the_reasons(live: Live) -> None:
+    """Also one whose store cannot be read, and one that is not there."""
+    readiness = Readiness(False, {"store": "takes no writes: its disk is full; the log says more"})
+    reload = LastReload(False, START)
+    live.world.status = replace(
+        live.world.status, readiness=readiness, counts=None, space=Space(17, None), last_reload=reload
+    )
+    result = await live.notifier("status")
+    assert result.exit_code == 1
+    lines = dict(line.split(maxsplit=1) for line in result.stdout.splitlines())
+    assert lines["ready"] == "NO"
+    assert "  store     takes no writes: its disk is full; the log says more\n" in result.stdout
+    assert (lines["providers"], lines["store"], lines["circuits"]) == ("none is paused", "17 bytes", "none is open")
+    assert {lines[name] for name in ("watches", "deliveries", "oldest")} == {"unknown: the store cannot be read"}
+    assert "REFUSED" in lines["reload"]
+    assert (await live.notifier("status", "--json")).exit_code == 1
+    assert (await live.notifier("status", "--url", "unix:/nonexistent")).exit_code == 1
+    assert (await live.notifier("status", "--token", "wrong")).exit_code == 1

@@ -1,6 +1,8 @@
 """The daemon itself over HTTP: reload, health, readiness, metrics, keys; and what happens when something is down."""
 
 import base64
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -8,7 +10,10 @@ from structlog.testing import capture_logs
 
 from notifier.adapters.api import PausedProvider, Readiness, Reloaded, ReloadRefused, problems
 from notifier.domain.signature import Ed25519Key, parse_public_key, public_key
+from notifier.ports import Counts, Oldest, Space
+from notifier.services import registrar
 from tests.contract.api.world import HOOK, KEY, World, assert_problem
+from tests.fakes import START
 
 EVERY_V1_CALL = [
     ("POST", "/v1/watches"),
@@ -26,6 +31,7 @@ EVERY_V1_CALL = [
     ("DELETE", "/v1/endpoints/ep_1"),
     ("POST", "/v1/endpoints/test"),
     ("POST", "/v1/reload"),
+    ("GET", "/v1/status"),
 ]
 BODIES = {
     "/v1/watches": {"task_id": "vid_1", "callback_url": HOOK},
@@ -65,17 +71,50 @@ async def test_health_is_being_alive(world: World) -> None:
 async def test_readiness_says_which_part_does_not_work(world: World) -> None:
     """503 with what is wrong; a paused provider is named and alone no reason for it."""
     paused = {"videos": PausedProvider("unauthorized", 12.5)}
-    world.readiness = Readiness(True, {"store": "ok", "scheduler": "ok"}, paused)
+    world.readiness = Readiness(True, {"store": "ok", "scheduler": "ok"}, paused, poll_lag=0.25)
     answer = await world.call("GET", "/readyz")
     assert answer.status_code == 200
     assert answer.json() == {
         "ready": True,
         "checks": {"store": "ok", "scheduler": "ok"},
         "paused": {"videos": {"reason": "unauthorized", "seconds_left": 12.5}},
+        "poll_lag_seconds": 0.25,
     }
     world.readiness = Readiness(False, {"store": "disk is full", "scheduler": "ok"})
     answer = await world.call("GET", "/readyz")
     assert (answer.status_code, answer.json()["checks"]["store"]) == (503, "disk is full")
+
+
+async def test_the_status_is_readiness_and_figures(world: World) -> None:
+    """200 also when it is not ready, for whoever may read it may know why."""
+    counts = Counts({"watching": 3}, {"pending": 2, "exhausted": 1}, Oldest("evt_1", START - timedelta(seconds=90)))
+    world.status = replace(world.status, counts=counts, readiness=Readiness(False, {"store": "is full"}))
+    answer = await world.call("GET", "/v1/status")
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "ready": False,
+        "checks": {"store": "is full"},
+        "paused": {},
+        "poll_lag_seconds": 0.0,
+        "version": "1.2.3",
+        "started_at": "2026-11-22T13:33:00.000000Z",
+        "uptime_seconds": 3725.5,
+        "polls_per_second": 1.25,
+        "watches": {"watching": 3},
+        "deliveries": {"pending": 2, "exhausted": 1},
+        "oldest_pending": {"id": "evt_1", "created_at": "2026-11-22T13:31:30.000000Z", "age_seconds": 90.0},
+        "open_circuits": 0,
+        "store": {"bytes": 4096, "free_bytes": 1 << 30},
+        "last_reload": {"successful": True, "at": "2026-11-22T13:33:00.000000Z"},
+    }
+
+
+async def test_the_status_does_not_need_the_store(world: World) -> None:
+    """What cannot be counted is null."""
+    world.status = replace(world.status, counts=None, space=Space(0, None))
+    shown = (await world.call("GET", "/v1/status")).json()
+    assert (shown["watches"], shown["deliveries"], shown["oldest_pending"]) == (None, None, None)
+    assert shown["store"] == {"bytes": 0, "free_bytes": None}
 
 
 async def test_metrics_come_as_they_are_rendered(world: World) -> None:
@@ -107,7 +146,7 @@ async def test_a_stop_refuses_work(world: World, method: str, path: str) -> None
     assert (world.store.watches, world.sender.posts) == ({}, [])
 
 
-WITHOUT_STORE = [("POST", "/v1/endpoints/test"), ("POST", "/v1/reload")]
+WITHOUT_STORE = [("POST", "/v1/endpoints/test"), ("POST", "/v1/reload"), ("GET", "/v1/status")]
 WITHOUT_STORE += [("GET", "/v1/endpoints"), ("GET", "/v1/endpoints/ep_1")]
 
 
@@ -123,6 +162,17 @@ async def test_a_store_that_is_down_is_503(world: World, method: str, path: str)
     assert int(answer.headers["retry-after"]) > 0
     (line,) = [one for one in lines if one["event"] == "request.refused"]
     assert (line["error"], line["log_level"], "exc_info" in line) == ("disk I/O error", "warning", False)
+
+
+@pytest.mark.parametrize("path", ["/v1/watches", "/v1/watches/batch"])
+async def test_a_store_that_cannot_keep_up_is_503(world: World, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    """At once and with Retry-After, for the batch as a whole; nothing is registered, and what only reads goes on."""
+    monkeypatch.setattr(registrar, "MOST_WAITING", 0)
+    answer = await world.call("POST", path, BODIES[path])
+    assert "wait for the store" in assert_problem(answer, 503)["detail"]
+    assert int(answer.headers["retry-after"]) > 0
+    assert world.store.watches == {}
+    assert (await world.call("GET", "/v1/watches")).status_code == 200
 
 
 async def test_a_fault_of_our_own_is_500_and_logged_once(world: World) -> None:

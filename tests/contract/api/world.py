@@ -12,11 +12,23 @@ from typing import Any
 
 import httpx
 
-from notifier.adapters.api import ApiParts, Readiness, Reloaded, ReloadResult, build_api, shapes
+from notifier.adapters.api import (
+    ApiParts,
+    Caller,
+    LastReload,
+    Readiness,
+    Reloaded,
+    ReloadResult,
+    Status,
+    build_api,
+    shapes,
+)
 from notifier.adapters.api import problems as problem_documents
 from notifier.domain.delivery import RetrySchedule
+from notifier.domain.prefix import Prefix, parse_prefix
 from notifier.domain.receiver import Receiver, Receivers
 from notifier.domain.signature import Ed25519Key, HmacKey
+from notifier.ports import Counts, Space
 from notifier.services.channel import PollLimits
 from notifier.services.dispatcher import Dispatcher, DispatchPolicy
 from notifier.services.endpoints import Endpoints
@@ -25,23 +37,38 @@ from notifier.services.registrar import Registrar, WatchRules
 from tests.contract.api.catalog import FakeCatalog
 from tests.fake_peers import FakeGuard, FakeProvider, FakeSender
 from tests.fake_store import FakeStore
-from tests.fakes import FakeAlarms, FakeChance, FakeClock, FakeCrew, FakeMeter, FakeTimetable
+from tests.fakes import START, FakeAlarms, FakeChance, FakeClock, FakeCrew, FakeMeter, FakeTimetable
 
 HOOK = "https://app.example.com/hooks/video"
 KEY = Ed25519Key(bytes(range(32)))
+STATUS = Status(
+    version="1.2.3",
+    started_at=START,
+    uptime=3725.5,
+    readiness=Readiness(True, {"store": "ok"}),
+    polls=1.25,
+    counts=Counts(),
+    open_circuits=0,
+    space=Space(4096, 1 << 30),
+    last_reload=LastReload(True, START),
+)
 SECRET = HmacKey(b"0" * 24)
 DOCUMENTS: dict[bool, dict[str, Any]] = {}
 
 
 @dataclass
 class World:
-    """What a test may change is plain: `tokens`, `stopping`, `readiness`, `reloaded`, and the fakes themselves."""
+    """What a test may change is plain: `tokens` and their `prefixes` by name, `hosts`, `stopping`, `readiness`,
+    `reloaded`, and the fakes themselves."""
 
     tokens: dict[str, str] = field(default_factory=dict)
     stopping: bool = False
     readiness: Readiness = field(default_factory=lambda: Readiness(True, {"store": "ok"}))
+    status: Status = field(default_factory=lambda: STATUS)
     reloaded: ReloadResult = field(default_factory=Reloaded)
     keys: tuple[Ed25519Key, ...] = (KEY,)
+    prefixes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    hosts: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         self.clock, self.chance, self.guard, self.meter = FakeClock(), FakeChance(), FakeGuard(), FakeMeter()
@@ -103,6 +130,9 @@ class World:
         async def readiness() -> Readiness:
             return self.readiness
 
+        async def status() -> Status:
+            return self.status
+
         async def metrics() -> tuple[bytes, str]:
             return b"notifier_up 1\n", "text/plain; version=0.0.4; charset=utf-8"
 
@@ -114,15 +144,20 @@ class World:
             timetable=self.timetable,
             catalog=self.catalog,
             clock=self.clock,
-            tokens=lambda: self.tokens,
+            tokens=lambda: {Caller(name, self._under(name)): token for name, token in self.tokens.items()},
+            hosts=lambda: self.hosts,
             usual_interval={"videos": 30.0}.get,
             reload=reload,
             readiness=readiness,
+            status=status,
             render_metrics=metrics,
             public_keys=lambda: self.keys,
             stopping=lambda: self.stopping,
             version="1.2.3",
         )
+
+    def _under(self, name: str) -> tuple[Prefix, ...]:
+        return tuple(parse_prefix(text) for text in self.prefixes.get(name, ()))
 
     # Calling
 

@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from notifier.ports import Counts, Page
+from notifier.adapters.stores import paging
+from notifier.domain.prefix import parse_prefix
+from notifier.ports import Counts, Page, WatchPage
 from tests.contract.stores.building import (
     T0,
     Announcer,
@@ -147,3 +149,72 @@ async def test_counts_name_every_state(store):
     counts = await store.counts()
     assert counts.watches == nothing | {"watching": 5, "completed": 3, "cancelled": 1}
     assert counts.deliveries == {"pending": 2, "delivered": 1, "exhausted": 0}
+
+
+# What a limited caller sees
+
+MINE = (parse_prefix("https://mine.example.com/hooks/"), parse_prefix("https://also.example.com"))
+URLS = (
+    "https://mine.example.com/hooks/a",
+    "HTTPS://Mine.Example.com:443/hooks/b",
+    "https://also.example.com?x=1",
+    "https://mine.example.com/other",
+    "https://mine.example.com/hooks/../other",
+    "https://mine.example.com.evil.net/hooks/a",
+    "https://theirs.example.com/hooks/a",
+)
+"""The first three are under `MINE`, the others are not."""
+
+
+async def mixed(store, count: int):
+    """`count` watches that go to these URLs in turn; each has ended."""
+    announcer = Announcer()
+    wanted = [registration(n, task=f"vid_{n}", url=URLS[n % len(URLS)]) for n in range(1, count + 1)]
+    for n, result in enumerate(await store.register(wanted, T0, announcer), start=1):
+        await store.end(completed(result.task, n), announcer)
+    return [n for n in range(count, 0, -1) if n % len(URLS) < 3]
+
+
+async def picked(list_page, limit: int, **filters):
+    """Every page of a limited caller, to the end."""
+    page, found = await list_page(Page(limit, under=MINE), **filters), []
+    while True:
+        found.append(page)
+        if page.next_before is None:
+            return found
+        page = await list_page(Page(limit, page.next_before, MINE), **filters)
+
+
+@pytest.mark.parametrize("limit", [1, 3, 1000])
+async def test_a_list_can_be_kept_to_some_receivers(store, limit):
+    """Exactly those whose URL is covered, newest first, each on one page, however the URLs are spelt."""
+    expected = [watch_id(n) for n in await mixed(store, 23)]
+    assert [one for page in await picked(store.watches, limit) for one in ids(page)] == expected
+    deliveries = [one.delivery for page in await picked(store.deliveries, limit) for one in page.deliveries]
+    assert [one.watch_id for one in deliveries] == expected
+    assert [one for page in await picked(store.watches, limit, state="completed") for one in ids(page)] == expected
+    assert await picked(store.watches, limit, state="failed") == [WatchPage((), None)]
+
+
+async def test_full_pages_of_some_receivers_have_no_empty_one_behind_them(store):
+    """The cursor is there only when there is more."""
+    expected = await mixed(store, 14)
+    assert [len(page.watches) for page in await picked(store.watches, 3)] == [3] * (len(expected) // 3)
+
+
+@pytest.mark.parametrize("bound", ["SPAN", "MOST_JUDGED"])
+async def test_one_page_looks_at_a_bounded_number_of_rows(store, monkeypatch, bound):
+    """A page may be short or empty then, and the next one goes on where it stopped: nothing is missed or told twice."""
+    expected = [watch_id(n) for n in await mixed(store, 23)]
+    monkeypatch.setattr(paging, bound, 4)
+    found = await picked(store.watches, 3)
+    assert [one for page in found for one in ids(page)] == expected
+    assert any(len(page.watches) < 3 and page.next_before is not None for page in found)
+    if bound == "SPAN":
+        (page,) = await picked(store.watches, 3, task_id="vid_1")  # found by its name, however far back it is
+        assert ids(page) == [watch_id(1)]
+
+
+async def test_an_empty_store_has_one_empty_page_for_everybody(store):
+    """Without a cursor."""
+    assert await picked(store.watches, 3) == [WatchPage((), None)]

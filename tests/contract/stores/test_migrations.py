@@ -1,7 +1,11 @@
 """Migrations: from every older store to this one, and never back."""
 
+import shutil
 import sqlite3
+import stat
+import subprocess
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from alembic import command
@@ -9,8 +13,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import create_engine
+from structlog.testing import capture_logs
 
-from notifier.adapters.stores.errors import StoreTooNewError
+from notifier.adapters.stores import migrate as migrations
+from notifier.adapters.stores.errors import StoreError, StoreTooNewError
 from notifier.adapters.stores.migrate import _SCRIPTS, migrate
 from notifier.adapters.stores.schema import metadata
 from notifier.adapters.stores.sqlite import APPLICATION_ID, open_sqlite
@@ -145,3 +151,126 @@ async def test_migrating_says_nothing(path, caplog):
     caplog.set_level("DEBUG")
     await (await open_sqlite(path)).close()
     assert [record.name for record in caplog.records if record.name.startswith(("alembic", "sqlalchemy"))] == []
+
+
+# An upgrade keeps what was there before
+
+HISTORY = sorted((Path(__file__).parent / "history").glob("*.sql"))
+"""Stores as earlier versions wrote them, as SQL; each is named after its schema."""
+LATER = """
+from alembic import op
+import sqlalchemy as sa
+revision = "9001"
+down_revision = {newest!r}
+
+
+def upgrade():
+    op.add_column("pulse", sa.Column("later", sa.Text))
+"""
+
+
+@pytest.fixture
+def later(tmp_path, monkeypatch):
+    """This version, one migration on."""
+    known = migrations._SCRIPTS
+    scripts = tmp_path / "migrations"
+    shutil.copytree(known, scripts)
+    newest = max(each.name[:4] for each in (known / "versions").glob("[0-9]*.py"))
+    (scripts / "versions" / "9001_later.py").write_text(LATER.format(newest=newest))
+    return lambda: monkeypatch.setattr(migrations, "_SCRIPTS", scripts)
+
+
+def schema_of(path):
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute("SELECT version_num FROM alembic_version").fetchone()[0]
+
+
+@pytest.mark.parametrize("written", HISTORY, ids=lambda path: path.stem)
+async def test_a_store_of_every_earlier_version_is_taken_over(path, written):
+    """What was watched is watched, what was owed is owed, and what had ended is known; the store of before is kept."""
+    with closing(sqlite3.connect(path)) as old:
+        old.executescript(written.read_text())
+    outdated = schema_of(path)
+    store = await open_sqlite(path)
+    counts = await store.counts()
+    assert counts.watches == {"watching": 2, "completed": 1, "failed": 1, "abandoned": 1, "cancelled": 1}
+    assert counts.deliveries == {"pending": 1, "delivered": 1, "exhausted": 1}
+    assert sorted(task.task_id for task in await store.watched({})) == ["vid_1", "vid_6"]
+    (waiting,) = await store.waiting()
+    assert b'"vid_4"' in (await store.delivery(waiting.id)).body
+    await store.close()
+    copies = [each.name for each in path.parent.glob("*.before-*")]
+    assert copies == ([] if schema_of(path) == outdated else [f"notifier.db.before-{schema_of(path)}"])
+
+
+async def test_an_upgrade_keeps_a_copy_and_says_where(path, later):
+    """For its owner only, complete, of the schema that was; made once, at the upgrade."""
+    store = await open_sqlite(path)
+    await store.register([registration(1)], T0, Announcer())
+    await store.close()
+    before = schema_of(path)
+    later()
+    with capture_logs() as lines:
+        await (await open_sqlite(path)).close()
+    copy = path.with_name("notifier.db.before-9001")
+    (line,) = lines
+    assert (line["event"], line["copy"], line["schema"], line["upgrade"]) == ("store.copied", str(copy), before, "9001")
+    assert (schema_of(path), schema_of(copy)) == ("9001", before)
+    assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+    with closing(sqlite3.connect(copy)) as old:
+        assert old.execute("SELECT count(*) FROM watches").fetchone() == (1,)
+    copy.unlink()
+    await (await open_sqlite(path)).close()
+    assert not copy.exists()
+
+
+async def test_the_copy_is_the_way_back(path, later, monkeypatch):
+    """Put in the place of the upgraded store it is what the older version opens; a later upgrade makes a newer copy."""
+    await (await open_sqlite(path)).close()
+    later()
+    await (await open_sqlite(path)).close()
+    monkeypatch.undo()
+    with pytest.raises(StoreTooNewError, match=r"restore the copy from before the upgrade \(.*notifier\.db\.before-"):
+        await open_sqlite(path)
+    copy = path.with_name("notifier.db.before-9001")
+    shutil.copy(copy, path)
+    store = await open_sqlite(path)
+    await store.register([registration(1)], T0, Announcer())
+    await store.close()
+    later()
+    await (await open_sqlite(path)).close()
+    with closing(sqlite3.connect(copy)) as old:
+        assert old.execute("SELECT count(*) FROM watches").fetchone() == (1,)
+
+
+async def test_a_new_store_is_not_copied(path, later):
+    """There is nothing to go back to."""
+    later()
+    await (await open_sqlite(path)).close()
+    assert [each.name for each in path.parent.glob("*.before-*")] == []
+
+
+async def test_without_room_for_the_copy_nothing_is_upgraded(tmp_path, later):
+    """The refusal says what it was for, how much it takes and what to do; with room the next start upgrades."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)], check=False)
+    if mounted.returncode != 0:
+        pytest.skip("a small file system takes the right to mount one")
+    try:
+        path = disk / "notifier.db"
+        store = await open_sqlite(path)
+        await store.register([registration(n, task=f"vid_{n}") for n in range(500)], T0, Announcer())
+        await store.close()
+        before = schema_of(path)
+        filler = disk / "filler"
+        filler.write_bytes(bytes((1 << 20) - path.stat().st_size - 100 * 1024))
+        later()
+        with pytest.raises(StoreError, match=r"upgraded to schema 9001, and is copied before, which failed: .*free;"):
+            await open_sqlite(path)
+        assert schema_of(path) == before
+        filler.unlink()
+        await (await open_sqlite(path)).close()
+        assert schema_of(path) == "9001"
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)

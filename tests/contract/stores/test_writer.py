@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy.exc import IntegrityError
 
+from notifier.adapters.stores import writer
 from notifier.adapters.stores.sqlite import open_sqlite
 from notifier.ports import Page, StoreUnavailableError
 from tests.contract.stores.building import T0, Announcer, at, completed, nothing_known, registration, watch_id
@@ -119,3 +120,25 @@ async def test_a_burst_shares_its_commits(tmp_path, announcer):
 
 async def _log_frames(folder):
     return (folder / "notifier.db-wal").stat().st_size // 4096
+
+
+async def test_callers_are_told_in_order_and_a_few_at_a_time(store, monkeypatch):
+    """Five hundred that share a commit do not take the event loop for themselves, and nobody who was committed later
+    hears of it earlier."""
+    monkeypatch.setattr(writer, "TOLD_AT_ONCE", 3)
+    loop, turns, told = asyncio.get_running_loop(), [0], []
+
+    def turn():
+        turns[0] += 1
+        if len(told) < 20:
+            loop.call_soon(turn)
+
+    async def register(number):
+        await store.register([registration(number, task=f"vid_{number}")], T0, Announcer())
+        told.append((number, turns[0]))
+
+    loop.call_soon(turn)
+    await asyncio.gather(*(register(number) for number in range(20)))
+    assert [number for number, _ in told] == list(range(20))
+    at = [when for _, when in told]
+    assert max(at.count(when) for when in at) <= 3

@@ -37,6 +37,17 @@ def test_every_preset_that_can_be_configured_can_be_polled() -> None:
     assert PRESETS.keys() == CONFIGURABLE.keys()
 
 
+def test_a_token_is_known_by_its_name_and_what_it_is_limited_to() -> None:
+    """Without `callback_prefixes` to nothing."""
+    limited = CONFIG.replace(
+        "{name: a,", "{name: b, token: other, callback_prefixes: ['https://own.example']}, {name: a,"
+    )
+    known = {caller.name: (caller, token) for caller, token in wiring.tokens(settings(limited)).items()}
+    assert [known[name][1] for name in ("a", "b")] == ["planted-token", "other"]
+    assert [known[name][0].allows("https://app.example/") for name in ("a", "b")] == [True, False]
+    assert known["b"][0].allows("https://own.example/hook")
+
+
 def test_an_endpoint_has_its_own_secrets_headers_events_and_limits() -> None:
     """They hold for its exact URL only; every other one gets the global secrets."""
     receivers = merged(settings())

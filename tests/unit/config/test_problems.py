@@ -11,6 +11,9 @@ from notifier.config.tree import MOST_READINGS
 
 A_DURATION = "is not a duration (write 250ms, 30s, 5m, 2h, 7d or a plain number of seconds)"
 
+TENANT = "intake: {tokens: [{name: x, token: a, callback_prefixes:"
+PREFIX = "intake.tokens[0].callback_prefixes[0]: is no prefix of callback URLs:"
+
 # What follows the shortest right file, whose last line is the fourth.
 ADDED = [
     # durations, rates and numbers
@@ -94,6 +97,19 @@ ADDED = [
     ("intake:\n  listen: example.com:1", "6:3: intake.tokens: is needed when listening beyond this machine"),
     ("intake: {tokens: [{token: x}]}", "5:19: intake.tokens[0].name: is missing (say whose token it is)"),
     ("intake: {tokens: [{name: x}]}", "5:19: intake.tokens[0].token: is missing (take it from the environment"),
+    ("intake: {hosts: [proxy.example.com, LOCAL]}", None),
+    ("intake: {hosts: [proxy.example.com:80]}", "5:18: intake.hosts[0]: 'proxy.example.com:80' is not the name of a"),
+    ("intake: {hosts: ['*.example.com']}", "5:18: intake.hosts[0]: '*.example.com' is not the name of a host (write"),
+    ("intake: {hosts: ['a..b']}", "5:18: intake.hosts[0]: 'a..b' is not the name of a host"),
+    ("intake: {hosts: proxy}", "5:17: intake.hosts: 'proxy' is not a list"),
+    ("intake: {hosts: [5]}", "5:18: intake.hosts[0]: 5 is not text (put it in quotes)"),
+    (f"{TENANT} ['https://a.example/x/', 'http://10.0.0.1:8080']}}]}}", None),
+    (f"{TENANT} []}}]}}", None),
+    (f"{TENANT} 'https://a.example'}}]}}", "5:58: intake.tokens[0].callback_prefixes: 'https://a.example' is not a"),
+    (f"{TENANT} [a.example]}}]}}", f"5:59: {PREFIX} this is not a whole URL; write it as https://host/path"),
+    (f"{TENANT} ['https://a.example/?x']}}]}}", f"5:59: {PREFIX} has a query or a fragment (write the URL up to th"),
+    (f"{TENANT} ['https://a.example/b/..']}}]}}", f"5:59: {PREFIX} has a dot segment in its path (write the path"),
+    (f"{TENANT} ['https://u:p@a.example']}}]}}", f"5:59: {PREFIX} the URL has user information (user:password@)"),
     (
         "intake: {tokens: [{name: x, token: a}, {name: x, token: b}]}",
         "5:47: intake.tokens[1].name: is the same as in tokens[0] (keep one of them)",

@@ -10,7 +10,6 @@ from yarl import URL
 
 from notifier.domain.address import Target, examine
 from notifier.domain.address_blocks import Network
-from notifier.domain.receiver import host_of
 
 NOTHING: tuple[Network, ...] = ()
 DEFAULT_PORTS = {"https": 443, "http": 80}
@@ -43,15 +42,16 @@ urls = st.tuples(
 @example("https://[::1].example.com/")
 @example("https://EXAMPLE.com:0443/")
 def test_who_is_judged_is_who_every_parser_finds(url):
-    """The client's two parsers and the standard library's find the host and port that the guard judged, and the
-    receiver's lane is that of the host."""
+    """The client's two parsers, and the standard library's, by which receivers are limited, find the host and port that
+    the guard judged."""
     target = examine(url, NOTHING)
     if isinstance(target, Target):
         sent = httpx.URL(url)
         handed_over = URL(str(sent), encoded=True)
         assert (sent.port or DEFAULT_PORTS[target.scheme], handed_over.port) == (target.port, target.port)
-        lane = host_of(url).rpartition(":")[0]
-        hosts = (sent.raw_host.decode("ascii"), handed_over.raw_host, urlsplit(url).hostname, lane)
+        limited = urlsplit(url)
+        assert (limited.port or DEFAULT_PORTS[target.scheme]) == target.port
+        hosts = (sent.raw_host.decode("ascii"), handed_over.raw_host, limited.hostname)
         assert {_plain(host) for host in hosts} == {_plain(target.host)}
 
 

@@ -40,6 +40,8 @@ def test_hosts_take_turns():
 def test_hosts_take_turns_whatever_the_number_of_their_urls():
     """A host that is called at a thousand URLs stands in line once, as the others do."""
     lanes = Lanes(concurrency=4, per_host=9)
+    for url in (A, B):
+        lanes.learn(url, answers=True)
     for number in range(9):
         queue(lanes, f"https://a.example/{number}", f"a{number}")
     queue(lanes, B, "b0", "b1")
@@ -57,6 +59,7 @@ def test_a_host_has_its_limit_and_all_together_have_theirs():
     """Eight for one host, over all its URLs, and so many in total."""
     lanes = Lanes(concurrency=5, per_host=2)
     for url in (A, A2, A3, B, C):
+        lanes.learn(url, answers=True)
         queue(lanes, url, f"{url}-0", f"{url}-1")
     first = started(lanes)
     assert Counter(host_of(url) for url, _ in first) == {"a.example:443": 2, "b.example:443": 2, "c.example:443": 1}
@@ -89,14 +92,14 @@ def test_a_narrow_host_has_one_place_until_it_is_wide_again(lanes):
     """Who was in flight already stays."""
     queue(lanes, A, *range(9))
     assert len(started(lanes)) == 3
-    lanes.narrow(A2, on=True)
+    lanes.learn(A2, answers=False)
     for key in range(2):
         lanes.leave(A, key)
         assert started(lanes) == []
     lanes.leave(A, 2)
     assert started(lanes) == [(A, 3)]
-    lanes.narrow(A, on=False)
-    lanes.narrow(A, on=False)
+    lanes.learn(A, answers=True)
+    lanes.learn(A, answers=True)
     lanes.leave(A, 3)
     assert len(started(lanes)) == 3
 
@@ -105,15 +108,44 @@ def test_a_narrow_host_stays_narrow_when_it_has_been_empty(lanes):
     """A receiver that hangs is known by that also for the next delivery."""
     queue(lanes, A, 0)
     started(lanes)
-    lanes.narrow(A, on=True)
+    lanes.learn(A, answers=False)
     lanes.leave(A, 0)
     queue(lanes, A2, 1, 2)
     assert started(lanes) == [(A2, 1)]
 
 
+def test_hosts_of_which_nothing_is_known_cannot_take_all_places():
+    """While half are free they get what they ask for, then one place each; whoever has answered gets all of its own."""
+    lanes = Lanes(concurrency=20, per_host=8)
+    for number in range(6):
+        queue(lanes, f"https://new-{number}.example/", *range(8))
+    first = started(lanes)
+    assert 10 <= len(first) <= 15
+    lanes.learn(A, answers=True)
+    queue(lanes, A, *range(8))
+    assert len(started(lanes)) == min(8, 20 - len(first))
+    lanes.learn(first[0][0], answers=True)
+    lanes.leave(*first[0])
+    assert started(lanes)
+    assert lanes.busy == 20
+
+
+def test_only_so_many_hosts_are_remembered(monkeypatch):
+    """Whoever makes up hosts fills no memory."""
+    monkeypatch.setattr("notifier.domain.lanes.MOST_KNOWN", 2)
+    lanes = Lanes(concurrency=9, per_host=3)
+    lanes.learn(A, answers=False)
+    lanes.learn(B, answers=False)
+    lanes.learn(A, answers=False)
+    lanes.learn(C, answers=False)
+    for url in (A, B):
+        queue(lanes, url, 0, 1)
+    assert started(lanes) == [(A, 0), (B, 0), (B, 1)]
+
+
 def test_other_hosts_are_not_narrowed(lanes):
     """One receiver that hangs is one receiver that hangs."""
-    lanes.narrow(A, on=True)
+    lanes.learn(A, answers=False)
     queue(lanes, B, 0, 1)
     assert len(started(lanes)) == 2
 
@@ -205,7 +237,7 @@ def test_a_host_that_is_narrowed_while_it_waits_for_its_turn_has_one_place_then(
     queue(lanes, A, 0, 1, 2)
     queue(lanes, B, 0)
     assert started(lanes) == [(A, 0), (B, 0)]
-    lanes.narrow(A, on=True)
+    lanes.learn(A, answers=False)
     lanes.leave(B, 0)
     assert started(lanes) == []
 
@@ -290,7 +322,7 @@ def test_lanes_keep_their_limits_and_starve_nobody(sequence, concurrency, per_ho
             case "leave" if busy:
                 lanes.leave(*busy.pop(key % len(busy)))
             case "narrow" | "widen":
-                lanes.narrow(url, on=move == "narrow")
+                lanes.learn(url, answers=move == "widen")
             case "hold":
                 lanes.hold(url, now + key)
             case "release":

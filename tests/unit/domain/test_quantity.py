@@ -11,6 +11,7 @@ from notifier.domain.quantity import (
     MOST_SECONDS,
     RATE_PATTERN,
     format_duration,
+    format_size,
     parse_duration,
     parse_rate,
     parse_size,
@@ -143,6 +144,15 @@ def test_a_rate_out_of_range_is_refused(written, message):
 def test_a_duration_is_written_with_its_largest_units(seconds, written):
     """Written to the nearest millisecond, largest unit first."""
     assert format_duration(seconds) == written
+
+
+@pytest.mark.parametrize(
+    ("count", "written"),
+    [(0, "0 bytes"), (1023, "1023 bytes"), (1024, "1.0 KiB"), (1536 << 10, "1.5 MiB"), (5 << 40, "5120.0 GiB")],
+)
+def test_a_size_is_written_in_the_largest_unit_that_it_fills(count, written):
+    """With one digit behind the point."""
+    assert format_size(count) == written
 
 
 @settings(max_examples=50)

@@ -360,3 +360,12 @@ async def test_polls_are_measured(world):
     await world.watch()
     await world.crew.advance(2)
     assert world.meter.polls == [("videos", "running", 2.0, 0.0)]
+
+
+async def test_lag_counts_from_when_a_poll_was_due(world):
+    """Also what the firing itself was late; its phase then begins anew, so that the next poll is an interval away."""
+    await world.watch()
+    world.poller.due(1, 1.5)
+    await world.crew.run()
+    assert [lag for *_, lag in world.meter.polls] == [0.0, 1.5]
+    assert world.timetable.postponed == [(1, 30.0)]

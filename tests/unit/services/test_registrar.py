@@ -1,5 +1,6 @@
 """Accepting watches once, rejecting bad ones, reconciling the file's."""
 
+import asyncio
 import json
 from datetime import timedelta
 
@@ -13,7 +14,8 @@ from notifier.domain.answer import Completed, Failed, Missed, Running, TaskError
 from notifier.domain.receiver import Receiver, Receivers
 from notifier.domain.watch import judge_task_id, metadata_text
 from notifier.ports import Registered, StoreUnavailableError
-from notifier.services.registrar import Invalid, WatchRequest
+from notifier.services import registrar
+from notifier.services.registrar import Busy, Invalid, WatchRequest
 from tests.fakes import START
 from tests.unit.services.world import HOOK, KEY, LIMITS
 
@@ -28,6 +30,83 @@ async def one(world, task_id="vid_1", url=HOOK, **more):
 
 
 # Accepting
+
+
+class SlowStore:
+    """The world's store, but a registration waits until the test lets it in."""
+
+    def __init__(self, store):
+        self.store = store
+        self.open = asyncio.Event()
+
+    async def register(self, *asked):
+        await self.open.wait()
+        return await self.store.register(*asked)
+
+
+async def test_what_the_store_cannot_keep_up_with_is_refused_at_once(world, monkeypatch):
+    """Above a bound of watches on their way into the store nothing is queued; when they are in, there is room again."""
+    monkeypatch.setattr(registrar, "MOST_WAITING", 3)
+    slow = SlowStore(world.store)
+    monkeypatch.setattr(world.registrar, "_store", slow)
+    first = asyncio.create_task(world.registrar.register([WatchRequest(f"vid_{n}", HOOK) for n in range(2)]))
+    await asyncio.sleep(0)
+    for _ in range(2):
+        assert await world.registrar.register([WatchRequest("vid_8", HOOK), WatchRequest("vid_9", HOOK)]) == Busy()
+    assert await world.registrar.register([WatchRequest("", HOOK)] * 9) == [Invalid("task_id", judge_task_id(""))] * 9
+    last = asyncio.create_task(world.registrar.register([WatchRequest("vid_9", HOOK)]))
+    await asyncio.sleep(0)
+    slow.open.set()
+    assert [len(await first), len(await last)] == [2, 1]
+    assert {watch.task_id for watch in world.store.watches.values()} == {"vid_0", "vid_1", "vid_9"}
+    assert await world.registrar.register([WatchRequest(f"vid_{n}", HOOK) for n in range(3)]) != Busy()
+
+
+async def test_many_are_accepted_in_portions(world, monkeypatch):
+    """Each a transaction, taken up before the next; answers keep their order, and a second try completes a broken
+    one."""
+    monkeypatch.setattr(registrar, "PORTION", 2)
+    followed = []
+    monkeypatch.setattr(world.poller, "follow", lambda task: followed.append((task.task_id, len(world.store.watches))))
+    requests = [WatchRequest(name, HOOK) for name in ("a", "b", "", "c", "d", "e")]
+    results = await world.registrar.register(requests)
+    assert world.store.writes == ["register"] * 3
+    assert followed == [("a", 2), ("b", 2), ("c", 4), ("d", 4), ("e", 5)]
+    assert [one.view.watch.task_id if isinstance(one, Registered) else one.field for one in results] == [
+        *("a", "b", "task_id", "c", "d", "e")
+    ]
+
+
+async def test_a_store_that_fails_between_portions_has_kept_the_first(world, monkeypatch):
+    """Asking again gives those watches, and makes the others."""
+    monkeypatch.setattr(registrar, "PORTION", 1)
+    monkeypatch.setattr(world.poller, "follow", lambda _: world.store.fail(1))
+    with pytest.raises(StoreUnavailableError):
+        await world.registrar.register([WatchRequest("a", HOOK), WatchRequest("b", HOOK)])
+    monkeypatch.undo()
+    again = await world.registrar.register([WatchRequest("a", HOOK), WatchRequest("b", HOOK)])
+    assert [one.created for one in again] == [False, True]
+
+
+async def test_refusals_are_told_once_a_minute(world, monkeypatch):
+    """However many there are."""
+    monkeypatch.setattr(registrar, "MOST_WAITING", 0)
+    with capture_logs() as lines:
+        for _ in range(3):
+            await world.registrar.register([WatchRequest("vid_1", HOOK)])
+        await world.crew.advance(60)
+        await world.registrar.register([WatchRequest("vid_1", HOOK)])
+    assert [(line["event"], line["log_level"]) for line in lines] == [("watches.refused", "warning")] * 2
+
+
+async def test_a_failed_registration_waits_no_more(world, monkeypatch):
+    """A store that is down for a while does not use up the room for registrations."""
+    monkeypatch.setattr(registrar, "MOST_WAITING", 1)
+    for _ in range(3):
+        world.store.fail(1)
+        with pytest.raises(StoreUnavailableError):
+            await one(world)
+    assert isinstance(await one(world), Registered)
 
 
 async def test_an_accepted_watch_is_in_the_store_before_the_answer(world):
@@ -73,6 +152,7 @@ async def test_a_new_watch_is_one_line(world):
             "source": "intake",
             "state": "watching",
             "event_id": None,
+            "by": None,
         }
     ]
 

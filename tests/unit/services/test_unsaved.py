@@ -170,7 +170,7 @@ async def test_a_restart_with_several_pending_attempts_what_is_due_and_waits_for
     await world.crew.advance(4)
     assert (len(times(world)), len(times(world, OTHER))) == (1, 1)
     world.build()
-    world.clock.jump(60)
+    world.clock.away(60)
     await world.dispatcher.start()
     await world.crew.run()
     assert (len(times(world)), len(times(world, OTHER))) == (2, 2)

@@ -1,16 +1,11 @@
-"""What the services need from the world. A port belongs to its consumer; its docstrings are its specification.
+"""What is kept: watches, tasks, deliveries, endpoints."""
 
-Times are aware datetimes in UTC unless a name says monotonic; durations are seconds.
-"""
-
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
-from notifier.domain.address import Refusal
-from notifier.domain.answer import Answer
-from notifier.domain.delivery import Attempt, Delivery, DeliveryView, Receipt
+from notifier.domain.delivery import Attempt, Delivery
 from notifier.domain.endpoint import Endpoint
 from notifier.domain.event import Event
 from notifier.domain.task import Task
@@ -25,87 +20,16 @@ Known: TypeAlias = Callable[[int], Task | None]
 nothing. The store calls it inside its transaction, perhaps from another thread."""
 
 
+StoreFault: TypeAlias = Literal["full", "locked", "read-only", "damaged", "missing", "failing"]
+"""What is the matter with a store, in a word that names no file; `failing` is everything else."""
+
+
 class StoreUnavailableError(Exception):
     """The store did not take a write or a read (disk full, locked, gone). Nothing of it happened; try again later."""
 
-
-class Clock(Protocol):
-    def now(self) -> datetime:
-        """The wall clock, UTC; it may jump."""
-        ...
-
-    def monotonic(self) -> float:
-        """Seconds that only ever grow."""
-        ...
-
-
-class Chance(Protocol):
-    def spread(self) -> float:
-        """Evenly distributed in [-1, 1]."""
-        ...
-
-    def new_id(self, prefix: str) -> str:
-        """An unguessable id, `prefix` first."""
-        ...
-
-    def random_bytes(self, count: int) -> bytes:
-        """So many unguessable bytes, for a secret."""
-        ...
-
-
-class Crew(Protocol):
-    """Owner of everything that runs beside: nothing is started that nobody waits for at the stop."""
-
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run `work` beside; an exception out of it is logged as our own fault."""
-        ...
-
-    def later(self, seconds: float, call: Callable[[], None]) -> Callable[[], None]:
-        """Call `call` once, in so many seconds; the answer cancels it."""
-        ...
-
-
-class Timetable(Protocol):
-    """One interval job for each watched task; each firing calls the poller's `due(key)`."""
-
-    def repeat(self, key: int, interval: float, *, delay: float) -> None:
-        """Fire first in `delay` seconds, then one interval apart (±6 %); replaces the task's job if there is one."""
-        ...
-
-    def postpone(self, key: int, delay: float) -> None:
-        """Fire next in `delay` seconds, and then by the interval again; nothing if there is no such job."""
-        ...
-
-    def drop(self, key: int) -> None:
-        """No more firings; nothing if there is no such job."""
-        ...
-
-    def next_at(self, key: int) -> datetime | None: ...
-
-
-class Alarms(Protocol):
-    def ring(self, delivery_id: str, url: str, at: datetime) -> None:
-        """Call the dispatcher's `due(delivery_id, url)` once at that time (at once when it has passed)."""
-        ...
-
-
-class Provider(Protocol):
-    async def poll(self, task_id: str) -> Answer:
-        """Ask once, within the provider's time-out; never raises for what the other side does."""
-        ...
-
-
-class Sender(Protocol):
-    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Receipt:
-        """One HTTP POST within the attempt's deadline, to an address that the guard allows; never raises for what
-        the other side does."""
-        ...
-
-
-class Guard(Protocol):
-    async def check(self, url: str) -> Refusal | None:
-        """Whether `url` may be called as far as can be known now, name look-up included; None is yes."""
-        ...
+    def __init__(self, message: str, fault: StoreFault = "failing") -> None:
+        super().__init__(message)
+        self.fault: StoreFault = fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,83 +165,4 @@ class EndpointStore(Protocol):
 
     async def remove_endpoint(self, endpoint_id: str) -> bool:
         """Forget it; False if there is none."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Which part of a list: at most `limit`, newest first, older than `before` (a cursor from the page before)."""
-
-    limit: int = 50
-    before: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class WatchPage:
-    watches: tuple[WatchView, ...]
-    next_before: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class DeliveryPage:
-    deliveries: tuple[DeliveryView, ...]
-    next_before: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """How many watches and deliveries are in each state."""
-
-    watches: Mapping[str, int] = field(default_factory=dict)
-    deliveries: Mapping[str, int] = field(default_factory=dict)
-
-
-class Catalog(Protocol):
-    """Reading for people: nothing here changes anything."""
-
-    async def watch(self, watch_id: str) -> WatchView | None: ...
-
-    async def watches(
-        self, page: Page, *, state: str | None = None, provider: str | None = None, task_id: str | None = None
-    ) -> WatchPage: ...
-
-    async def delivery_view(self, delivery_id: str) -> DeliveryView | None:
-        """With its latest 50 attempts, oldest first."""
-        ...
-
-    async def deliveries(self, page: Page, *, state: str | None = None, watch_id: str | None = None) -> DeliveryPage:
-        """Without their logs."""
-        ...
-
-    async def counts(self) -> Counts: ...
-
-
-class Upkeep(Protocol):
-    async def clean(self, before: datetime) -> int:
-        """Delete watches that ended before then with their deliveries, and tasks that nobody watched since; returns how
-        many watches. What is declared in the configuration stays, and so does what still owes a pending delivery."""
-        ...
-
-    async def ping(self) -> None:
-        """Prove that the store takes a durable write."""
-        ...
-
-
-class PollMeter(Protocol):
-    def polled(self, provider: str, outcome: str, *, duration: float, lag: float) -> None: ...
-
-    def paused(self, provider: str, reason: str | None) -> None:
-        """`reason` None: the pause is over."""
-        ...
-
-
-class AttemptMeter(Protocol):
-    def announced(self, event_type: str) -> None:
-        """A task's end became one more event that is owed."""
-        ...
-
-    def attempted(self, outcome: str, *, duration: float) -> None: ...
-
-    def delivered(self, latency: float) -> None:
-        """Seconds from learning a task's end to the receiver's 2xx."""
         ...

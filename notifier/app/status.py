@@ -1,0 +1,66 @@
+"""What the daemon tells of itself: its status for people, and the metrics."""
+
+import asyncio
+import contextlib
+
+from notifier import __version__
+from notifier.adapters.api import LastReload, Readiness, Status
+from notifier.adapters.metrics import Metrics
+from notifier.adapters.stores.store import SqlStore
+from notifier.app.health import STORE_ANSWERS_SECONDS, Health
+from notifier.ports import Clock, Counts, Oldest, StoreUnavailableError
+from notifier.services.dispatcher import Dispatcher
+
+
+class StatusBoard:
+    def __init__(
+        self, store: SqlStore, health: Health, dispatcher: Dispatcher, metrics: Metrics, clock: Clock
+    ) -> None:
+        self._store = store
+        self._dispatcher = dispatcher
+        self._health = health
+        self._metrics = metrics
+        self._clock = clock
+        self._started_at, self._began = clock.now(), clock.monotonic()
+        self._last_reload = LastReload(successful=True, at=self._started_at)
+        self._counts = Counts()
+
+    def reloaded(self, *, ok: bool) -> None:
+        """The configuration was read, at the start or for a reload, and took effect or not."""
+        self._last_reload = LastReload(successful=ok, at=self._clock.now())
+        self._metrics.reloaded(ok=ok, at=self._last_reload.at.timestamp())
+
+    async def readiness(self, *, stopping: bool) -> Readiness:
+        return await self._health.look(stopping=stopping)
+
+    async def status(self, *, stopping: bool) -> Status:
+        return Status(
+            version=__version__,
+            started_at=self._started_at,
+            uptime=self._clock.monotonic() - self._began,
+            readiness=await self.readiness(stopping=stopping),
+            polls=self._metrics.polls_per_second(),
+            counts=await self._count(),
+            open_circuits=self._dispatcher.open_circuits,
+            space=await self._store.space(),
+            last_reload=self._last_reload,
+        )
+
+    async def render_metrics(self, *, stopping: bool) -> tuple[bytes, str]:
+        self._counts = await self._count() or self._counts  # the numbers from before are better than none
+        oldest = self._counts.oldest_pending
+        self._metrics.observe(
+            ready=(await self.readiness(stopping=stopping)).ready,
+            space=await self._store.space(),
+            oldest_seconds=0.0 if oldest is None else self._age(oldest),
+            open_circuits=self._dispatcher.open_circuits,
+        )
+        return self._metrics.render(self._counts)
+
+    def _age(self, oldest: Oldest) -> float:
+        return max((self._clock.now() - oldest.created_at).total_seconds(), 0.0)  # the clock may have been set back
+
+    async def _count(self) -> Counts | None:
+        with contextlib.suppress(StoreUnavailableError, TimeoutError):
+            return await asyncio.wait_for(self._store.counts(), STORE_ANSWERS_SECONDS)
+        return None

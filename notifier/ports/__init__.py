@@ -1,0 +1,57 @@
+"""What the services need from the world. A port belongs to its consumer; its docstrings are its specification.
+
+Times are aware datetimes in UTC unless a name says monotonic; durations are seconds.
+"""
+
+from notifier.ports.catalog import Catalog, Counts, DeliveryPage, Oldest, Page, Space, Upkeep, WatchPage
+from notifier.ports.meter import AttemptMeter, PollMeter
+from notifier.ports.store import (
+    Announce,
+    Cancelled,
+    Declared,
+    DeliveryStore,
+    EndpointStore,
+    Expired,
+    Known,
+    Registered,
+    StoreFault,
+    StoreUnavailableError,
+    TaskStore,
+    Waiting,
+    WatchStore,
+)
+from notifier.ports.world import Alarms, Chance, Clock, Crew, Guard, Provider, Sender, Timetable
+
+__all__ = [
+    "Alarms",
+    "Announce",
+    "AttemptMeter",
+    "Cancelled",
+    "Catalog",
+    "Chance",
+    "Clock",
+    "Counts",
+    "Crew",
+    "Declared",
+    "DeliveryPage",
+    "DeliveryStore",
+    "EndpointStore",
+    "Expired",
+    "Guard",
+    "Known",
+    "Oldest",
+    "Page",
+    "PollMeter",
+    "Provider",
+    "Registered",
+    "Sender",
+    "Space",
+    "StoreFault",
+    "StoreUnavailableError",
+    "TaskStore",
+    "Timetable",
+    "Upkeep",
+    "Waiting",
+    "WatchPage",
+    "WatchStore",
+]
