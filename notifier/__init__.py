@@ -44,6 +44,7 @@
         ├── webhook.py    an attempt as an HTTP request; its answer as a receipt
         ├── providers/    one file per family of APIs, one literal table
         ├── stores/       SQL stores behind one contract: group commit, migrations
+        ├── systemd.py    what systemd and its service say to each other: readiness, watchdog, passed sockets
         ├── serving.py (uvicorn), listener.py, connections.py (what one client may take of it), intake_client.py
         └── crew.py (who owns coroutines), metrics.py, clock.py
 

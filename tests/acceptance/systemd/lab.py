@@ -176,6 +176,7 @@ def _is_hidden(path: str) -> bool:
 def _binds() -> Iterator[tuple[Path | str, Path]]:
     yield SOURCE / "notifier", PREFIX / "source" / "notifier"
     yield sysconfig.get_path("purelib"), PREFIX / "packages"
+    yield SOURCE / "systemd", PREFIX / "source" / "systemd"
     yield HERE / "faults", PREFIX / "faults"
     if _is_hidden(sys.base_prefix):
         yield sys.base_prefix, PYTHON

@@ -21,7 +21,7 @@ class Service:
     """`notifier.service`, or an instance; installed by hand as the README says, and not started yet."""
 
     def __init__(
-        self, lab: Lab, simulator: Simulator, unit: str = "notifier.service", listen: str = "127.0.0.1:8470"
+        self, lab: Lab, simulator: Simulator | None, unit: str = "notifier.service", listen: str = "127.0.0.1:8470"
     ) -> None:
         self.lab, self.unit, self.url = lab, unit, f"http://{listen}"
         self.instance = unit.removesuffix(".service").partition("@")[2]
@@ -30,11 +30,13 @@ class Service:
         self.config: dict[str, Any] = {
             "store": {"url": f"sqlite:///{self.state}/notifier.db"},
             "intake": {"listen": listen, "tokens": [{"name": "tests", "token": TOKEN}]},
-            "providers": simulator.provider(api_key_file="${CREDENTIALS_DIRECTORY}/videos_api_key"),
+            "providers": simulator.provider() if simulator else {"videos": {"api_key": ""}},
             "webhooks": {"secrets_file": "${CREDENTIALS_DIRECTORY}/webhook_secret", "allow_networks": ["127.0.0.0/8"]},
         }
+        videos = self.config["providers"]["videos"]
+        del videos["api_key"]
+        videos["api_key_file"] = "${CREDENTIALS_DIRECTORY}/videos_api_key"
         self._since = ""
-        del self.config["providers"]["videos"]["api_key"]
 
     def install(self) -> None:
         for unit in UNITS.glob("*.s*"):
@@ -46,6 +48,10 @@ class Service:
         self.lab.write(f"{CREDENTIALS}/webhook_secret", f"{SECRET}\n{ED25519}\n", mode=0o600)
         self.drop_in("credentials", (UNITS / "drop-ins" / "credentials.conf").read_text())
         self.configure()
+        self.listen_to_the_journal()
+
+    def listen_to_the_journal(self) -> None:
+        """Whatever it says of others before does not count."""
         self._since = self.lab.journal("--lines=1")[0]["__CURSOR"]
 
     def configure(self) -> None:
@@ -99,8 +105,13 @@ class Service:
 
     def logged(self) -> list[str]:
         """The messages of the unit, its processes' and systemd's about it, the oldest first."""
-        entries = self.lab.journal(f"--unit={self.unit}", f"--after-cursor={self._since}")
-        return [str(entry["MESSAGE"]) for entry in entries]
+        return [str(entry["MESSAGE"]) for entry in self.journal()]
+
+    def journal(self, *matches: str) -> list[dict[str, Any]]:
+        """Its entries, of these alone that match, as in `journalctl -u notifier TASK_ID=…`."""
+        # Not --after-cursor=: it passes over the first match when the cursor's own entry is none.
+        entries = self.lab.journal(f"--unit={self.unit}", f"--cursor={self._since}", *matches)
+        return [entry for entry in entries if entry["__CURSOR"] != self._since]
 
     def says(self, *words: str) -> list[str]:
         """Messages with all these words."""

@@ -7,8 +7,8 @@ from tests.acceptance.systemd.service import CREDENTIALS, Service
 
 
 def test_it_starts_and_a_task_is_told(service: Service, simulator: Simulator, receiver: ReceiverServer) -> None:
-    """Started means ready to take a watch. Both kinds of signatures work under all the hardening, and the status line
-    has the numbers."""
+    """Started means ready to take a watch. Both kinds of signatures work under all the hardening, the status line has
+    the numbers, and the journal finds the task by its id."""
     simulator.script("task", queued=0, processing=0)
     simulator.script("goes-on", queued=None)
     service.drop_in("status", "[Service]\nWatchdogSec=1s\n")
@@ -20,6 +20,8 @@ def test_it_starts_and_a_task_is_told(service: Service, simulator: Simulator, re
     assert [one[:3] for one in hook.headers["webhook-signature"].split()] == ["v1,", "v1a"]
     status = "1 watches, 0 deliveries pending"
     wait_until(lambda: service.show("StatusText") == status, "the status line counts")
+    told = service.journal("TASK_ID=task", "NOTIFIER_EVENT=task.ended")
+    assert [(entry["PRIORITY"], entry["SYSLOG_IDENTIFIER"]) for entry in told] == [("6", "notifier")]
 
 
 def test_a_reload_applies_a_good_file_and_fails_on_a_bad_one(
@@ -51,6 +53,8 @@ def test_a_reload_applies_a_good_file_and_fails_on_a_bad_one(
     assert reload_with("second", api_key_file="/nowhere") == 0  # a check needs no secrets
     wait_until(lambda: service.says("config.rejected", "api_key_file", "cannot be read"), "the daemon refuses")
     wait_until(lambda: service.show("ActiveState") == "active", "the refused reload is over")
+    errors = service.journal("PRIORITY=3", "_SYSTEMD_UNIT=notifier.service")
+    assert "config.rejected" in [entry.get("NOTIFIER_EVENT") for entry in errors]
     assert watched("first")
     assert reload_with("third", api_key_file="${CREDENTIALS_DIRECTORY}/videos_api_key") == 0
     wait_until(lambda: watched("third"), "the next reload applies")

@@ -1,7 +1,10 @@
 """The unit files by themselves."""
 
+from collections.abc import Iterator
+
 import pytest
 
+from tests.acceptance.systemd.lab import Lab
 from tests.acceptance.systemd.service import UNITS, Service
 
 DROP_INS = ("credentials", "egress", "dynamic-user")
@@ -27,18 +30,27 @@ def test_an_instance_is_the_service_but_for_its_names() -> None:
     assert directives(instance) == directives((UNITS / "notifier.service").read_text())
 
 
-@pytest.mark.parametrize("unit", ["notifier.service", "notifier@one.service", "notifier.socket"])
-def test_systemd_finds_nothing_to_say_about_a_unit(service: Service, unit: str) -> None:
+@pytest.fixture
+def installed(lab: Lab) -> Iterator[Service]:
+    """The units, which nobody starts."""
+    service = Service(lab, None)
+    service.install()
+    yield service
+    service.remove()
+
+
+def test_systemd_finds_nothing_to_say_about_the_units(installed: Service) -> None:
     """Not a word, also with the drop-ins: about what it does not know it only warns."""
     for name in DROP_INS:
-        service.drop_in(name, (UNITS / "drop-ins" / f"{name}.conf").read_text())
-    verified = service.lab.run("systemd-analyze", "verify", "--man=no", f"/etc/systemd/system/{unit}")
+        installed.drop_in(name, (UNITS / "drop-ins" / f"{name}.conf").read_text())
+    units = [f"/etc/systemd/system/{unit}" for unit in ("notifier.service", "notifier@one.service", "notifier.socket")]
+    verified = installed.lab.run("systemd-analyze", "verify", "--man=no", *units)
     assert (verified.returncode, verified.stdout, verified.stderr) == (0, "", "")
 
 
-@pytest.mark.parametrize("unit", ["notifier.service", "notifier@one.service"])
-def test_exposure_is_at_most_1_2(service: Service, unit: str) -> None:
+def test_exposure_is_at_most_1_2(installed: Service) -> None:
     """As `systemd-analyze security` counts it, without drop-ins."""
-    service.lab.run("rm", "-r", "/etc/systemd/system/notifier.service.d")
-    judged = service.lab.run("systemd-analyze", "security", "--offline=true", "--threshold=12", "--no-pager", unit)
-    assert judged.returncode == 0, judged.stdout
+    installed.lab.do("rm", "-r", "/etc/systemd/system/notifier.service.d")
+    for unit in ("notifier.service", "notifier@one.service"):
+        judged = installed.lab.run("systemd-analyze", "security", "--offline=true", "--threshold=12", unit)
+        assert judged.returncode == 0, judged.stdout
