@@ -83,7 +83,8 @@ class Health:
     async def _try_store(self) -> str:
         """Whoever may ask for readiness need not learn where the store is; its own line in the log says that."""
         try:
-            await asyncio.wait_for(self._store.ping(), STORE_ANSWERS_SECONDS)
+            async with asyncio.timeout(STORE_ANSWERS_SECONDS):  # wait_for() may lose a cancellation, up to Python 3.11
+                await self._store.ping()
         except TimeoutError:
             return self._unanswered()
         except StoreUnavailableError as error:

@@ -62,5 +62,6 @@ class StatusBoard:
 
     async def _count(self) -> Counts | None:
         with contextlib.suppress(StoreUnavailableError, TimeoutError):
-            return await asyncio.wait_for(self._store.counts(), STORE_ANSWERS_SECONDS)
+            async with asyncio.timeout(STORE_ANSWERS_SECONDS):
+                return await self._store.counts()
         return None

@@ -133,7 +133,7 @@ def test_a_store_that_hangs_is_503_and_not_an_endless_queue(tmp_path: Path, simu
         daemon.watch("stuck", HOOK)
         with closing(sqlite3.connect(tmp_path / "notifier.db", isolation_level=None)) as blocker:
             blocker.execute("BEGIN IMMEDIATE")
-            threads = [threading.Thread(target=register, args=(number,)) for number in range(10)]
+            threads = [threading.Thread(target=register, args=(number,)) for number in range(16)]
             for thread in threads:
                 thread.start()
             wait_until(lambda: daemon.events("watches.refused"), "some are refused")
