@@ -11,7 +11,8 @@ FAILURES_TO_OPEN = 10
 SECONDS_TO_OPEN = 30.0
 """And for so long: a receiver that restarts fails many attempts, but not for this long."""
 PROBE_SECONDS = (5.0, 10.0, 20.0, 40.0, 60.0)
-"""The waits before the first, second … probe; the last one for all that follow. ±20 %."""
+"""The waits before the first, second … probe; the last one for all that follow. ±20 %, and never longer than the wait
+of the delivery that was tried: one alone keeps to its schedule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,20 +27,36 @@ class Circuit:
     probes: int = 0
     changed: float = 0.0
 
+    @property
+    def held_until(self) -> float:
+        """As `probe_at`; the beginning of time for one that is closed."""
+        return self.probe_at or 0.0
 
-def strike(circuit: Circuit | None, error: str, *, started: float, now: float, spread: float) -> Circuit:
-    """The circuit after one more failed attempt, which began at `started`; `spread` in [-1, 1] moves the next probe."""
+
+def strike(
+    circuit: Circuit | None, error: str, *, started: float, now: float, wait: float | None, spread: float
+) -> Circuit:
+    """The circuit after one more failed attempt, which began at `started`. Its delivery is due again in `wait` seconds,
+    and may then be the next probe; `spread` in [-1, 1] moves that otherwise."""
     if circuit is None:
         return Circuit(1, now, error)
     counted = replace(circuit, failures=circuit.failures + 1, error=error)
     if circuit.probe_at is None:
         lasting = counted.failures >= FAILURES_TO_OPEN and now - circuit.since >= SECONDS_TO_OPEN
-        return _wait(counted, 0, now, spread) if lasting else counted
+        return _wait(counted, 0, now, wait, spread) if lasting else counted
     if started < circuit.changed:  # was in flight already when the wait began, so it is no probe
         return counted
-    return _wait(counted, circuit.probes + 1, now, spread)
+    return _wait(counted, circuit.probes + 1, now, wait, spread)
 
 
-def _wait(circuit: Circuit, probes: int, now: float, spread: float) -> Circuit:
+def put_off(circuit: Circuit, *, now: float, spread: float) -> Circuit:
+    """An open circuit whose probe was told to come later: it has answered, but taken nothing. The next one waits as
+    long as this one did."""
+    return _wait(circuit, circuit.probes, now, None, spread)
+
+
+def _wait(circuit: Circuit, probes: int, now: float, wait: float | None, spread: float) -> Circuit:
+    """A delivery's own schedule is never held up by the circuit that its failure opened."""
     seconds = PROBE_SECONDS[min(probes, len(PROBE_SECONDS) - 1)] * (1 + 0.2 * spread)
-    return replace(circuit, probe_at=now + seconds, probes=probes, changed=now)
+    until = now + (seconds if wait is None else min(seconds, wait))
+    return replace(circuit, probe_at=until, probes=probes, changed=now)

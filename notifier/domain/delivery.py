@@ -107,6 +107,11 @@ class RetrySchedule:
             return None
         return self.waits[failures - 1] * (1 + 0.2 * spread)
 
+    @property
+    def longest(self) -> float:
+        """The longest wait that it can ask for, in seconds."""
+        return max(self.waits, default=0.0) * 1.2
+
 
 def settle(
     delivery: Delivery, receipt: Receipt, *, ended_at: datetime, schedule: RetrySchedule, spread: float
@@ -155,6 +160,13 @@ def _attempt(receipt: Receipt, ended_at: datetime) -> Attempt:
             return Attempt(at, "failed", None, error, duration, None)
         case _:
             assert_never(receipt)
+
+
+def wait_after(settled: Delivery, attempt: Attempt) -> float | None:
+    """Seconds from the end of an attempt to the next one; None: there is no next one."""
+    if settled.next_attempt_at is None:
+        return None
+    return (settled.next_attempt_at - attempt.at).total_seconds() - attempt.duration
 
 
 def redeliver(delivery: Delivery, *, now: datetime) -> Delivery | None:

@@ -4,19 +4,17 @@ Hosts take turns, and so do the lanes of a host, so that many deliveries to one 
 another. `now` is a monotonic time in seconds.
 """
 
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
-from heapq import heappop, heappush
 from typing import Generic, TypeVar
 
 from notifier.domain.pace import Line, Turn
 from notifier.domain.receiver import Receivers, host_of
+from notifier.domain.sleepers import Sleepers
+from notifier.domain.trust import Trust, doubted_places
 
 Key = TypeVar("Key", bound=Hashable)
-
-MOST_KNOWN = 10_000
-"""Hosts that are remembered by whether they answer; of the one that was heard of longest ago nothing is known again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +35,8 @@ def limits_of(receivers: Receivers) -> Mapping[str, LaneLimits]:
 class _Lane(Generic[Key]):
     host: str
     line: Line[Key]
+    limits: LaneLimits
     offered: bool = False
-    asleep_until: float | None = None
 
 
 @dataclass(slots=True)
@@ -48,16 +46,15 @@ class _Host:
     turns: deque[str] = field(default_factory=deque)
     busy: int = 0
     lanes: int = 0
-    offered: bool = False
+    queue: bool | None = None
+    """Where it stands in line: with those that are trusted, with the others, or not at all."""
+    doubted: int = 0
+    """How many of those in flight went while it was not trusted."""
 
 
 class Lanes(Generic[Key]):
     """Everybody stands at most once in the lane of a callback URL, and is taken when it, its host and all together have
-    room.
-
-    A host that ran into the time-out gets one at a time, so that a receiver which hangs costs one place and not
-    `per_host`. So does one of which nothing is known yet once half of all places are taken: fifty new ones that hang
-    must not take them all.
+    room. Hosts that are not trusted stand in a queue of their own, for the places that they may take together.
     """
 
     def __init__(
@@ -68,11 +65,12 @@ class Lanes(Generic[Key]):
         self._limits: Mapping[str, LaneLimits] = limits or {}
         self._lanes: dict[str, _Lane[Key]] = {}
         self._hosts: dict[str, _Host] = {}
-        self._turns: deque[str] = deque()
-        self._asleep: list[tuple[float, str]] = []
+        self._turns: dict[bool, deque[str]] = {True: deque(), False: deque()}
+        self._asleep = Sleepers()
         self._held: dict[str, float] = {}
-        self._known: OrderedDict[str, bool] = OrderedDict()
+        self._trust = Trust()
         self._busy = 0
+        self._doubted = 0
 
     def join(self, url: str, key: Key, now: float) -> bool:
         """Stand in the lane of this URL from `now`; False if `key` waits there or is busy already."""
@@ -84,19 +82,9 @@ class Lanes(Generic[Key]):
 
     def take(self, now: float) -> tuple[str, Turn[Key]] | None:
         """The next one that may start, and the URL it is for: of the host that waited longest for its turn."""
-        self._wake(now)
-        while self._turns and self._busy < self.concurrency:
-            name = self._turns.popleft()
-            host = self._hosts[name]
-            host.offered = False
-            taken = self._take_of(name, host, now)
-            if taken is not None:
-                self._busy += 1
-                host.busy += 1
-                self._offer(taken[0], self._lanes[taken[0]])
-                self._offer_host(name, host)
-                return taken
-        return None
+        for url in self._asleep.due(now):  # somebody waits in each, so each is still there
+            self._offer(url, self._lanes[url])
+        return self._take_from(True, now) or self._take_from(False, now)
 
     def leave(self, url: str, key: Key) -> None:
         """`key`, which was taken, is done."""
@@ -104,24 +92,28 @@ class Lanes(Generic[Key]):
         host = self._hosts[lane.host]
         self._busy -= 1
         host.busy -= 1
+        if host.doubted:
+            host.doubted -= 1
+            self._doubted -= 1
         lane.line.leave(key)
         if lane.line.idle and not lane.line.rated:
             self._close(url, lane)
         else:
             self._offer(url, lane)
-        self._offer_host(lane.host, host)
+            self._offer_host(lane.host, host)
 
     def wake_at(self) -> float | None:
         """When `take()` is worth asking again although nobody joined or left; None: only that can change its answer."""
-        return self._asleep[0][0] if self._asleep else None
+        return self._asleep.next_at()
 
     def learn(self, url: str, *, answers: bool) -> None:
         """This URL's host has answered, or ran into the time-out."""
-        host = host_of(url)
-        self._known[host] = answers
-        self._known.move_to_end(host)
-        if len(self._known) > MOST_KNOWN:
-            self._known.popitem(last=False)
+        name = host_of(url)
+        self._trust.learn(name, answers=answers)
+        host = self._hosts.get(name)
+        if host is not None and host.queue is not None and host.queue != answers:
+            host.queue = None  # what is left of it in the other queue is passed over
+            self._offer_host(name, host)
 
     def hold(self, url: str, until: float) -> None:
         """Nobody goes to this URL before then, and after it one at a time, until it is released."""
@@ -136,15 +128,14 @@ class Lanes(Generic[Key]):
         self, *, concurrency: int, per_host: int, limits: Mapping[str, LaneLimits], now: float
     ) -> None:
         """Other limits from now on (a reload)."""
+        resized = per_host != self.per_host
         self.concurrency, self.per_host, self._limits = concurrency, per_host, limits
         for url, lane in list(self._lanes.items()):
-            asked = self._limits.get(url, LaneLimits())
-            lane.line.change(concurrency=self._room_of(asked), rate=asked.rate, now=now)
-            if lane.line.idle and not lane.line.rated:
-                self._close(url, lane)
-            else:
-                self._awaken(url, lane)
-                self._offer_host(lane.host, self._hosts[lane.host])
+            asked = limits.get(url, LaneLimits())
+            if asked != lane.limits or resized:
+                self._limit(url, lane, asked, now)
+        for name, host in self._hosts.items():
+            self._offer_host(name, host)
 
     @property
     def busy(self) -> int:
@@ -156,20 +147,60 @@ class Lanes(Generic[Key]):
 
     def oldest(self) -> float | None:
         """Since when the longest waiting one has been waiting of those that nothing holds but their turn."""
-        free = (self._lanes[url].line.oldest() for name in self._turns for url in self._hosts[name].turns)
+        waiting = (host for host in self._hosts.values() if host.queue is not None)
+        free = (self._lanes[url].line.oldest() for host in waiting for url in host.turns)
         return min((due for due in free if due is not None), default=None)
 
     def _open(self, url: str, now: float) -> _Lane[Key]:
         asked = self._limits.get(url, LaneLimits())
         line = Line[Key](concurrency=self._room_of(asked), rate=asked.rate, now=now)
         line.held_until = self._held.get(url)
-        lane = self._lanes[url] = _Lane(host_of(url), line)
+        lane = self._lanes[url] = _Lane(host_of(url), line, asked)
         self._hosts.setdefault(lane.host, _Host()).lanes += 1
         return lane
 
     def _close(self, url: str, lane: _Lane[Key]) -> None:
+        host = self._hosts[lane.host]
         del self._lanes[url]
-        self._hosts[lane.host].lanes -= 1
+        host.lanes -= 1
+        if host.lanes:
+            self._offer_host(lane.host, host)
+        else:
+            del self._hosts[lane.host]
+
+    def _limit(self, url: str, lane: _Lane[Key], asked: LaneLimits, now: float) -> None:
+        lane.limits = asked
+        lane.line.change(concurrency=self._room_of(asked), rate=asked.rate, now=now)
+        if lane.line.idle and not lane.line.rated:
+            self._close(url, lane)
+        else:
+            self._asleep.wake(url)
+            self._offer(url, lane)
+
+    def _take_from(self, trusted: bool, now: float) -> tuple[str, Turn[Key]] | None:
+        turns = self._turns[trusted]
+        while turns and self._busy < self.concurrency:
+            if not trusted and self._doubted >= doubted_places(self.concurrency, self.per_host):
+                return None
+            name = turns.popleft()
+            host = self._hosts.get(name)
+            if host is None or host.queue != trusted:
+                continue
+            host.queue = None
+            taken = self._take_of(name, host, now)
+            if taken is not None:
+                self._count(host, trusted)
+                self._offer(taken[0], self._lanes[taken[0]])
+                self._offer_host(name, host)
+                return taken
+        return None
+
+    def _count(self, host: _Host, trusted: bool) -> None:
+        self._busy += 1
+        host.busy += 1
+        if not trusted:
+            host.doubted += 1
+            self._doubted += 1
 
     def _take_of(self, name: str, host: _Host, now: float) -> tuple[str, Turn[Key]] | None:
         while host.turns and host.busy < self._room(name):
@@ -179,34 +210,20 @@ class Lanes(Generic[Key]):
             turn = lane.line.take(now)
             if turn is not None:
                 return url, turn
-            self._let_sleep(url, lane, lane.line.wake_at(now))
+            # One that is full is offered again when somebody leaves; any other one only time can help.
+            if (until := lane.line.wake_at(now)) is not None:
+                self._asleep.put(url, until)
         return None
-
-    def _let_sleep(self, url: str, lane: _Lane[Key], until: float | None) -> None:
-        """A lane that only time can help; one that is full is offered again when somebody leaves."""
-        if until is not None:
-            lane.asleep_until = until
-            heappush(self._asleep, (until, url))
-
-    def _wake(self, now: float) -> None:
-        while self._asleep and self._asleep[0][0] <= now:
-            until, url = heappop(self._asleep)
-            lane = self._lanes.get(url)
-            if lane is not None and lane.asleep_until == until:
-                self._awaken(url, lane)
 
     def _adjust(self, url: str) -> None:
         lane = self._lanes.get(url)
         if lane is not None:
             lane.line.held_until = self._held.get(url)
-            self._awaken(url, lane)
-
-    def _awaken(self, url: str, lane: _Lane[Key]) -> None:
-        lane.asleep_until = None
-        self._offer(url, lane)
+            self._asleep.wake(url)
+            self._offer(url, lane)
 
     def _offer(self, url: str, lane: _Lane[Key]) -> None:
-        if lane.offered or lane.asleep_until is not None or not lane.line.waiting:
+        if lane.offered or url in self._asleep or not lane.line.waiting:
             return
         host = self._hosts[lane.host]
         lane.offered = True
@@ -214,15 +231,12 @@ class Lanes(Generic[Key]):
         self._offer_host(lane.host, host)
 
     def _offer_host(self, name: str, host: _Host) -> None:
-        if not host.lanes:
-            self._hosts.pop(name, None)
-        elif not host.offered and host.turns and host.busy < self._room(name):
-            host.offered = True
-            self._turns.append(name)
+        if host.queue is None and host.turns and host.busy < self._room(name):
+            host.queue = self._trust.trusted(name)
+            self._turns[host.queue].append(name)
 
     def _room(self, name: str) -> int:
-        roomy = self._known.get(name, self._busy < self.concurrency / 2)
-        return self.per_host if roomy else 1
+        return self._trust.room(name, per_host=self.per_host, doubted=self._doubted, places=self.concurrency)
 
     def _room_of(self, asked: LaneLimits) -> int:
         return self.per_host if asked.concurrency is None else asked.concurrency

@@ -1,12 +1,12 @@
 """The circuits of callback URLs: heed what each attempt came to, and hold up the lanes of those that keep failing."""
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import structlog
 
-from notifier.domain.circuit import Circuit, strike
+from notifier.domain.circuit import Circuit, put_off, strike
 from notifier.domain.lanes import Lanes
 from notifier.domain.receiver import without_query
 from notifier.ports import Chance, Clock
@@ -14,7 +14,9 @@ from notifier.ports import Chance, Clock
 log = structlog.get_logger()
 
 MOST_FAILING = 10_000
-"""How many failing URLs are remembered; the one that began to fail first is forgotten, and starts afresh."""
+"""How many failing URLs are remembered, and how many circuits are open: those that failed longest ago are forgotten."""
+IDLE_SECONDS = 3600.0
+"""A circuit is closed when for so long nobody came to probe it: there is nothing that it could hold up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,56 +37,86 @@ class Circuits:
         self._clock = clock
         self._chance = chance
         self._failing: OrderedDict[str, Circuit] = OrderedDict()
+        self._open: OrderedDict[str, Circuit] = OrderedDict()
 
-    def failed(self, url: str, error: str, *, started: float) -> None:
-        """One attempt, begun at `started` (monotonic), failed."""
-        before, now = self._failing.get(url), self._clock.monotonic()
-        circuit = strike(before, error, started=started, now=now, spread=self._chance.spread())
-        self._failing[url] = circuit
-        if circuit.probe_at is not None:
-            self._lanes.hold(url, circuit.probe_at)
-            if before is not None and before.probe_at is None:
-                self._tell_opened(url, circuit)
+    def failed(self, url: str, error: str, *, started: float, wait: float | None) -> None:
+        """One attempt, begun at `started` (monotonic), failed; its delivery is due again in `wait` seconds, if ever."""
+        before, now = self._open.get(url) or self._failing.pop(url, None), self._clock.monotonic()
+        circuit = strike(before, error, started=started, now=now, wait=wait, spread=self._chance.spread())
+        if circuit.probe_at is None:
+            self._failing[url] = circuit
+        else:
+            if url not in self._open:
+                _tell_opened(url, circuit)
+            self._hold(url, circuit)
         if len(self._failing) > MOST_FAILING:
-            forgotten, _ = self._failing.popitem(last=False)
-            self._lanes.release(forgotten)
+            self._failing.popitem(last=False)
+        if len(self._open) > MOST_FAILING:
+            self._close(next(iter(self._open)), f"more than {MOST_FAILING} circuits are open")
 
     def answered(self, url: str) -> None:
         """An attempt succeeded: whoever waited may go."""
-        circuit = self._failing.pop(url, None)
-        if circuit is not None and circuit.probe_at is not None:
-            self._lanes.release(url)
-            log.info("circuit.closed", url=without_query(url), failures=circuit.failures)
+        self._failing.pop(url, None)
+        self._close(url, "an attempt succeeded")
+
+    def put_off(self, url: str) -> None:
+        """An attempt was told to come later; while the circuit is open, that goes for everybody."""
+        circuit = self._open.get(url)
+        if circuit is not None:
+            self._hold(url, put_off(circuit, now=self._clock.monotonic(), spread=self._chance.spread()))
 
     def probe(self, url: str) -> None:
         """Somebody says that the receiver is well again: do not wait for the time of the next probe."""
-        circuit = self._failing.get(url)
-        if circuit is not None and circuit.probe_at is not None:
-            self._lanes.hold(url, self._clock.monotonic())
+        circuit = self._open.get(url)
+        if circuit is not None:
+            self._hold(url, replace(circuit, probe_at=self._clock.monotonic()))
+
+    def is_open(self, url: str) -> bool:
+        return url in self._open
 
     def at(self, url: str) -> OpenCircuit | None:
         """Why deliveries to this URL wait; None: they do not."""
-        circuit = self._failing.get(url)
-        if circuit is None or circuit.probe_at is None:
+        self._close_idle()
+        circuit = self._open.get(url)
+        if circuit is None:
             return None
         now, monotonic = self._clock.now(), self._clock.monotonic()
         return OpenCircuit(
             circuit.failures,
             since=now + timedelta(seconds=circuit.since - monotonic),
             error=circuit.error,
-            next_probe_at=now + timedelta(seconds=max(circuit.probe_at - monotonic, 0.0)),
+            next_probe_at=now + timedelta(seconds=max(circuit.held_until - monotonic, 0.0)),
         )
 
     @property
     def open(self) -> int:
         """How many are open."""
-        return sum(circuit.probe_at is not None for circuit in self._failing.values())
+        self._close_idle()
+        return len(self._open)
 
-    def _tell_opened(self, url: str, circuit: Circuit) -> None:
-        log.error(
-            "circuit.opened",
-            url=without_query(url),
-            failures=circuit.failures,
-            error=circuit.error,
-            hint="its deliveries wait; one probe at a time tries it again, and nothing is dropped",
-        )
+    def _hold(self, url: str, circuit: Circuit) -> None:
+        self._open[url] = circuit
+        self._open.move_to_end(url)
+        self._lanes.hold(url, circuit.held_until)
+
+    def _close(self, url: str, because: str) -> None:
+        circuit = self._open.pop(url, None)
+        if circuit is not None:
+            self._lanes.release(url)
+            log.info("circuit.closed", url=without_query(url), failures=circuit.failures, reason=because)
+
+    def _close_idle(self) -> None:
+        """The one that was held longest ago stands first."""
+        longest_ago = self._clock.monotonic() - IDLE_SECONDS
+        while self._open and next(iter(self._open.values())).held_until < longest_ago:
+            self._close(next(iter(self._open)), "nobody wanted to go there for an hour")
+
+
+def _tell_opened(url: str, circuit: Circuit) -> None:
+    log.error(
+        "circuit.opened",
+        url=without_query(url),
+        failures=circuit.failures,
+        error=circuit.error,
+        hint="its deliveries wait; one probe at a time tries it again, and nothing is dropped",
+    )

@@ -10,15 +10,16 @@ import structlog
 
 from notifier.domain.address import Refusal
 from notifier.domain.delivery import (
+    MAX_DEFERRAL_SECONDS,
     Answered,
     Attempt,
     Delivery,
     Receipt,
     RetrySchedule,
-    new_delivery,
     settle,
+    wait_after,
 )
-from notifier.domain.event import Event, announce, announce_test, event_type
+from notifier.domain.event import Event, announce, event_type
 from notifier.domain.lanes import Lanes, limits_of
 from notifier.domain.pace import Turn
 from notifier.domain.receiver import Receivers
@@ -37,6 +38,7 @@ from notifier.ports import (
 )
 from notifier.services.circuits import Circuits, OpenCircuit
 from notifier.services.courier import Courier
+from notifier.services.trials import Crowded, Trials
 from notifier.services.wakeup import WakeUp
 
 log = structlog.get_logger()
@@ -86,6 +88,7 @@ class Dispatcher:
         limits = limits_of(policy.receivers)
         self._lanes = Lanes[str](concurrency=policy.concurrency, per_host=policy.per_host, limits=limits)
         self._circuits = Circuits(self._lanes, clock=clock, chance=chance)
+        self._trials = Trials(self._courier, clock=clock, chance=chance)
         self._wakeup = WakeUp(self._pump, crew=crew, clock=clock)
         self._fresh: dict[str, Delivery] = {}
         self._unsaved: dict[str, tuple[Delivery, Attempt]] = {}
@@ -114,13 +117,14 @@ class Dispatcher:
     async def start(self) -> None:
         """Take up every pending delivery of the store."""
         now = self._clock.now()
+        latest = now + timedelta(seconds=max(self._policy.schedule.longest, MAX_DEFERRAL_SECONDS))
         for number, waiting in enumerate(await self._store.waiting()):
             if number % PORTION == 0:
                 await asyncio.sleep(0)  # a full store must not make the loop deaf
             if waiting.next_attempt_at <= now:
                 self._lanes.join(waiting.callback_url, waiting.id, self._clock.monotonic())
-            else:
-                self._alarms.ring(waiting.id, waiting.callback_url, waiting.next_attempt_at)
+            else:  # nobody waits longer than that, unless the clock was wrong when it was written down
+                self._alarms.ring(waiting.id, waiting.callback_url, min(waiting.next_attempt_at, latest))
         self._pump()
 
     # What is owed
@@ -142,7 +146,8 @@ class Dispatcher:
         now = self._clock.monotonic()
         for delivery in owed:
             joined = self._lanes.join(delivery.callback_url, delivery.id, now)
-            if joined and len(self._fresh) < MAX_FRESH:  # the others are read again when it is their turn
+            held = self._circuits.is_open(delivery.callback_url)
+            if joined and not held and len(self._fresh) < MAX_FRESH:  # the others are read again when it is their turn
                 self._fresh[delivery.id] = delivery
         self._pump()
 
@@ -222,23 +227,27 @@ class Dispatcher:
             schedule=self._policy.schedule,
             spread=self._chance.spread(),
         )
-        self._heed(delivery.callback_url, receipt, attempt, started)
+        self._heed(settled, receipt, attempt, started)
         self._courier.report(settled, attempt)
         return settled, attempt
 
-    def _heed(self, url: str, receipt: Receipt, attempt: Attempt, started: float) -> None:
+    def _heed(self, settled: Delivery, receipt: Receipt, attempt: Attempt, started: float) -> None:
         """What an attempt says of its receiver: a time-out leaves the host one place, failures open the circuit."""
-        if isinstance(receipt, Answered) or receipt.timed_out:  # a refused connection says neither
-            self._lanes.learn(url, answers=isinstance(receipt, Answered))
+        url = settled.callback_url
+        self._learn(url, receipt)
         match attempt.outcome:
             case "delivered":
                 self._circuits.answered(url)
-            case "failed":
-                self._circuits.failed(url, attempt.error or "", started=started)
-            case "deferred":
-                pass  # it asked for time, and gets it
+            case "failed" if settled.reason != "gone":  # 410 settles a delivery, and nothing piles up
+                self._circuits.failed(url, attempt.error or "", started=started, wait=wait_after(settled, attempt))
+            case "failed" | "deferred":
+                self._circuits.put_off(url)
             case _:
                 assert_never(attempt.outcome)
+
+    def _learn(self, url: str, receipt: Receipt) -> None:
+        if isinstance(receipt, Answered) or receipt.timed_out:  # a refused connection says neither
+            self._lanes.learn(url, answers=isinstance(receipt, Answered))
 
     async def _save(self, delivery: Delivery, attempt: Attempt, *, again: bool = False) -> None:
         """Save an attempt. If the store does not take it, it is kept, and not made again, until it does; the log is
@@ -253,8 +262,11 @@ class Dispatcher:
         except Exception:  # a fault of ours: what the receiver said must not be forgotten
             self._keep(delivery, attempt, AFTER_FAULT_SECONDS)
             raise
-        if delivery.next_attempt_at is not None:
-            self._alarms.ring(delivery.id, delivery.callback_url, delivery.next_attempt_at)
+        wait = wait_after(delivery, attempt)
+        if delivery.next_attempt_at is not None and wait is not None:
+            # By both clocks: the wall clock may have been set back while the store was busy.
+            at = min(delivery.next_attempt_at, self._in(wait))
+            self._alarms.ring(delivery.id, delivery.callback_url, at)
 
     def _keep(self, delivery: Delivery, attempt: Attempt, seconds: float) -> None:
         self._unsaved[delivery.id] = (delivery, attempt)
@@ -263,22 +275,20 @@ class Dispatcher:
     def _in(self, seconds: float) -> datetime:
         return self._clock.now() + timedelta(seconds=seconds)
 
-    # Trying a receiver out
-
-    async def test(self, url: str) -> Attempt | Refusal:
-        """Send one `notifier.test` event through the same guard and signer; it is sent once and not kept."""
+    async def test(self, url: str) -> Attempt | Refusal | Crowded:
+        """Try a receiver out with one `notifier.test` event, which is sent once and not kept."""
         refusal = await self._guard.check(url)
         if refusal is not None:
             return refusal
-        now = self._clock.now()
-        event_id = self._chance.new_id("evt_")
-        receipt = await self._courier.post(event_id, url, announce_test(now))
-        trial = new_delivery(Event(event_id, "notifier.test", b""), watch_id="", callback_url=url, now=now)
-        _, attempt = settle(trial, receipt, ended_at=self._clock.now(), schedule=RetrySchedule(()), spread=0.0)
+        tried = await self._trials.run(url, per_host=self._policy.per_host)
+        if isinstance(tried, Crowded):
+            return tried
+        receipt, attempt = tried
+        self._learn(url, receipt)
         if attempt.outcome == "delivered":
             self._circuits.answered(url)
-            self._pump()
-        return replace(attempt, outcome="failed") if attempt.outcome == "deferred" else attempt
+        self._pump()
+        return attempt
 
     # Readiness, and the stop
 

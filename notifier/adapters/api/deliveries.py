@@ -12,11 +12,12 @@ from notifier.adapters.api.caller import Caller, caller_of
 from notifier.adapters.api.models import DeliveryQuery, EndpointTest, read
 from notifier.adapters.api.paging import next_cursor, page
 from notifier.adapters.api.parts import ApiParts
-from notifier.adapters.api.problems import Complaint, Problem, encode, invalid, not_found, pointer
+from notifier.adapters.api.problems import Complaint, Problem, encode, invalid, not_found, pointer, unavailable
 from notifier.adapters.api.views import attempt_members, delivery_item_json, delivery_json, list_json
 from notifier.adapters.api.watches import ID
 from notifier.domain.address import Refusal
 from notifier.domain.delivery import DeliveryView
+from notifier.services.trials import Crowded
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,8 @@ class Deliveries:
         result = await self.parts.dispatcher.test(asked.callback_url)
         if isinstance(result, Refusal):
             return invalid([Complaint(result.message, pointer("callback_url"))]).response()
+        if isinstance(result, Crowded):
+            return unavailable("too many test events are on their way; try again in some seconds").response()
         return Response(encode(attempt_members(result)), media_type="application/json")
 
     async def _find(self, delivery_id: str, caller: Caller) -> DeliveryView | None:

@@ -4,13 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifier.domain.circuit import FAILURES_TO_OPEN, PROBE_SECONDS, SECONDS_TO_OPEN, Circuit, strike
+from notifier.domain.circuit import FAILURES_TO_OPEN, PROBE_SECONDS, SECONDS_TO_OPEN, Circuit, put_off, strike
 
 
 def failing(*moments: float, circuit: Circuit | None = None, spread: float = 0.0) -> Circuit:
     """Attempts that began and failed at these moments."""
     for at in moments:
-        circuit = strike(circuit, "HTTP 500", started=at, now=at, spread=spread)
+        circuit = strike(circuit, "HTTP 500", started=at, now=at, wait=None, spread=spread)
     assert circuit is not None
     return circuit
 
@@ -38,7 +38,7 @@ def test_it_opens_after_failures_in_a_row_that_last(moments, opens):
 
 def test_it_remembers_what_a_reader_asks_about():
     """How many, since when, and why the last time."""
-    circuit = strike(failing(7.0, 8.0), "refused", started=8.5, now=9.0, spread=0.0)
+    circuit = strike(failing(7.0, 8.0), "refused", started=8.5, now=9.0, wait=None, spread=0.0)
     assert (circuit.failures, circuit.since, circuit.error, circuit.probe_at) == (3, 7.0, "refused", None)
 
 
@@ -56,7 +56,7 @@ def test_attempts_that_were_in_flight_already_are_no_probes():
     """Forty of them do not make the wait a minute."""
     circuit = opened(100.0)
     for _ in range(40):
-        circuit = strike(circuit, "HTTP 502", started=99.0, now=101.0, spread=0.0)
+        circuit = strike(circuit, "HTTP 502", started=99.0, now=101.0, wait=None, spread=0.0)
     assert (circuit.probe_at, circuit.failures, circuit.error) == (105.0, 50, "HTTP 502")
 
 
@@ -65,3 +65,22 @@ def test_probes_are_spread(spread):
     """By up to a fifth, so that all circuits of a host do not probe it together."""
     circuit = failing(*[0.0] * 9, 100.0, spread=spread)
     assert 104.0 - 1e-9 <= circuit.probe_at <= 106.0 + 1e-9
+
+
+def test_a_delivery_is_not_held_up_by_the_circuit_that_its_own_failure_opened():
+    """One alone is its own next probe, when its schedule says so."""
+    circuit = strike(failing(*[0.0] * 9), "HTTP 500", started=100.0, now=100.0, wait=1.5, spread=0.0)
+    assert circuit.probe_at == 101.5
+    circuit = strike(circuit, "HTTP 500", started=101.5, now=101.5, wait=900.0, spread=0.0)
+    assert circuit.probe_at == 111.5
+
+
+def test_a_probe_that_is_told_to_come_later_puts_off_the_next_one():
+    """By the same wait once more."""
+    circuit = failing(105.0, circuit=opened(100.0))
+    assert put_off(circuit, now=115.0, spread=0.0).probe_at == 125.0
+
+
+def test_a_closed_circuit_holds_nobody():
+    """At any time."""
+    assert failing(7.0).held_until == 0.0

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from notifier.domain.lanes import LaneLimits, Lanes, limits_of
 from notifier.domain.receiver import Receiver, Receivers, host_of
+from notifier.domain.sleepers import SPARE
+from notifier.domain.trust import doubted_places
 
 A, B, C = "https://a.example/1", "https://b.example/1", "https://c.example/1"
 A2, A3 = "https://a.example/2", "https://a.example/3"
@@ -23,15 +25,22 @@ def queue(lanes, url, *keys, now=0.0):
         assert lanes.join(url, key, now)
 
 
+def proven(lanes, *urls):
+    """Lanes whose hosts have answered before."""
+    for url in urls:
+        lanes.learn(url, answers=True)
+    return lanes
+
+
 @pytest.fixture
 def lanes():
-    """Nine places in all, three for each host."""
-    return Lanes(concurrency=9, per_host=3)
+    """Nine places in all, three for each host; all hosts have answered before."""
+    return proven(Lanes(concurrency=9, per_host=3), A, B, C)
 
 
 def test_hosts_take_turns():
     """A host with many deliveries does not stand before one with few."""
-    lanes = Lanes(concurrency=9, per_host=9)
+    lanes = proven(Lanes(concurrency=9, per_host=9), A, B)
     queue(lanes, A, "a0", "a1", "a2")
     queue(lanes, B, "b0")
     assert [key for _, key in started(lanes)] == ["a0", "b0", "a1", "a2"]
@@ -70,7 +79,7 @@ def test_a_host_has_its_limit_and_all_together_have_theirs():
 
 def test_a_leave_lets_the_same_host_go_on():
     """Its next one gets the place, also when that is for another URL."""
-    lanes = Lanes(concurrency=9, per_host=1)
+    lanes = proven(Lanes(concurrency=9, per_host=1), A)
     queue(lanes, A, "a0")
     queue(lanes, A2, "a1")
     assert started(lanes) == [(A, "a0")]
@@ -114,33 +123,49 @@ def test_a_narrow_host_stays_narrow_when_it_has_been_empty(lanes):
     assert started(lanes) == [(A2, 1)]
 
 
-def test_hosts_of_which_nothing_is_known_cannot_take_all_places():
-    """While half are free they get what they ask for, then one place each; whoever has answered gets all of its own."""
-    lanes = Lanes(concurrency=20, per_host=8)
-    for number in range(6):
+def test_hosts_that_are_not_trusted_leave_half_of_all_places_to_the_others():
+    """New ones have all their places while a quarter of all is free for that, then one each; those that hang one."""
+    lanes = Lanes(concurrency=20, per_host=5)
+    for number in range(30):
         queue(lanes, f"https://new-{number}.example/", *range(8))
     first = started(lanes)
-    assert 10 <= len(first) <= 15
-    lanes.learn(A, answers=True)
-    queue(lanes, A, *range(8))
-    assert len(started(lanes)) == min(8, 20 - len(first))
-    lanes.learn(first[0][0], answers=True)
-    lanes.leave(*first[0])
-    assert started(lanes)
-    assert lanes.busy == 20
+    assert len(first) == 10
+    assert len({host_of(url) for url, _ in first}) == 10
+    proven(lanes, A)
+    queue(lanes, A, *range(20))
+    assert started(lanes) == [(A, key) for key in range(5)]
+    for url, key in first:
+        lanes.learn(url, answers=False)
+        lanes.leave(url, key)
+    assert len(started(lanes)) == 10
 
 
-def test_only_so_many_hosts_are_remembered(monkeypatch):
-    """Whoever makes up hosts fills no memory."""
-    monkeypatch.setattr("notifier.domain.lanes.MOST_KNOWN", 2)
-    lanes = Lanes(concurrency=9, per_host=3)
-    lanes.learn(A, answers=False)
-    lanes.learn(B, answers=False)
-    lanes.learn(A, answers=False)
+def test_a_single_new_host_has_what_it_may_at_once():
+    """Its share of the places, few or many."""
+    for places, expected in ((256, 8), (10, 8), (4, 4)):
+        lanes = Lanes(concurrency=places, per_host=8)
+        queue(lanes, A, *range(20))
+        first = started(lanes)
+        assert len(first) == expected
+        for url, key in first:
+            lanes.leave(url, key)
+        assert (lanes.busy, lanes._doubted) == (0, 0)
+
+
+def test_a_host_that_answers_while_it_waits_changes_its_queue():
+    """And back, when it runs into the time-out."""
+    lanes = Lanes(concurrency=2, per_host=1)
+    queue(lanes, B, 0)
+    queue(lanes, A, 0)
+    assert started(lanes) == [(B, 0)]
+    proven(lanes, A)
+    assert started(lanes) == [(A, 0)]
+    lanes.leave(B, 0)
+    proven(lanes, C)
+    queue(lanes, C, 0)
     lanes.learn(C, answers=False)
-    for url in (A, B):
-        queue(lanes, url, 0, 1)
-    assert started(lanes) == [(A, 0), (B, 0), (B, 1)]
+    assert started(lanes) == [(C, 0)]
+    assert lanes._doubted == 1
 
 
 def test_other_hosts_are_not_narrowed(lanes):
@@ -152,7 +177,7 @@ def test_other_hosts_are_not_narrowed(lanes):
 
 def test_a_url_has_limits_of_its_own_within_those_of_its_host():
     """An endpoint's concurrency; the other URLs of its host use the places that it leaves."""
-    lanes = Lanes(concurrency=9, per_host=3, limits={A: LaneLimits(concurrency=1)})
+    lanes = Lanes(concurrency=90, per_host=3, limits={A: LaneLimits(concurrency=1)})
     queue(lanes, A, "x0", "x1")
     queue(lanes, A2, "y0", "y1", "y2")
     assert started(lanes) == [(A, "x0"), (A2, "y0"), (A2, "y1")]
@@ -164,7 +189,7 @@ def test_a_url_has_limits_of_its_own_within_those_of_its_host():
 
 def test_a_url_can_have_a_rate_which_it_remembers_while_it_is_idle():
     """One second's worth at once, then as time gives; lanes say when asking again is worth it."""
-    lanes = Lanes(concurrency=9, per_host=9, limits={A: LaneLimits(rate=2.0)})
+    lanes = proven(Lanes(concurrency=9, per_host=9, limits={A: LaneLimits(rate=2.0)}), A)
     queue(lanes, A, 0, 1, 2)
     assert lanes.wake_at() is None
     assert started(lanes) == [(A, 0), (A, 1)]
@@ -180,7 +205,7 @@ def test_a_url_can_have_a_rate_which_it_remembers_while_it_is_idle():
 
 def test_a_lane_that_waits_for_time_leaves_the_places_to_others():
     """A low rate at one URL costs its host nothing."""
-    lanes = Lanes(concurrency=9, per_host=2, limits={A: LaneLimits(rate=1.0)})
+    lanes = Lanes(concurrency=90, per_host=2, limits={A: LaneLimits(rate=1.0)})
     queue(lanes, A, "x0", "x1")
     queue(lanes, A2, "y0")
     assert started(lanes) == [(A, "x0"), (A2, "y0")]
@@ -233,7 +258,7 @@ def test_a_lane_sleeps_once_however_many_join_or_hold_it(lanes):
 
 def test_a_host_that_is_narrowed_while_it_waits_for_its_turn_has_one_place_then():
     """What counts is when the turn comes."""
-    lanes = Lanes(concurrency=2, per_host=3)
+    lanes = proven(Lanes(concurrency=2, per_host=3), A, B)
     queue(lanes, A, 0, 1, 2)
     queue(lanes, B, 0)
     assert started(lanes) == [(A, 0), (B, 0)]
@@ -244,7 +269,7 @@ def test_a_host_that_is_narrowed_while_it_waits_for_its_turn_has_one_place_then(
 
 def test_limits_can_change_while_people_wait():
     """More places are used at once, also by hosts that were full; a rate can come and go."""
-    lanes = Lanes(concurrency=1, per_host=1)
+    lanes = proven(Lanes(concurrency=1, per_host=1), A, B)
     queue(lanes, A, "a0", "a1")
     queue(lanes, B, "b0", "b1")
     assert len(started(lanes)) == 1
@@ -286,10 +311,11 @@ def test_an_empty_lane_is_forgotten(lanes):
     """A million receivers once seen cost nothing for ever."""
     for number in range(9):
         queue(lanes, f"https://host-{number}.example/", 0)
-    for url, key in started(lanes):
-        lanes.leave(url, key)
-    assert (lanes._lanes, lanes._hosts) == ({}, {})
-    assert not lanes._turns
+    while fresh := started(lanes):
+        for url, key in fresh:
+            lanes.leave(url, key)
+    assert (lanes._lanes, lanes._hosts, lanes._doubted) == ({}, {}, 0)
+    assert not any(lanes._turns.values())
 
 
 def test_only_urls_with_limits_of_their_own_have_any():
@@ -335,6 +361,8 @@ def test_lanes_keep_their_limits_and_starve_nobody(sequence, concurrency, per_ho
                 busy.append((turn[0], turn[1].key))
                 gone += 1
         assert lanes.busy == len(busy) <= concurrency
+        assert 0 <= lanes._doubted <= doubted_places(concurrency, per_host)
+        assert len(lanes._asleep) <= 2 * len(lanes._lanes) + SPARE
         assert max(Counter(host_of(url) for url, _ in busy).values(), default=0) <= per_host
         assert lanes.waiting == joined - gone
     while busy or lanes.waiting:

@@ -25,13 +25,14 @@ async def open_circuit(world: World, url: str = HOOK, number: int = 1) -> None:
 async def test_deliveries_wait_behind_one_probe_at_a_time(world):
     """Fifty that come while the circuit is open cost one attempt for each wait, and none of them is lost."""
     await open_circuit(world)
+    world.apply(schedule=RetrySchedule((600.0,) * 900))
     before = len(world.sender.posts)
     await owe_many(world, 50, first=10)
     assert len(world.sender.posts) == before
     await world.crew.advance(300)
     assert 6 <= len(world.sender.posts) - before <= 10
     world.sender.usual = OK
-    await world.crew.advance(75)
+    await world.crew.advance(720)
     assert {one.state for one in world.store.deliveries.values()} == {"delivered"}
     assert world.dispatcher.circuit(HOOK) is None
 
@@ -113,15 +114,35 @@ async def test_deferrals_are_no_failures(world):
     assert world.dispatcher.circuit(HOOK) is None
 
 
-async def test_a_deferral_leaves_an_open_circuit_open_and_the_next_one_may_try(world):
-    """It answered, but did not take anything."""
+async def test_a_receiver_that_asks_for_time_gets_it_from_all_when_its_circuit_is_open(world):
+    """It answers, but takes nothing: the others that wait are not posted one after the other to hear the same."""
     await open_circuit(world)
-    world.sender.script(HOOK, answered(429, 3600.0))
-    await owe_many(world, 2, first=50)
+    world.sender.usual = answered(503, 3600.0)
+    await owe_many(world, 50, first=50)
+    before = len(world.sender.posts)
+    await world.crew.advance(60)
+    assert 5 <= len(world.sender.posts) - before <= 16
+    assert world.dispatcher.circuit(HOOK).failures == 10
     world.sender.usual = OK
-    await world.crew.advance(10)
+    await world.crew.advance(60)
     assert world.dispatcher.circuit(HOOK) is None
-    assert [one.state for one in world.store.deliveries.values()].count("pending") == 1
+    assert "pending" not in {world.delivery(f"evt_0{number}").state for number in range(80, 100)}
+
+
+async def test_a_circuit_that_holds_up_nobody_for_an_hour_is_closed(world):
+    """Else it would be counted as open for ever, after its last delivery was exhausted."""
+    await open_circuit(world)
+    world.apply(schedule=RetrySchedule(()))
+    await world.crew.advance(60)
+    assert {one.state for one in world.store.deliveries.values()} == {"exhausted"}
+    await world.crew.advance(3400)
+    assert world.dispatcher.open_circuits == 1
+    with capture_logs() as lines:
+        await world.crew.advance(300)
+        assert (world.dispatcher.open_circuits, world.dispatcher.circuit(HOOK)) == (0, None)
+    assert [line["reason"] for line in lines] == ["nobody wanted to go there for an hour"]
+    await send(world, number=70)
+    assert world.delivery("evt_070").attempts == 1
 
 
 async def test_redelivering_by_hand_probes_at_once(world):
@@ -132,6 +153,8 @@ async def test_redelivering_by_hand_probes_at_once(world):
     world.sender.usual = OK
     assert await world.dispatcher.redeliver("evt_099")
     await world.crew.run()
+    assert (world.delivery("evt_099").state, world.dispatcher.circuit(HOOK)) == ("delivered", None)
+    await world.crew.advance(5)
     assert {one.state for one in world.store.deliveries.values()} == {"delivered"}
 
 
@@ -155,14 +178,45 @@ async def test_a_test_event_that_arrives_closes_the_circuit(world):
 
 
 async def test_only_so_many_failing_urls_are_remembered(world, monkeypatch):
-    """Whoever makes up URLs that fail fills no memory; the URL that is forgotten is not held up any longer."""
+    """Whoever makes up URLs that fail fills no memory, and closes nobody's circuit."""
+    monkeypatch.setattr(circuits, "MOST_FAILING", 1)
+    await open_circuit(world)
+    world.apply(schedule=RetrySchedule((9000.0,)))
+    for number in range(20):
+        await send(world, url=f"{OTHER}?{number}", number=100 + number)
+    assert world.dispatcher.circuit(HOOK) is not None
+    assert len(world.dispatcher._circuits._failing) == 1
+
+
+async def test_of_too_many_open_circuits_the_oldest_is_closed_and_says_so(world, monkeypatch):
+    """What it held up goes on."""
     monkeypatch.setattr(circuits, "MOST_FAILING", 1)
     await open_circuit(world)
     await owe_many(world, 1, first=50)
-    await send(world, url=OTHER, number=60)
+    with capture_logs() as lines:
+        await open_circuit(world, OTHER, number=60)
+    assert "more than 1 circuits are open" in [line.get("reason") for line in lines]
+    assert world.delivery("evt_050").attempts > 0
+
+
+async def test_a_lone_delivery_keeps_to_its_schedule(world):
+    """However short its waits are: it is the probe itself."""
+    world.apply(schedule=RetrySchedule((3.0,) * 30))
+    world.sender.usual = answered(500)
+    await send(world)
+    await world.crew.advance(100)
+    assert world.dispatcher.circuit(HOOK) is not None
+    assert times(world) == [3.0 * number for number in range(31)]
+
+
+async def test_410_is_no_failure_of_the_receiver(world):
+    """It ends a delivery for good, and nothing piles up that a circuit could hold."""
+    world.sender.usual = answered(410)
+    for number in range(40):
+        await send(world, number=100 + number)
+        await world.crew.advance(2)
     assert world.dispatcher.circuit(HOOK) is None
-    await world.crew.advance(0.1)
-    assert world.delivery("evt_050").attempts == 1
+    assert len(world.sender.posts) == 40
 
 
 async def test_open_circuits_are_counted(world):

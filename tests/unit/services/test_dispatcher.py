@@ -246,3 +246,29 @@ async def test_every_delivery_comes_to_an_end(said, spread, failures):
     for attempt, receipt, post, later in zip(log, said, world.sender.posts, world.sender.posts[1:], strict=False):
         least = min(max(receipt.retry_after, 1.0), 86_400.0) if attempt.outcome == "deferred" else 0.8 * next(waits)
         assert later.at - post.at >= timedelta(seconds=least - 1e-3)
+
+
+async def test_a_wait_that_was_written_down_by_a_wrong_clock_is_cut_short(world):
+    """A clock a year ahead, set right before the restart: nobody waits longer than anybody ever does."""
+    delivery = await world.owed()
+    world.store.deliveries[delivery.id] = replace(delivery, next_attempt_at=START + timedelta(days=400))
+    await world.dispatcher.start()
+    await world.crew.advance(24 * 3600 - 1)
+    assert world.sender.posts == []
+    await world.crew.advance(2)
+    assert world.delivery("evt_01").state == "delivered"
+
+
+async def test_a_clock_that_is_set_back_while_an_attempt_is_saved_delays_nothing(world):
+    """The wait counts from the end of the attempt, by a clock that only grows."""
+    settle = world.store.settle
+
+    async def slow(*settled):
+        world.clock.jump(-86_400)
+        return await settle(*settled)
+
+    world.store.settle = slow
+    await send(world, DOWN)
+    world.store.settle = settle
+    await world.crew.advance(7)
+    assert world.delivery("evt_01").state == "delivered"

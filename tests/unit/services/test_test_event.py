@@ -5,7 +5,8 @@ import pytest
 
 from notifier.domain.address import Refusal
 from notifier.domain.signature import Valid, verify
-from tests.unit.services.mail import DOWN, answered, send
+from notifier.services.trials import MOST_TRIALS, Crowded
+from tests.unit.services.mail import DOWN, HUNG, answered, owe_many, send
 from tests.unit.services.world import HOOK, KEY, World
 
 
@@ -57,3 +58,32 @@ async def test_a_reload_brings_the_guard_and_the_sender_of_the_new_settings(worl
     assert isinstance(await world.dispatcher.test(HOOK), Refusal)
 
 
+
+
+async def test_only_so_many_test_events_are_in_flight(world):
+    """They stand in no lane: a few to one host, some in all; the others are told to come again."""
+    world.sender.hold()
+    world.apply(per_host=2)
+    for host in range(20):
+        for _ in range(3):
+            world.crew.spawn(_try(world, f"https://host-{host}.example/"))
+    await world.crew.run()
+    assert world.sender.in_flight == MOST_TRIALS
+    assert await world.dispatcher.test("https://host-0.example/other") == Crowded()
+    world.sender.release()
+    await world.crew.run()
+    assert (await world.dispatcher.test(HOOK)).outcome == "delivered"
+    assert not world.dispatcher._trials._in_flight
+
+
+async def _try(world, url):
+    await world.dispatcher.test(url)
+
+
+async def test_a_test_event_teaches_which_hosts_hang(world):
+    """As an attempt does."""
+    world.sender.script(HOOK, HUNG)
+    await world.dispatcher.test(HOOK)
+    world.sender.hold()
+    await owe_many(world, 20)
+    assert world.sender.in_flight == 1
