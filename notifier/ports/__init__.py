@@ -6,6 +6,7 @@ Times are aware datetimes in UTC unless a name says monotonic; durations are sec
 from notifier.ports.catalog import Catalog, Counts, DeliveryPage, Oldest, Page, Space, Upkeep, WatchPage
 from notifier.ports.meter import AttemptMeter, PollMeter
 from notifier.ports.store import (
+    Alter,
     Announce,
     Cancelled,
     Declared,
@@ -24,6 +25,7 @@ from notifier.ports.world import Alarms, Chance, Clock, Crew, Guard, Provider, S
 
 __all__ = [
     "Alarms",
+    "Alter",
     "Announce",
     "AttemptMeter",
     "Cancelled",

@@ -6,8 +6,7 @@ from typing import TypeAlias
 
 import structlog
 
-from notifier.domain.endpoint import Change, Endpoint, Terms, changed, receiver
-from notifier.domain.headers import distinct
+from notifier.domain.endpoint import Change, Endpoint, Overfull, Terms, changed, receiver
 from notifier.domain.receiver import Receiver, Receivers, without_query
 from notifier.domain.signature import NEW_SECRET_BYTES, new_secret
 from notifier.ports import Chance, Clock, EndpointStore, Guard, Page
@@ -153,15 +152,13 @@ class Endpoints:
         if not isinstance(known, Endpoint):
             return known
         random_bytes, now = self._chance.random_bytes(NEW_SECRET_BYTES), self._clock.now()
-        try:
-            distinct(changed(known, change, random_bytes=random_bytes, now=now).terms.headers)
-        except ValueError as error:
-            return Wrong("headers", str(error))
         kept = await self._store.change_endpoint(
             endpoint_id, lambda stored: changed(stored, change, random_bytes=random_bytes, now=now)
         )
         if kept is None:
             return Unknown()
+        if isinstance(kept, Overfull):
+            return Wrong("headers", kept.message)
         self._keep(kept)
         self._announce()
         url, rotated = without_query(kept.url), change.rotate or None

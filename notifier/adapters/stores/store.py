@@ -11,10 +11,11 @@ from notifier.adapters.stores.outage import Outage
 from notifier.adapters.stores.reader import Reader
 from notifier.adapters.stores.writer import Writer
 from notifier.domain.delivery import Attempt, Delivery, DeliveryView
-from notifier.domain.endpoint import Endpoint
+from notifier.domain.endpoint import Endpoint, Overfull
 from notifier.domain.task import Task
 from notifier.domain.watch import Registration, WatchView
 from notifier.ports import (
+    Alter,
     Announce,
     Cancelled,
     Counts,
@@ -126,8 +127,8 @@ class SqlStore:
     async def add_endpoint(self, endpoint: Endpoint) -> Endpoint:
         return await self._writer.write(lambda on: endpoints.add(on, endpoint))
 
-    async def change_endpoint(self, endpoint_id: str, change: Callable[[Endpoint], Endpoint]) -> Endpoint | None:
-        return await self._writer.write(lambda on: endpoints.change(on, endpoint_id, change))
+    async def change_endpoint(self, endpoint_id: str, alter: Alter) -> Endpoint | Overfull | None:
+        return await self._writer.write(lambda on: endpoints.change(on, endpoint_id, alter))
 
     async def remove_endpoint(self, endpoint_id: str) -> bool:
         return await self._writer.write(lambda on: endpoints.remove(on, endpoint_id))

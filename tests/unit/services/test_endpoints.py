@@ -162,6 +162,16 @@ async def test_headers_cannot_grow_without_end(world):
     assert isinstance(swapped, Accepted)
 
 
+async def test_changes_at_the_same_moment_do_not_pass_the_limit_together(world):
+    """What one of them has added counts for the next, before anybody has heard of it."""
+    endpoint = await register(world)
+    stored = replace(endpoint, terms=replace(endpoint.terms, headers={f"X-{n}": "1" for n in range(MOST_HEADERS)}))
+    world.store.registered[endpoint.id] = stored
+    refused = await world.endpoints.change(endpoint.id, Change(headers={"X-More": "1"}))
+    assert refused == Wrong("headers", f"has {MOST_HEADERS + 1} headers (at most {MOST_HEADERS})")
+    assert world.store.registered[endpoint.id] == stored
+
+
 async def test_what_is_deleted_signs_no_more(world):
     """What is pending goes on under the global secrets, and the URL is free."""
     endpoint = await register(world)
