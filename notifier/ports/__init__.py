@@ -18,6 +18,7 @@ from notifier.ports.store import (
     StoreFault,
     StoreUnavailableError,
     TaskStore,
+    TooManyListsError,
     Waiting,
     WatchStore,
 )
@@ -52,6 +53,7 @@ __all__ = [
     "StoreUnavailableError",
     "TaskStore",
     "Timetable",
+    "TooManyListsError",
     "Upkeep",
     "Waiting",
     "WatchPage",

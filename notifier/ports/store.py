@@ -32,6 +32,10 @@ class StoreUnavailableError(Exception):
         self.fault: StoreFault = fault
 
 
+class TooManyListsError(StoreUnavailableError):
+    """So many lists are being read that one more could only wait; nothing is the matter with the store."""
+
+
 @dataclass(frozen=True, slots=True)
 class Registered:
     """One registration's result. `task` is set while the task is to be polled; `owed` when the end is known already."""
