@@ -1,15 +1,16 @@
 """A store in memory: what the ports of watches, tasks, deliveries and endpoints promise, word for word, and no more."""
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from notifier.domain.delivery import Attempt, Delivery, new_delivery, redeliver
-from notifier.domain.endpoint import Endpoint
+from notifier.domain.endpoint import Endpoint, Overfull
 from notifier.domain.task import End, Task
 from notifier.domain.watch import DeliveryBrief, Registration, Watch, WatchView
 from notifier.ports import (
+    Alter,
     Announce,
     Cancelled,
     Declared,
@@ -131,12 +132,14 @@ class FakeStore:
         holder = next((kept for kept in self.registered.values() if kept.url == endpoint.url), None)
         return holder or self.registered.setdefault(endpoint.id, replace(endpoint, number=next(self._numbers)))
 
-    async def change_endpoint(self, endpoint_id: str, change: Callable[[Endpoint], Endpoint]) -> Endpoint | None:
+    async def change_endpoint(self, endpoint_id: str, alter: Alter) -> Endpoint | Overfull | None:
         self._reach("change_endpoint")
         if endpoint_id not in self.registered:
             return None
-        self.registered[endpoint_id] = change(self.registered[endpoint_id])
-        return self.registered[endpoint_id]
+        altered = alter(self.registered[endpoint_id])
+        if isinstance(altered, Endpoint):
+            self.registered[endpoint_id] = altered
+        return altered
 
     async def remove_endpoint(self, endpoint_id: str) -> bool:
         self._reach("remove_endpoint")

@@ -226,7 +226,7 @@ class Daemon:
             readiness=lambda: self.board.readiness(stopping=self._stopping),
             status=lambda: self.board.status(stopping=self._stopping),
             render_metrics=lambda: self.board.render_metrics(stopping=self._stopping),
-            public_keys=lambda: wiring.public_keys(self.endpoints.receivers),
+            public_keys=self.endpoints.public_keys,
             stopping=lambda: self._stopping,
             version=__version__,
         )

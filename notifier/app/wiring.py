@@ -12,7 +12,7 @@ from notifier.domain.delivery import RetrySchedule
 from notifier.domain.endpoint import Endpoint, Terms, declared
 from notifier.domain.event import EVENT_TYPES
 from notifier.domain.receiver import Receiver, Receivers
-from notifier.domain.signature import Ed25519Key, parse_secret
+from notifier.domain.signature import parse_secret
 from notifier.ports import Clock, Provider
 from notifier.services.channel import PollLimits
 from notifier.services.dispatcher import DispatchPolicy
@@ -54,12 +54,6 @@ def _terms(endpoint: EndpointSettings) -> Terms:
         rate=endpoint.rate,
         concurrency=endpoint.concurrency,
     )
-
-
-def public_keys(receivers: Receivers) -> tuple[Ed25519Key, ...]:
-    """The keys whose public halves the intake shows, each once: the global ones first, then those of endpoints."""
-    signing = [key for receiver in (receivers.usual, *receivers.endpoints.values()) for key in receiver.keys]
-    return tuple(dict.fromkeys(key for key in signing if isinstance(key, Ed25519Key)))
 
 
 def tokens(settings: Settings) -> Mapping[Caller, str]:

@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Final, Literal, TypeAlias
 
 from notifier.domain.event import EVENT_TYPES, TaskEvent
-from notifier.domain.headers import merged
+from notifier.domain.headers import distinct, merged
 from notifier.domain.receiver import Receiver
 from notifier.domain.signature import new_private_key, new_secret, parse_secret
 from notifier.domain.watch import Source
@@ -67,6 +67,13 @@ class Change:
     concurrency: int | Kept | None = KEEP
 
 
+@dataclass(frozen=True, slots=True)
+class Overfull:
+    """A change that would give an endpoint more headers than it may have. `message` continues their name."""
+
+    message: str
+
+
 def declared(url: str, terms: Terms) -> Endpoint:
     """An endpoint of the configuration. Its id follows from the URL, so that it is the same after every start."""
     return Endpoint("ep_" + hashlib.sha256(url.encode()).hexdigest()[:24], url, terms, "config")
@@ -83,14 +90,19 @@ def receiver(terms: Terms) -> Receiver:
     )
 
 
-def changed(endpoint: Endpoint, change: Change, *, random_bytes: bytes, now: datetime) -> Endpoint:
+def changed(endpoint: Endpoint, change: Change, *, random_bytes: bytes, now: datetime) -> Endpoint | Overfull:
     """The endpoint as it is to be; `updated_at` tells whether anything is different. `random_bytes` are 32 fresh ones,
     for a new secret."""
     old = endpoint.terms
+    headers = {} if change.headers is None else merged(old.headers, change.headers)
+    try:
+        distinct(headers)
+    except ValueError as error:
+        return Overfull(str(error))
     secrets = old.secrets if change.secrets is KEEP else change.secrets
     terms = Terms(
         secrets=rotated(secrets, random_bytes) if change.rotate else secrets,
-        headers={} if change.headers is None else merged(old.headers, change.headers),
+        headers=headers,
         events=old.events if change.events is KEEP else change.events,
         rate=old.rate if change.rate is KEEP else change.rate,
         concurrency=old.concurrency if change.concurrency is KEEP else change.concurrency,

@@ -6,7 +6,7 @@ from functools import lru_cache
 from urllib.parse import urlsplit
 
 from notifier.domain.event import EVENT_TYPES
-from notifier.domain.signature import SigningKey
+from notifier.domain.signature import Ed25519Key, SigningKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,12 @@ class Receivers:
 
     def at(self, callback_url: str) -> Receiver:
         return self.endpoints.get(callback_url, self.usual)
+
+
+def public_keys(receivers: Receivers) -> tuple[Ed25519Key, ...]:
+    """The keys whose public halves the intake shows, each once: the global ones first, then those of endpoints."""
+    signing = [key for receiver in (receivers.usual, *receivers.endpoints.values()) for key in receiver.keys]
+    return tuple(dict.fromkeys(key for key in signing if isinstance(key, Ed25519Key)))
 
 
 @lru_cache(maxsize=4096)

@@ -59,7 +59,8 @@ def configure(
 
 
 def hide(secrets: Collection[str]) -> None:
-    """Mask these too from now on, until `configure` is called again; nothing before it was called."""
+    """Mask these beside the configured ones, in place of those that were hidden before, until `configure` is called
+    again; nothing before it was called."""
     for processor in structlog.get_config()["processors"]:
         if isinstance(processor, Scrubber):
             processor.learn(secrets)

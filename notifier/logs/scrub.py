@@ -17,12 +17,12 @@ class Scrubber:
     """Puts a mask over every secret, wherever in a line it turns up: also inside error texts and tracebacks."""
 
     def __init__(self, secrets: Collection[str]) -> None:
-        self._secrets: list[str] = []
-        self.learn(secrets)
+        self._lasting = frozenset(secrets)
+        self.learn(())
 
     def learn(self, secrets: Collection[str]) -> None:
-        """Mask these too from now on."""
-        known = {*self._secrets, *(one for one in secrets if len(one) >= SHORTEST_SECRET)}
+        """Mask these beside the lasting ones from now on, in place of those that were learned before."""
+        known = {one for one in (*self._lasting, *secrets) if len(one) >= SHORTEST_SECRET}
         self._secrets = sorted(known, key=len, reverse=True)
         self._others = [one for one in self._secrets if not one.startswith(SIGNING)]
 

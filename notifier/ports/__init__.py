@@ -6,6 +6,7 @@ Times are aware datetimes in UTC unless a name says monotonic; durations are sec
 from notifier.ports.catalog import Catalog, Counts, DeliveryPage, Oldest, Page, Space, Upkeep, WatchPage
 from notifier.ports.meter import AttemptMeter, PollMeter
 from notifier.ports.store import (
+    Alter,
     Announce,
     Cancelled,
     Declared,
@@ -17,6 +18,7 @@ from notifier.ports.store import (
     StoreFault,
     StoreUnavailableError,
     TaskStore,
+    TooManyListsError,
     Waiting,
     WatchStore,
 )
@@ -24,6 +26,7 @@ from notifier.ports.world import Alarms, Chance, Clock, Crew, Guard, Provider, S
 
 __all__ = [
     "Alarms",
+    "Alter",
     "Announce",
     "AttemptMeter",
     "Cancelled",
@@ -50,6 +53,7 @@ __all__ = [
     "StoreUnavailableError",
     "TaskStore",
     "Timetable",
+    "TooManyListsError",
     "Upkeep",
     "Waiting",
     "WatchPage",

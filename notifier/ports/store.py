@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Literal, Protocol, TypeAlias
 
 from notifier.domain.delivery import Attempt, Delivery
-from notifier.domain.endpoint import Endpoint
+from notifier.domain.endpoint import Endpoint, Overfull
 from notifier.domain.event import Event
 from notifier.domain.task import Task
 from notifier.domain.watch import Registration, Watch, WatchView
@@ -30,6 +30,10 @@ class StoreUnavailableError(Exception):
     def __init__(self, message: str, fault: StoreFault = "failing") -> None:
         super().__init__(message)
         self.fault: StoreFault = fault
+
+
+class TooManyListsError(StoreUnavailableError):
+    """So many lists are being read that one more could only wait; nothing is the matter with the store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +150,11 @@ class DeliveryStore(Protocol):
         ...
 
 
+Alter: TypeAlias = Callable[[Endpoint], Endpoint | Overfull]
+"""What becomes of an endpoint, or why nothing does. Pure, alters only terms and `updated_at`; the store calls it inside
+its transaction, perhaps from another thread."""
+
+
 class EndpointStore(Protocol):
     """Endpoints that were registered through the intake, one for each URL. Every write is one durable transaction, as
     the WatchStore's are, and told in the order of the commits."""
@@ -158,9 +167,8 @@ class EndpointStore(Protocol):
         """Give it a number and keep it, unless its URL has one: the answer is whichever has the URL from now on."""
         ...
 
-    async def change_endpoint(self, endpoint_id: str, change: Callable[[Endpoint], Endpoint]) -> Endpoint | None:
-        """Keep what `change` makes of it and return that; None: there is no such endpoint. `change` is pure, alters
-        only terms and `updated_at`, and is called inside the transaction, perhaps from another thread."""
+    async def change_endpoint(self, endpoint_id: str, alter: Alter) -> Endpoint | Overfull | None:
+        """Keep what `alter` makes of it, unless it refuses, and return that; None: there is no such endpoint."""
         ...
 
     async def remove_endpoint(self, endpoint_id: str) -> bool:

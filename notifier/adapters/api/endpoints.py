@@ -16,7 +16,7 @@ from notifier.adapters.api.parts import ApiParts
 from notifier.adapters.api.problems import Complaint, Problem, encode, invalid, not_found, pointer
 from notifier.adapters.api.views import endpoint_members, list_json
 from notifier.domain.endpoint import Endpoint
-from notifier.services.endpoints import Accepted, Declared, Deleted, Taken, Unknown, Wrong
+from notifier.services.endpoints import MOST_ENDPOINTS, Accepted, Declared, Deleted, Full, Taken, Unknown, Wrong
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +87,13 @@ class Endpoints:
         return endpoint_members(endpoint, self.parts.dispatcher.circuit(endpoint.url))
 
 
-def _refusal(result: Taken | Wrong | Unknown | Declared) -> Problem:
+def _refusal(result: Taken | Full | Wrong | Unknown | Declared) -> Problem:
     match result:
         case Taken(endpoint_id=endpoint_id):
             detail = f"this URL is registered already, as {endpoint_id}; change or delete that one"
             return Problem(409, detail, [Complaint(detail, pointer("url"))])
+        case Full():
+            return Problem(409, f"{MOST_ENDPOINTS} endpoints are registered, the most there may be; delete one first")
         case Wrong(field=field, message=message):
             return invalid([Complaint(message, pointer(field))])
         case Unknown():

@@ -6,7 +6,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from notifier.adapters.api.caller import caller_of
 from notifier.adapters.api.framing import OverloadedError
 from notifier.adapters.api.problems import Problem, unavailable
-from notifier.ports import StoreUnavailableError
+from notifier.ports import StoreUnavailableError, TooManyListsError
 
 log = structlog.get_logger()
 
@@ -43,6 +43,8 @@ class Faults:
 
 
 def _problem_of(error: Exception, scope: Scope) -> Problem:
+    if isinstance(error, TooManyListsError):  # no trouble that the log should hear of
+        return unavailable("too many lists are being read; ask again in a moment")
     if isinstance(error, StoreUnavailableError):
         log.warning("request.refused", method=scope["method"], path=scope["path"], error=str(error))
         return unavailable("the store does not answer now; try again: what was done is not done twice")

@@ -1,7 +1,7 @@
 """The calls about the daemon itself: reload, health, readiness, metrics, public keys, and this API's description."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any, assert_never
 
 from starlette.requests import Request
@@ -11,7 +11,21 @@ from notifier.adapters.api.caller import whole_daemon_only
 from notifier.adapters.api.parts import ApiParts, Reloaded, ReloadRefused
 from notifier.adapters.api.problems import Complaint, Problem, encode
 from notifier.adapters.api.views import readiness_members, status_json
-from notifier.domain.signature import public_jwk, public_key
+from notifier.domain.signature import Ed25519Key, public_jwk, public_key
+
+
+@dataclass(slots=True)
+class KeysDocument:
+    """Made anew only for another tuple of keys: whoever asks needs no token, and each key costs a derivation."""
+
+    _keys: Sequence[Ed25519Key] | None = None
+    _document: bytes = b""
+
+    def of(self, keys: Sequence[Ed25519Key]) -> bytes:
+        if keys is not self._keys:
+            shown = {"keys": [public_jwk(key) for key in keys], "whpk": [public_key(key) for key in keys]}
+            self._keys, self._document = keys, encode(shown)
+        return self._document
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +34,7 @@ class Operations:
 
     parts: ApiParts
     describe: Callable[[bool], bytes]
+    shown_keys: KeysDocument = field(default_factory=KeysDocument)
 
     async def reload(self, request: Request) -> Response:
         if refusal := whole_daemon_only(request.scope):
@@ -55,8 +70,7 @@ class Operations:
         return Response(content, headers={"Content-Type": content_type})
 
     async def keys(self) -> Response:
-        keys = self.parts.public_keys()
-        return _json({"keys": [public_jwk(key) for key in keys], "whpk": [public_key(key) for key in keys]})
+        return Response(self.shown_keys.of(self.parts.public_keys()), media_type="application/json")
 
     async def description(self) -> Response:
         return Response(self.describe(bool(self.parts.tokens())), media_type="application/json")

@@ -84,7 +84,7 @@ class ApiParts:
     """`tokens` are bearer tokens by their owner, none when no token is needed, and another mapping only when they
     change; `hosts` are the names that a Host header may have beside those of this machine, None when any will do;
     `usual_interval` is a provider's own interval in seconds, None for one that is not configured; `render_metrics`
-    gives a body and its content type."""
+    gives a body and its content type; `public_keys` another sequence only when they change."""
 
     registrar: Registrar
     endpoints: Endpoints

@@ -1,12 +1,11 @@
 """Registered endpoints: one for each URL."""
 
-from collections.abc import Callable
-
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from notifier.adapters.stores.rows import endpoint_of, endpoint_params, terms_params
 from notifier.adapters.stores.schema import endpoints
-from notifier.domain.endpoint import Endpoint
+from notifier.domain.endpoint import Endpoint, Overfull
+from notifier.ports import Alter
 
 _ALL = select(endpoints).order_by(endpoints.c.seq)
 _BY_URL = select(endpoints).where(endpoints.c.url == bindparam("wanted"))
@@ -26,11 +25,13 @@ def add(connection: Connection, endpoint: Endpoint) -> Endpoint:
     return endpoint_of(connection.execute(_BY_URL, {"wanted": endpoint.url}).one())
 
 
-def change(connection: Connection, endpoint_id: str, alter: Callable[[Endpoint], Endpoint]) -> Endpoint | None:
+def change(connection: Connection, endpoint_id: str, alter: Alter) -> Endpoint | Overfull | None:
     row = connection.execute(_LOCKED_BY_ID, {"wanted": endpoint_id}).one_or_none()
     if row is None:
         return None
     changed = alter(endpoint_of(row))
+    if isinstance(changed, Overfull):
+        return changed
     connection.execute(_CHANGE, {"wanted": endpoint_id, **terms_params(changed)})
     return changed
 

@@ -37,7 +37,7 @@ def _picked(
     connection: Connection, query: Query, table: Table, page: Page, *, few: bool
 ) -> tuple[Sequence[AnyRow], int | None]:
     first, last = _ends(connection, table)
-    top = min(last + 1, page.before or last + 1)
+    top = last + 1 if page.before is None else min(last + 1, page.before)
     bottom = first if few else max(first, top - SPAN)
     query = query.where(table.c.seq < top, table.c.seq >= bottom, _begins(table, page.under)).limit(MOST_JUDGED)
     rows = []

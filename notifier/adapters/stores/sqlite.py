@@ -34,7 +34,9 @@ log = structlog.get_logger()
 
 BUSY_TIMEOUT_SECONDS = 2.0
 """Less than the 5 s after which many clients of the intake give up: they are to hear that the store is locked."""
-READERS = 2
+LIST_READERS = 2
+READERS = LIST_READERS + 1
+"""One is the daemon's own: the deliveries and tasks that it works on wait for nobody's lists."""
 CHECKPOINT_PAGES = 200
 """The write-ahead log goes into the database after this many pages of 4 KiB, so that it stays below 1 MiB or so."""
 MAX_LOG_BYTES = 64 * 1024 * 1024
@@ -78,12 +80,13 @@ def _open(path: Path, busy_timeout: float) -> SqlStore:
         raise
     outage = Outage()
     writer = Writer(engines[0], explain, relieve=_reliever(engines[0]), outage=outage)
-    reader = Reader(engines[1], explain, threads=READERS, outage=outage)
+    reader = Reader(engines[1], explain, threads=READERS - LIST_READERS, outage=outage)
+    lists = Reader(engines[1], explain, threads=LIST_READERS, outage=outage)
 
     async def release() -> None:
         await asyncio.to_thread(_let_go, engines, lock)
 
-    return SqlStore(writer, reader, release=release, outage=outage, space=lambda: _space(path))
+    return SqlStore(writer, reader, lists, release=release, outage=outage, space=lambda: _space(path))
 
 
 # The file

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from sqlalchemy import Connection
 
@@ -11,10 +12,11 @@ from notifier.adapters.stores.outage import Outage
 from notifier.adapters.stores.reader import Reader
 from notifier.adapters.stores.writer import Writer
 from notifier.domain.delivery import Attempt, Delivery, DeliveryView
-from notifier.domain.endpoint import Endpoint
+from notifier.domain.endpoint import Endpoint, Overfull
 from notifier.domain.task import Task
 from notifier.domain.watch import Registration, WatchView
 from notifier.ports import (
+    Alter,
     Announce,
     Cancelled,
     Counts,
@@ -27,10 +29,14 @@ from notifier.ports import (
     Space,
     StoreFault,
     StoreUnavailableError,
+    TooManyListsError,
     Waiting,
     WatchPage,
 )
 
+PageT = TypeVar("PageT")
+MOST_LISTS = 32
+"""Pages of lists that are read or wait for it: a page of a full store takes a tenth of a second or so."""
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -39,12 +45,15 @@ class SqlStore:
 
     It remembers the providers' usual intervals as `watched`, `register` and `declare` last told them: a watch without
     an interval of its own counts with its provider's wherever a task's interval is summed up.
+
+    `reader` is for what the daemon works on, `lists` for what callers look at; neither waits for the other.
     """
 
     def __init__(
         self,
         writer: Writer,
         reader: Reader,
+        lists: Reader,
         *,
         release: Callable[[], Awaitable[None]],
         outage: Outage,
@@ -52,6 +61,8 @@ class SqlStore:
     ) -> None:
         self._writer = writer
         self._reader = reader
+        self._lists = lists
+        self._listing = 0
         self._release = release
         self._outage = outage
         self._space = space
@@ -59,6 +70,7 @@ class SqlStore:
 
     async def close(self) -> None:
         """Finish what was asked for, then let go of the database; everything after that is refused."""
+        await self._lists.close()
         await self._reader.close()
         await self._writer.close()
         await self._release()
@@ -126,8 +138,8 @@ class SqlStore:
     async def add_endpoint(self, endpoint: Endpoint) -> Endpoint:
         return await self._writer.write(lambda on: endpoints.add(on, endpoint))
 
-    async def change_endpoint(self, endpoint_id: str, change: Callable[[Endpoint], Endpoint]) -> Endpoint | None:
-        return await self._writer.write(lambda on: endpoints.change(on, endpoint_id, change))
+    async def change_endpoint(self, endpoint_id: str, alter: Alter) -> Endpoint | Overfull | None:
+        return await self._writer.write(lambda on: endpoints.change(on, endpoint_id, alter))
 
     async def remove_endpoint(self, endpoint_id: str) -> bool:
         return await self._writer.write(lambda on: endpoints.remove(on, endpoint_id))
@@ -135,21 +147,30 @@ class SqlStore:
     # Catalog
 
     async def watch(self, watch_id: str) -> WatchView | None:
-        return await self._reader.read(lambda on: catalog.watch(on, watch_id))
+        return await self._lists.read(lambda on: catalog.watch(on, watch_id))
 
     async def watches(
         self, page: Page, *, state: str | None = None, provider: str | None = None, task_id: str | None = None
     ) -> WatchPage:
-        return await self._reader.read(lambda on: catalog.watches_page(on, page, state, provider, task_id))
+        return await self._list(lambda on: catalog.watches_page(on, page, state, provider, task_id))
 
     async def delivery_view(self, delivery_id: str) -> DeliveryView | None:
-        return await self._reader.read(lambda on: catalog.delivery(on, delivery_id))
+        return await self._lists.read(lambda on: catalog.delivery(on, delivery_id))
 
     async def deliveries(self, page: Page, *, state: str | None = None, watch_id: str | None = None) -> DeliveryPage:
-        return await self._reader.read(lambda on: catalog.deliveries_page(on, page, state, watch_id))
+        return await self._list(lambda on: catalog.deliveries_page(on, page, state, watch_id))
 
     async def counts(self) -> Counts:
-        return await self._reader.read(catalog.counts)
+        return await self._lists.read(catalog.counts)
+
+    async def _list(self, page: Callable[[Connection], PageT]) -> PageT:
+        if self._listing >= MOST_LISTS:
+            raise TooManyListsError(f"{MOST_LISTS} lists are being read; ask again in a moment")
+        self._listing += 1
+        try:
+            return await self._lists.read(page)
+        finally:
+            self._listing -= 1
 
     # Upkeep
 

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from notifier.adapters.api import PausedProvider, Readiness, Reloaded, ReloadRefused, problems
 from notifier.domain.signature import Ed25519Key, parse_public_key, public_key
-from notifier.ports import Counts, Oldest, Space
+from notifier.ports import Counts, Oldest, Space, TooManyListsError
 from notifier.services import registrar
 from tests.contract.api.world import HOOK, KEY, World, assert_problem
 from tests.fakes import START
@@ -144,6 +144,16 @@ async def test_a_stop_refuses_work(world: World, method: str, path: str) -> None
     assert "stopping" in assert_problem(answer, 503)["detail"]
     assert int(answer.headers["retry-after"]) > 0
     assert (world.store.watches, world.sender.posts) == ({}, [])
+
+
+async def test_too_many_lists_are_503(world: World) -> None:
+    """With Retry-After; the log hears nothing of it, for there is no trouble."""
+    world.catalog.broken = TooManyListsError("32 lists are being read")
+    with capture_logs() as lines:
+        answer = await world.call("GET", "/v1/watches")
+    assert "too many lists" in assert_problem(answer, 503)["detail"]
+    assert int(answer.headers["retry-after"]) > 0
+    assert [line["event"] for line in lines] == ["request.answered"]
 
 
 WITHOUT_STORE = [("POST", "/v1/endpoints/test"), ("POST", "/v1/reload"), ("GET", "/v1/status")]

@@ -215,6 +215,13 @@ async def test_one_page_looks_at_a_bounded_number_of_rows(store, monkeypatch, bo
         assert ids(page) == [watch_id(1)]
 
 
+@pytest.mark.parametrize("under", [(), MINE])
+async def test_a_cursor_of_0_is_at_the_end(store, under):
+    """Below it there is nothing, for anybody; it does not mean the beginning."""
+    await mixed(store, 7)
+    assert await store.watches(Page(3, 0, under)) == WatchPage((), None)
+
+
 async def test_an_empty_store_has_one_empty_page_for_everybody(store):
     """Without a cursor."""
     assert await picked(store.watches, 3) == [WatchPage((), None)]

@@ -10,7 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from notifier.domain.endpoint import Endpoint, Terms
+from notifier.domain.endpoint import Change, Endpoint, Overfull, Terms, changed
+from notifier.domain.headers import MOST_HEADERS
+from notifier.ports import Alter
 from tests.contract.stores.building import BACKENDS, T0
 
 OLD, NEW = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
@@ -67,6 +69,19 @@ async def test_a_change_is_applied_to_what_is_stored(store):
     assert sorted(each.terms.rate for each in changed) == [2.0, 3.0, 4.0, 5.0, 6.0]
     (kept,) = await store.endpoints()
     assert (kept.terms, kept.created_at, kept.updated_at) == (replace(WHOLE, rate=6.0), T0, LATER)
+
+
+async def test_a_change_that_goes_too_far_changes_nothing(store):
+    """Judged on what is stored, so that changes at the same moment do not pass a limit together."""
+    await store.add_endpoint(endpoint(headers={}))
+
+    def adding(number: int) -> Alter:
+        headers = {f"X-{number}-{each}": "1" for each in range(MOST_HEADERS - 2)}
+        return lambda stored: changed(stored, Change(headers=headers), random_bytes=b"", now=LATER)
+
+    outcomes = await asyncio.gather(*(store.change_endpoint("ep_1", adding(number)) for number in range(3)))
+    assert [type(outcome) for outcome in outcomes] == [Endpoint, Overfull, Overfull]
+    assert await store.endpoints() == [outcomes[0]]
 
 
 async def test_what_is_not_there_is_neither_changed_nor_removed(store):

@@ -17,11 +17,11 @@ from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 from structlog.testing import capture_logs
 
-from notifier.adapters.stores import hints
+from notifier.adapters.stores import catalog, hints
 from notifier.adapters.stores.errors import StoreBusyError, StoreError
-from notifier.adapters.stores.sqlite import open_sqlite
-from notifier.adapters.stores.store import SqlStore
-from notifier.ports import Page, StoreUnavailableError
+from notifier.adapters.stores.sqlite import LIST_READERS, open_sqlite
+from notifier.adapters.stores.store import MOST_LISTS, SqlStore
+from notifier.ports import Page, StoreUnavailableError, TooManyListsError, WatchPage
 from tests.contract.stores.building import (
     DAY,
     T0,
@@ -400,20 +400,52 @@ async def test_readers_cannot_write(store):
         await store._reader.read(lambda on: on.exec_driver_sql("DELETE FROM pulse"))
 
 
-async def test_a_slow_list_delays_no_write(store):
-    """While both readers are busy, writing goes on."""
+@pytest.fixture
+async def listing(store, monkeypatch):
+    """As many lists as there may be, none of which ends before the test does."""
     loop, busy, over = asyncio.get_running_loop(), asyncio.Semaphore(0), asyncio.Event()
 
-    def slow(_connection):
+    def slow(*_):
         loop.call_soon_threadsafe(busy.release)
         asyncio.run_coroutine_threadsafe(over.wait(), loop).result()
+        return WatchPage((), None)
 
-    lists = [asyncio.ensure_future(store._reader.read(slow)) for _ in range(2)]
-    for _ in lists:
-        await busy.acquire()
-    assert (await register(store, 1))[0].created
-    over.set()
-    await asyncio.gather(*lists)
+    with monkeypatch.context() as patched:
+        patched.setattr(catalog, "watches_page", slow)
+        lists = [asyncio.ensure_future(store.watches(Page())) for _ in range(MOST_LISTS)]
+        for _ in range(LIST_READERS):
+            await busy.acquire()
+        yield lists
+        over.set()
+        await asyncio.gather(*lists)
+
+
+@pytest.mark.usefixtures("listing")
+async def test_slow_lists_delay_no_work(store):
+    """Writing goes on, and so does reading what is to be polled and delivered."""
+    async with asyncio.timeout(10):
+        assert (await register(store, 1))[0].created
+        assert len(await store.watched({})) == 1
+        assert await store.waiting() == []
+        assert await store.delivery("evt_1") is None
+        assert await store.endpoints() == []
+
+
+async def test_lists_do_not_queue_without_end(store, listing):
+    """One more is refused at once, with no word of an outage, while counts wait their turn; there is room when one is
+    given up."""
+    with capture_logs() as lines:
+        for ask in (store.watches, store.deliveries):
+            with pytest.raises(TooManyListsError, match="ask again"):
+                await ask(Page())
+    assert lines == []
+    counts = asyncio.ensure_future(store.counts())
+    listing.pop().cancel()
+    listing.append(counts)
+    await asyncio.sleep(0)
+    listing.append(asyncio.ensure_future(store.deliveries(Page())))
+    await asyncio.sleep(0)
+    assert not any(one.done() for one in listing)
 
 
 # Speed that depends on how a statement is run

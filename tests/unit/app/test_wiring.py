@@ -8,7 +8,7 @@ from notifier.app import wiring
 from notifier.config import PRESETS as CONFIGURABLE
 from notifier.config import Loaded, Settings, parse
 from notifier.domain.endpoint import receiver
-from notifier.domain.receiver import Receivers
+from notifier.domain.receiver import Receivers, public_keys
 
 ONE, TWO = ("whsk_" + base64.b64encode(bytes([number]) * 32).decode() for number in (1, 2))
 CONFIG = f"""
@@ -61,7 +61,7 @@ def test_an_endpoint_has_its_own_secrets_headers_events_and_limits() -> None:
 
 def test_public_keys_are_shown_of_everybody_who_signs_with_one() -> None:
     """The global ones and those of endpoints, each once."""
-    assert len(wiring.public_keys(merged(settings()))) == 2
+    assert len(public_keys(merged(settings()))) == 2
 
 
 def test_every_secret_is_known_to_the_log() -> None:

@@ -10,10 +10,12 @@ from notifier.domain.address import Refusal
 from notifier.domain.answer import Completed, Failed, TaskError
 from notifier.domain.endpoint import Change, Terms, declared
 from notifier.domain.headers import MOST_HEADERS
+from notifier.domain.prefix import parse_prefix
 from notifier.domain.receiver import Receiver
-from notifier.domain.signature import HmacKey, Valid, new_secret, parse_secret, verify
+from notifier.domain.signature import HmacKey, Valid, new_private_key, new_secret, parse_secret, verify
 from notifier.ports import Page, StoreUnavailableError
-from notifier.services.endpoints import Accepted, Declared, Deleted, Taken, Unknown, Wrong
+from notifier.services import endpoints
+from notifier.services.endpoints import Accepted, Declared, Deleted, Full, Taken, Unknown, Wrong
 from tests.fake_peers import FakeGuard
 from tests.unit.services.mail import DOWN, OTHER, send
 from tests.unit.services.world import HOOK, KEY
@@ -162,6 +164,16 @@ async def test_headers_cannot_grow_without_end(world):
     assert isinstance(swapped, Accepted)
 
 
+async def test_changes_at_the_same_moment_do_not_pass_the_limit_together(world):
+    """What one of them has added counts for the next, before anybody has heard of it."""
+    endpoint = await register(world)
+    stored = replace(endpoint, terms=replace(endpoint.terms, headers={f"X-{n}": "1" for n in range(MOST_HEADERS)}))
+    world.store.registered[endpoint.id] = stored
+    refused = await world.endpoints.change(endpoint.id, Change(headers={"X-More": "1"}))
+    assert refused == Wrong("headers", f"has {MOST_HEADERS + 1} headers (at most {MOST_HEADERS})")
+    assert world.store.registered[endpoint.id] == stored
+
+
 async def test_what_is_deleted_signs_no_more(world):
     """What is pending goes on under the global secrets, and the URL is free."""
     endpoint = await register(world)
@@ -295,3 +307,36 @@ async def test_secrets_are_known_for_the_log_to_hide(world):
     result = await world.endpoints.change(endpoint.id, Change(rotate=True))
     assert heard == [{OURS, result.secret}]
     assert replace(result, secret=None).endpoint == world.endpoints.show(endpoint.id)
+
+
+async def test_there_are_not_endlessly_many(world, monkeypatch):
+    """Nor when several are registered at the same moment; a deletion makes room."""
+    monkeypatch.setattr(endpoints, "MOST_ENDPOINTS", 2)
+    first = await register(world)
+    tried = await asyncio.gather(*(world.endpoints.create(f"https://i/{number}", Terms()) for number in range(3)))
+    assert [type(result) for result in tried] == [Accepted, Full, Full]
+    await world.endpoints.delete(first.id)
+    assert isinstance(await world.endpoints.create(HOOK, Terms()), Accepted)
+
+
+async def test_one_page_judges_a_bounded_number_of_endpoints(world, monkeypatch):
+    """A limited caller's page may be short or empty; following the cursor finds each of its endpoints once."""
+    monkeypatch.setattr(endpoints, "MOST_JUDGED", 2)
+    for number in range(7):
+        await register(world, f"https://{'mine' if number in (0, 5) else 'theirs'}.example/{number}")
+    under = (parse_prefix("https://mine.example/"),)
+    pages = [world.endpoints.page(Page(3, None, under))]
+    while pages[-1].next_before is not None:
+        pages.append(world.endpoints.page(Page(3, pages[-1].next_before, under)))
+    assert [len(page.endpoints) for page in pages] == [1, 0, 0, 1]
+    assert [url for page in pages for url in urls(page)] == ["https://mine.example/5", "https://mine.example/0"]
+
+
+async def test_public_keys_are_gathered_once_for_each_change(world):
+    """Asking costs nothing; a rotation is seen at once."""
+    endpoint = await register(world, secrets=(new_private_key(b"k" * 32),))
+    known = world.endpoints.public_keys()
+    assert len(known) == 1
+    assert world.endpoints.public_keys() is known
+    await world.endpoints.change(endpoint.id, Change(rotate=True))
+    assert len(world.endpoints.public_keys()) == 2
