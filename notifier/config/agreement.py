@@ -44,14 +44,14 @@ def _intake(intake: dict[str, Any]) -> Iterator[Fault]:
 
 
 def _shared_tokens(intake: dict[str, Any]) -> Iterator[Fault]:
-    """Two names for one token: whoever sends it would have the rights of only one of them. Those not known are empty."""
+    """Two names for one token: whoever sends it would have the rights of one of them. Those not known are empty."""
     first: dict[str, int] = {}
     for index, entry in _entries(intake, "tokens"):
         secret = entry.get("token")
         value = secret.get_secret_value() if isinstance(secret, SecretStr) else ""
         if value and first.setdefault(value, index) != index:
-            advice = "give each caller a token of its own"
-            yield Fault(("intake", "tokens", index, "token"), f"is the same as that of tokens[{first[value]}] ({advice})")
+            message = f"is the same as that of tokens[{first[value]}] (give each caller a token of its own)"
+            yield Fault(("intake", "tokens", index, "token"), message)
 
 
 def _callbacks(data: dict[str, Any]) -> Iterator[Fault]:
