@@ -69,7 +69,7 @@ class Connections:
     def _begin_one(self, connection: "Connection") -> None:
         try:
             connection.proceed()
-        except Exception as error:  # noqa: BLE001  # a callback has nobody to raise to
+        except Exception as error:  # a callback has nobody to raise to
             hint = "a fault of Notifier itself, or of uvicorn's version; please report it"
             log.error("connection.failed", exc_info=error, hint=hint)
             connection.leave()

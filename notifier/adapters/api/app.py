@@ -1,7 +1,7 @@
 """The intake as one ASGI application: which call goes where, and what is judged before.
 
-From outside to inside: faults, the framing, the host, the origin, tokens, the gate (path, method, stop), then the route, which
-reads the body.
+From outside to inside: faults, the framing, the host, the origin, tokens, the gate (path, method, stop), then
+the route, which reads the body.
 """
 
 from collections import Counter

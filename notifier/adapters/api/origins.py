@@ -21,7 +21,8 @@ class Origins:
         self._tokens = tokens
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"] not in SAFE_METHODS and not self._tokens() and _is_foreign(scope):
+        changes = scope["type"] == "http" and scope["method"] not in SAFE_METHODS
+        if changes and not self._tokens() and _is_foreign(scope):
             await _foreign().response()(scope, receive, send)
             return
         await self._app(scope, receive, send)

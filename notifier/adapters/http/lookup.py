@@ -52,8 +52,8 @@ class Lookup:
         self._patience: dict[str, asyncio.TimerHandle] = {}
 
     async def addresses(self, host: str) -> Sequence[str]:
-        """At least one address, without repetition; OSError when the name has none or cannot be looked up now (CrowdedError
-        when that is because of other names)."""
+        """At least one address, without repetition; OSError when the name has none or cannot be looked up now
+        (CrowdedError when that is because of other names)."""
         pending = self._pending.get(host) or await self._start(host)
         # Shielded: the others who wait for the same name go on when one of them gives up.
         result = await asyncio.shield(pending)

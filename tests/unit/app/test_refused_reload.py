@@ -37,8 +37,8 @@ class Slow(FakeStore):
 
 @pytest.mark.parametrize("down", [True, False])
 async def test_what_is_in_force_changes_with_the_store_or_not_at_all(down: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While the watches are being stored, attempts and the Host check go by what was there before; afterwards by the
-    new settings, if the store took the watches, and else by the old ones still."""
+    """While the watches are being stored, attempts and the Host check go by what was there before; afterwards by
+    the new settings, if the store took the watches, and else by the old ones still."""
     old, new = settings("old.example", "127.0.0.0/8"), settings("new.example", "")
     monkeypatch.setattr("notifier.app.daemon.configure_logs", lambda _: None)  # it is the whole process's
     store, seen = Slow(), []
