@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 from notifier.domain.address import Refusal
 from notifier.domain.answer import Answer, Running
 from notifier.domain.delivery import Answered, Receipt
+from notifier.ports import GuardBusyError
 from tests.fakes import FakeClock, FakeCrew
 
 T = TypeVar("T")
@@ -106,12 +107,15 @@ class FakeSender(Remote[Receipt]):
 
 
 class FakeGuard:
-    """Allows every URL that is not in `refused`; `checked` counts who asked."""
+    """Allows every URL that is not in `refused`; `checked` counts who asked. While `busy` it knows nothing."""
 
     def __init__(self) -> None:
+        self.busy = False
         self.refused: dict[str, Refusal] = {}
         self.checked: Counter[str] = Counter()
 
     async def check(self, url: str) -> Refusal | None:
         self.checked[url] += 1
+        if self.busy:
+            raise GuardBusyError("too many look-ups hang")
         return self.refused.get(url)

@@ -12,7 +12,10 @@ from itertools import islice
 from typing import Any, Literal, TypeAlias
 
 import h11
+import structlog
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+log = structlog.get_logger()
 
 Stage: TypeAlias = Literal["idle", "head", "serving", "rest", "closing"]
 """Between requests; within a request's head, or before the first; answering; still receiving the body of a request that
@@ -55,11 +58,23 @@ class Connections:
         self.line.pop(connection, None)
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
-        for connection in list(islice(self.line, BEGUN_AT_ONCE)):
+        """Whatever happens to one of them, the others get their turn: nobody else would call this again."""
+        try:
+            for connection in list(islice(self.line, BEGUN_AT_ONCE)):
+                self._begin_one(connection)
+        finally:
+            if self.line:
+                loop.call_soon(self._begin, loop)
+
+    def _begin_one(self, connection: "Connection") -> None:
+        try:
             connection.proceed()
+        except Exception as error:  # a callback has nobody to raise to
+            hint = "a fault of Notifier itself, or of uvicorn's version; please report it"
+            log.error("connection.failed", exc_info=error, hint=hint)
+            connection.leave()
+        finally:
             self.line.pop(connection, None)
-        if self.line:
-            loop.call_soon(self._begin, loop)
 
     def make_room(self) -> bool:
         """After a new one came; False when it has to go itself, for everybody else is being served."""
@@ -78,7 +93,12 @@ class Connections:
 
 
 class Connection(H11Protocol):
-    """uvicorn's, and in which stage it is since when."""
+    """uvicorn's, and in which stage it is since when.
+
+    Relied upon, beside the methods overridden here: `handle_events` gives `conn` (h11) what came, makes `cycle` of a
+    request (with `response_started` and `response_complete`), and is called after an answer; `flow` pauses reading;
+    `send_400_response` is called for what h11 does not take; `transport` and `loop` are there.
+    """
 
     def __init__(self, *args: Any, others: Connections, **more: Any) -> None:
         super().__init__(*args, **more)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from notifier.adapters.http import Fault, Http
+from notifier.adapters.http import CHECK_SECONDS, Fault, Http
 from notifier.domain.address import Refusal
 from notifier.domain.delivery import Answered, Receipt, Unanswered
 from notifier.domain.retry_after import parse_retry_after
@@ -40,7 +40,7 @@ class WebhookSender:
         )
 
     async def check(self, url: str) -> Refusal | None:
-        return await self._http.check(url, timeout=min(self._timeout, 5.0))
+        return await self._http.check(url, timeout=min(self._timeout, CHECK_SECONDS))
 
 
 def kept(body: bytes) -> str:

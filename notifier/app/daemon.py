@@ -66,8 +66,9 @@ class Daemon:
         self.crew, self._poll_crew = AsyncioCrew(), AsyncioCrew()
         self.metrics = Metrics(__version__, self._clock.monotonic)
         self.scheduler = Scheduler(clock=self._clock, crew=self.crew)
+        self._callable = settings.webhooks.allow_networks
         self._poll_http = Http(guard=None, keepalive=POLL_KEEPALIVE_SECONDS)
-        self._post_http = Http(guard=lambda: self.settings.webhooks.allow_networks, keepalive=POST_KEEPALIVE_SECONDS)
+        self._post_http = Http(guard=lambda: self._callable, keepalive=POST_KEEPALIVE_SECONDS)
         self._tokens: Mapping[Caller, str] = {}
         self._book = wiring.ProviderBook(self._poll_http, self._clock)
         self._build_services(settings)
@@ -130,7 +131,7 @@ class Daemon:
         self.scheduler.start(self.poller.due, self.dispatcher.due)
         await self.dispatcher.start()  # first: what the poller finds ended must not be mistaken for an older delivery
         await self.poller.start()
-        await self._declare()
+        await self._declare(self.settings)
         self.scheduler.resume()
         self.board.reloaded(ok=True)
         self.scheduler.every("deadlines", EXPIRE_EVERY_SECONDS, self.poller.expire)
@@ -140,6 +141,7 @@ class Daemon:
 
     def _configure(self, settings: Settings) -> None:
         sender = self._sender(settings)
+        self._callable = settings.webhooks.allow_networks
         self._tokens = wiring.tokens(settings)
         self.endpoints.configure(wiring.declared_endpoints(settings), wiring.usual_receiver(settings), sender)
         self.registrar.configure(wiring.watch_rules(settings), sender)
@@ -150,8 +152,8 @@ class Daemon:
         logs.hide(self.endpoints.secrets())
         self.dispatcher.readdress(receivers)
 
-    async def _declare(self) -> Declared:
-        declared = await self.registrar.declare(wiring.declared_watches(self.settings))
+    async def _declare(self, settings: Settings) -> Declared:
+        declared = await self.registrar.declare(wiring.declared_watches(settings))
         log.info(
             "watches.declared", added=len(declared.added), changed=declared.changed, cancelled=declared.cancelled
         )
@@ -190,20 +192,20 @@ class Daemon:
         restart = needs_restart(old, loaded)
         if self._reach == "network" and not loaded.intake.tokens:
             return self._refuse(("intake.tokens: are needed until a restart, for the intake still listens as before",))
-        self.settings = as_reloaded(old, loaded)
-        self.registrar.configure(wiring.watch_rules(self.settings), self._sender(self.settings))
+        settings = as_reloaded(old, loaded)
+        self.registrar.configure(wiring.watch_rules(settings), self._sender(settings))
         try:
-            declared = await self._declare()  # the one step that can fail comes first
+            declared = await self._declare(settings)  # the one step that can fail comes before all others
         except BaseException as error:
-            self.settings = old
             self.registrar.configure(wiring.watch_rules(old), self._sender(old))
             self._refuse((f"the declared watches cannot be stored: {error}",))
             raise
-        configure_logs(self.settings)
-        self._configure(self.settings)
+        self.settings = settings
+        configure_logs(settings)
+        self._configure(settings)
         with contextlib.suppress(StoreUnavailableError):  # intervals follow at the next reload or start
             await self.poller.refresh()
-        self.metrics.providers(self.settings.providers.keys() - old.providers.keys())
+        self.metrics.providers(settings.providers.keys() - old.providers.keys())
         self.board.reloaded(ok=True)
         log.info("config.reloaded", needs_restart=restart or None)
         return Reloaded(len(declared.added), declared.changed, declared.cancelled, restart)

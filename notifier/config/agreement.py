@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from ipaddress import ip_network
 from typing import Any, TypeVar
 
+from pydantic import SecretStr
+
 from notifier.config import fields
 from notifier.config.listen import is_private, parse_listen
 from notifier.config.model import IntakeSettings, ProviderSettings
@@ -31,6 +33,7 @@ def disagreements(data: dict[str, Any]) -> Iterator[Fault]:
 def _intake(intake: dict[str, Any]) -> Iterator[Fault]:
     for fault in _repeated(intake, "tokens", "name"):
         yield Fault(("intake", *fault.path), fault.message)
+    yield from _shared_tokens(intake)
     try:
         listen = parse_listen(intake.get("listen", IntakeSettings.model_fields["listen"].default))
     except ValueError:
@@ -38,6 +41,17 @@ def _intake(intake: dict[str, Any]) -> Iterator[Fault]:
     if not is_private(listen) and intake.get("tokens", []) == []:
         advice = "give at least one {name: …, token: ${…}}, or listen on 127.0.0.1 or a unix socket"
         yield Fault(("intake", "tokens"), f"is needed when listening beyond this machine ({advice})")
+
+
+def _shared_tokens(intake: dict[str, Any]) -> Iterator[Fault]:
+    """Two names for one token: whoever sends it would have the rights of one of them. Those not known are empty."""
+    first: dict[str, int] = {}
+    for index, entry in _entries(intake, "tokens"):
+        secret = entry.get("token")
+        value = secret.get_secret_value() if isinstance(secret, SecretStr) else ""
+        if value and first.setdefault(value, index) != index:
+            message = f"is the same as that of tokens[{first[value]}] (give each caller a token of its own)"
+            yield Fault(("intake", "tokens", index, "token"), message)
 
 
 def _callbacks(data: dict[str, Any]) -> Iterator[Fault]:

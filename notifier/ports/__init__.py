@@ -22,7 +22,7 @@ from notifier.ports.store import (
     Waiting,
     WatchStore,
 )
-from notifier.ports.world import Alarms, Chance, Clock, Crew, Guard, Provider, Sender, Timetable
+from notifier.ports.world import Alarms, Chance, Clock, Crew, Guard, GuardBusyError, Provider, Sender, Timetable
 
 __all__ = [
     "Alarms",
@@ -41,6 +41,7 @@ __all__ = [
     "EndpointStore",
     "Expired",
     "Guard",
+    "GuardBusyError",
     "Known",
     "Oldest",
     "Page",

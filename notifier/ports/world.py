@@ -86,7 +86,13 @@ class Sender(Protocol):
         ...
 
 
+class GuardBusyError(Exception):
+    """So many look-ups of names hang that no other can begin: nothing is known of this URL, and nothing is wrong with
+    it. Try again later."""
+
+
 class Guard(Protocol):
     async def check(self, url: str) -> Refusal | None:
-        """Whether `url` may be called as far as can be known now, name look-up included; None is yes."""
+        """Whether `url` may be called as far as can be known now, name look-up included; None is yes. GuardBusyError
+        when that cannot be found out now."""
         ...

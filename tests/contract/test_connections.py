@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 from starlette.requests import Request
 from starlette.responses import Response
+from structlog.testing import capture_logs
 
 from notifier.adapters import connections, serving
 from notifier.adapters.connections import Connections
@@ -59,6 +60,13 @@ class Client:
             head = await self.reader.readuntil(b"\r\n\r\n")
             length = int(re.search(rb"(?i)content-length: (\d+)", head)[1])  # type: ignore[index]
             return int(head.split()[1]), await self.reader.readexactly(length)
+
+    async def closed_or_answered(self) -> bytes:
+        """The body of the next answer; nothing when the server closes the connection instead."""
+        try:
+            return (await self.answer())[1]
+        except (ConnectionError, asyncio.IncompleteReadError):
+            return b""
 
     async def closed(self) -> bytes:
         """Everything until the server closes the connection."""
@@ -233,6 +241,32 @@ async def test_requests_begin_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -
         for client in clients:
             client.writer.close()
     assert max(begun.count(number) for number in begun) == 2
+
+
+async def test_a_fault_with_one_connection_is_not_everybodys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told and closed; those behind it in the line, and those that come later, are served."""
+    monkeypatch.setattr(connections, "BEGUN_AT_ONCE", 1)
+    proceed, failed = connections.Connection.proceed, []
+
+    def fail_once(self: connections.Connection) -> None:
+        if not failed:
+            failed.append(self)
+            raise RuntimeError("planted")
+        proceed(self)
+
+    monkeypatch.setattr(connections.Connection, "proceed", fail_once)
+    listener = socket.create_server(("127.0.0.1", 0))
+    with capture_logs() as lines:
+        async with serving.serve(echo, listener, grace=1, abort=True):
+            clients = [Client(*await asyncio.open_connection(*listener.getsockname())) for _ in range(4)]
+            for client in clients[:3]:
+                client.send(GET)
+            answers = await asyncio.gather(*(client.closed_or_answered() for client in clients[:3]))
+            assert sorted(answers) == [b"", b"GET ", b"GET "]
+            assert await clients[3].is_open()
+            for client in clients:
+                client.writer.close()
+    assert [line["event"] for line in lines] == ["connection.failed"]
 
 
 def test_half_of_the_file_descriptors_are_left(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,7 @@
 """The intake as one ASGI application: which call goes where, and what is judged before.
 
-From outside to inside: faults, the framing, the host, tokens, the gate (path, method, stop), then the route, which
-reads the body.
+From outside to inside: faults, the framing, the host, the origin, tokens, the gate (path, method, stop), then
+the route, which reads the body.
 """
 
 from collections import Counter
@@ -26,6 +26,7 @@ from notifier.adapters.api.gate import Gate
 from notifier.adapters.api.hosts import Hosts
 from notifier.adapters.api.openapi import Answers, describe, documented
 from notifier.adapters.api.operations import Operations
+from notifier.adapters.api.origins import SAFE_METHODS, Origins
 from notifier.adapters.api.parts import ApiParts
 from notifier.adapters.api.problems import invalid
 from notifier.adapters.api.watches import Watches
@@ -60,6 +61,7 @@ def build_api(parts: ApiParts) -> ASGIApp:
     # The last one added is the outermost.
     app.add_middleware(Gate, routes=app.routes, stopping=parts.stopping)
     app.add_middleware(Auth, tokens=parts.tokens, failures=FailedAttempts(parts.clock.monotonic))
+    app.add_middleware(Origins, tokens=parts.tokens)
     app.add_middleware(Hosts, names=parts.hosts)
     app.add_middleware(Framing)
     app.add_middleware(Faults)
@@ -77,12 +79,11 @@ def _route_watches(app: FastAPI, calls: Watches) -> None:
 
 
 def _route_deliveries(app: FastAPI, calls: Deliveries) -> None:
-    many, one, test = "/v1/deliveries", "/v1/deliveries/{delivery_id}", "/v1/endpoints/test"
-    item, found, trial = shapes.DeliveryItem, shapes.DeliveryList, shapes.Trial
+    many, one = "/v1/deliveries", "/v1/deliveries/{delivery_id}"
+    item, found = shapes.DeliveryItem, shapes.DeliveryList
     _route(app, f"GET {many}", calls.list, "List deliveries", {200: found}, refuses=[422], dependencies=_LIST)
     _route(app, f"GET {one}", calls.show, "Show a delivery", {200: shapes.Delivery}, refuses=[404])
     _route(app, f"POST {one}/redeliver", calls.redeliver, "Send an event again", {202: item}, refuses=[404, 409])
-    _route(app, f"POST {test}", calls.test_endpoint, "Send a test event", {200: trial}, takes=models.EndpointTest)
 
 
 def _route_endpoints(app: FastAPI, calls: Endpoints) -> None:
@@ -94,6 +95,7 @@ def _route_endpoints(app: FastAPI, calls: Endpoints) -> None:
     _route(app, f"GET {one}", calls.show, "Show an endpoint", {200: item}, refuses=[404])
     _route(app, f"PATCH {one}", calls.change, "Change an endpoint", {200: told}, refuses=[404, 409], takes=change)
     _route(app, f"DELETE {one}", calls.delete, "Delete an endpoint", {204: None}, refuses=[404, 409])
+    _route(app, f"POST {many}/test", calls.test, "Send a test event", {200: shapes.Trial}, takes=models.EndpointTest)
 
 
 def _route_operations(app: FastAPI, calls: Operations) -> None:
@@ -120,6 +122,7 @@ def _route(
     dependencies: Sequence[params.Depends] = (),
 ) -> None:
     method, _, path = call.partition(" ")
+    refuses = refuses if method in SAFE_METHODS else [*refuses, 403]  # another site's page
     app.add_api_route(
         path,
         handler,

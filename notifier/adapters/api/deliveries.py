@@ -1,4 +1,4 @@
-"""The calls about deliveries and endpoints: list, show, send again, try a receiver out."""
+"""The calls about deliveries: list, show, send again."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -7,17 +7,14 @@ from fastapi import Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from notifier.adapters.api.body import read_object
 from notifier.adapters.api.caller import Caller, caller_of
-from notifier.adapters.api.models import DeliveryQuery, EndpointTest, read
+from notifier.adapters.api.models import DeliveryQuery
 from notifier.adapters.api.paging import next_cursor, page
 from notifier.adapters.api.parts import ApiParts
-from notifier.adapters.api.problems import Complaint, Problem, encode, invalid, not_found, pointer, unavailable
-from notifier.adapters.api.views import attempt_members, delivery_item_json, delivery_json, list_json
+from notifier.adapters.api.problems import Problem, not_found
+from notifier.adapters.api.views import delivery_item_json, delivery_json, list_json
 from notifier.adapters.api.watches import ID
-from notifier.domain.address import Refusal
 from notifier.domain.delivery import DeliveryView
-from notifier.services.trials import Crowded
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,23 +50,6 @@ class Deliveries:
         if not again:
             return Problem(409, "this delivery is pending: its next attempt comes by itself").response()
         return Response(delivery_item_json(view), 202, media_type="application/json")
-
-    async def test_endpoint(self, request: Request) -> Response:
-        body = await read_object(request)
-        if isinstance(body, Problem):
-            return body.response()
-        asked = read(EndpointTest, body.value)
-        if isinstance(asked, tuple):
-            return invalid(asked).response()
-        caller = caller_of(request.scope)
-        if not caller.allows(asked.callback_url):
-            return invalid([caller.complaint("callback_url")]).response()
-        result = await self.parts.dispatcher.test(asked.callback_url)
-        if isinstance(result, Refusal):
-            return invalid([Complaint(result.message, pointer("callback_url"))]).response()
-        if isinstance(result, Crowded):
-            return unavailable("too many test events are on their way; try again in some seconds").response()
-        return Response(encode(attempt_members(result)), media_type="application/json")
 
     async def _find(self, delivery_id: str, caller: Caller) -> DeliveryView | None:
         """What a caller may not see is not there for it."""

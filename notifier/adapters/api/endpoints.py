@@ -1,4 +1,4 @@
-"""The calls about endpoints: register, list, show, change, delete."""
+"""The calls about endpoints: register, list, show, change, delete, try one out."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any, assert_never
@@ -10,13 +10,15 @@ from starlette.responses import Response
 from notifier.adapters.api.body import read_object
 from notifier.adapters.api.caller import Caller, caller_of
 from notifier.adapters.api.endpoint_models import EndpointChange, NewEndpoint
-from notifier.adapters.api.models import EndpointQuery, read
+from notifier.adapters.api.models import EndpointQuery, EndpointTest, read
 from notifier.adapters.api.paging import next_cursor, page
 from notifier.adapters.api.parts import ApiParts
-from notifier.adapters.api.problems import Complaint, Problem, encode, invalid, not_found, pointer
-from notifier.adapters.api.views import endpoint_members, list_json
+from notifier.adapters.api.problems import Complaint, Problem, encode, invalid, not_found, pointer, unavailable
+from notifier.adapters.api.views import attempt_members, endpoint_members, list_json
+from notifier.domain.address import Refusal
 from notifier.domain.endpoint import Endpoint
 from notifier.services.endpoints import MOST_ENDPOINTS, Accepted, Declared, Deleted, Full, Taken, Unknown, Wrong
+from notifier.services.trials import Crowded
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,23 @@ class Endpoints:
             return _refusal(Unknown()).response()
         result = await self.parts.endpoints.delete(endpoint_id, by=caller.name)
         return Response(status_code=204) if isinstance(result, Deleted) else _refusal(result).response()
+
+    async def test(self, request: Request) -> Response:
+        body = await read_object(request)
+        if isinstance(body, Problem):
+            return body.response()
+        asked = read(EndpointTest, body.value)
+        if isinstance(asked, tuple):
+            return invalid(asked).response()
+        caller = caller_of(request.scope)
+        if not caller.allows(asked.callback_url):
+            return invalid([caller.complaint("callback_url")]).response()
+        result = await self.parts.dispatcher.test(asked.callback_url)
+        if isinstance(result, Refusal):
+            return invalid([Complaint(result.message, pointer("callback_url"))]).response()
+        if isinstance(result, Crowded):
+            return unavailable("too many test events are on their way; try again in some seconds").response()
+        return Response(encode(attempt_members(result)), media_type="application/json")
 
     def _find(self, endpoint_id: str, caller: Caller) -> Endpoint | None:
         """What a caller may not see is not there for it."""

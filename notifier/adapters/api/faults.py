@@ -6,7 +6,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from notifier.adapters.api.caller import caller_of
 from notifier.adapters.api.framing import OverloadedError
 from notifier.adapters.api.problems import Problem, unavailable
-from notifier.ports import StoreUnavailableError, TooManyListsError
+from notifier.ports import GuardBusyError, StoreUnavailableError, TooManyListsError
 
 log = structlog.get_logger()
 
@@ -48,6 +48,8 @@ def _problem_of(error: Exception, scope: Scope) -> Problem:
     if isinstance(error, StoreUnavailableError):
         log.warning("request.refused", method=scope["method"], path=scope["path"], error=str(error))
         return unavailable("the store does not answer now; try again: what was done is not done twice")
+    if isinstance(error, GuardBusyError):
+        return unavailable(f"whether the URL may be called cannot be found out now: {error}")
     if isinstance(error, OverloadedError):
         return unavailable("too many large requests are being read; nothing was changed, try again")
     hint = "a fault of Notifier itself; please report it"

@@ -11,6 +11,9 @@ from notifier.adapters.api.problems import Problem
 
 _HOST = re.compile(r"(\[(?P<literal>[^\]]*)\]|(?P<name>[^:\[\]]*))(:[0-9]*)?")
 
+PROBES = frozenset({"/healthz", "/readyz"})
+"""They tell a page nothing that is worth a name of its own, and whatever watches the process may ask by any name."""
+
 
 class Hosts:
     """Refuses (421) what asks for another host; `names` are those allowed beside this machine's own, None all."""
@@ -20,7 +23,7 @@ class Hosts:
         self._names = names
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and (names := self._names()) is not None:
+        if scope["type"] == "http" and scope["path"] not in PROBES and (names := self._names()) is not None:
             asked = [value for name, value in scope["headers"] if name == b"host"]
             if not all(_is_known(value.decode("latin-1"), names) for value in asked):
                 await _misdirected().response()(scope, receive, send)

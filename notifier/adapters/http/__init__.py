@@ -5,9 +5,9 @@ with the number of connections. Nothing is followed, inflated, retried or rememb
 cookies, no proxies from the environment. What goes wrong on the other side comes back as data (`Fault`).
 """
 
-from notifier.adapters.http.client import Http
+from notifier.adapters.http.client import CHECK_SECONDS, Http
 from notifier.adapters.http.fault import Fault, FaultKind
 from notifier.adapters.http.reply import Reply
 from notifier.adapters.http.tls import trust
 
-__all__ = ["Fault", "FaultKind", "Http", "Reply", "trust"]
+__all__ = ["CHECK_SECONDS", "Fault", "FaultKind", "Http", "Reply", "trust"]

@@ -9,11 +9,15 @@ import httpx
 from notifier import __version__
 from notifier.adapters.http.fault import Fault, explain
 from notifier.adapters.http.guard import judge_host
-from notifier.adapters.http.lookup import Lookup, Resolve, system_addresses
+from notifier.adapters.http.lookup import CrowdedError, Lookup, Resolve, system_addresses
 from notifier.adapters.http.pool import Pools
 from notifier.adapters.http.reply import Incoming, Reply
 from notifier.adapters.http.tls import trust
 from notifier.domain.address import Network, Refusal, Target, examine
+from notifier.ports import GuardBusyError
+
+CHECK_SECONDS = 5.0
+"""How long a check may wait for a name's addresses: somebody at the intake waits for it."""
 
 
 class Http:
@@ -57,9 +61,10 @@ class Http:
         has `grace` seconds (within the deadline), and whatever becomes of it changes nothing."""
         return await self._ask("POST", url, headers, body, timeout=timeout, cap=cap, grace=grace)
 
-    async def check(self, url: str, timeout: float = 5.0) -> Refusal | None:  # noqa: ASYNC109  # of the look-up
+    async def check(self, url: str, timeout: float = CHECK_SECONDS) -> Refusal | None:  # noqa: ASYNC109  # of the look-up
         """Whether `url` may be called as far as can be known without calling it. A name that does not resolve within
-        `timeout` seconds is refused too: a callback URL that cannot be called now is most likely misspelt."""
+        `timeout` seconds is refused too: a callback URL that cannot be called now is most likely misspelt.
+        GuardBusyError when look-ups of other names leave no room for this one."""
         if self._guard is None:
             return None
         allow = tuple(self._guard())
@@ -78,6 +83,8 @@ class Http:
                 addresses = await self._checks.addresses(target.host)
         except TimeoutError:
             return Refusal("unresolvable", f"{target.host}: the look-up of the name took more than {seconds:g} s")
+        except CrowdedError as error:
+            raise GuardBusyError(error.strerror) from None
         except OSError as error:
             reason = error.strerror or "no reason given"
             return Refusal("unresolvable", f"{target.host}: the name cannot be looked up: {reason}")

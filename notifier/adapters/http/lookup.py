@@ -29,6 +29,10 @@ MOST_HUNG = 256
 MOST_KNOWN = 10_000
 
 
+class CrowdedError(OSError):
+    """No look-up was begun, as too many others hang. That is our shortage, and says nothing about the name."""
+
+
 def system_addresses(host: str) -> Sequence[str]:
     """Ask the system's resolver (hosts file, DNS) for every address, so that every one can be judged."""
     # As bytes, because the codec for str refuses some names that exist.
@@ -48,7 +52,8 @@ class Lookup:
         self._patience: dict[str, asyncio.TimerHandle] = {}
 
     async def addresses(self, host: str) -> Sequence[str]:
-        """At least one address, without repetition; OSError when the name has none or cannot be looked up now."""
+        """At least one address, without repetition; OSError when the name has none or cannot be looked up now
+        (CrowdedError when that is because of other names)."""
         pending = self._pending.get(host) or await self._start(host)
         # Shielded: the others who wait for the same name go on when one of them gives up.
         result = await asyncio.shield(pending)
@@ -66,7 +71,7 @@ class Lookup:
             return pending
         if len(self._pending) - len(self._patience) >= MOST_HUNG * (1 + quick):
             place.release()
-            raise OSError(None, "the look-ups of too many other names hang; try again in a minute")
+            raise CrowdedError(None, "the look-ups of too many other names hang; try again in a minute")
         return self._launch(host, place)
 
     def _launch(self, host: str, place: asyncio.Semaphore) -> asyncio.Future[Sequence[str] | OSError]:

@@ -29,6 +29,9 @@ class HeadFirst(ResponseHandler):
 
     The parser forgets an answer whose body is malformed, or that has a body where there should be none (204), when
     it meets both at once. A status that has arrived counts, and how TCP cut the bytes must not decide about it.
+
+    Relied upon, beside the methods overridden here: `set_response_params` begins each request, `feed_data` gets each
+    (message, body) of the parser, `_payload` is the body that is being read, `set_exception` ends the wait for it.
     """
 
     _seam = b""

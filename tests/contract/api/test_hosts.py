@@ -36,7 +36,7 @@ UNKNOWN = [
 ]
 
 
-async def ask(world: World, host: str | None, path: str = "/healthz", method: str = "GET") -> httpx.Response:
+async def ask(world: World, host: str | None, path: str = "/openapi.json", method: str = "GET") -> httpx.Response:
     request = world.client.build_request(method, path)
     del request.headers["host"]
     if host is not None:
@@ -62,7 +62,7 @@ async def test_another_host_is_421(world: World, host: str) -> None:
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("GET", "/readyz"), ("GET", "/.well-known/webhook-keys"), ("POST", "/v1/watches"), ("GET", "/nowhere")],
+    [("GET", "/metrics"), ("GET", "/.well-known/webhook-keys"), ("POST", "/v1/watches"), ("GET", "/nowhere")],
 )
 async def test_every_path_is_checked(world: World, method: str, path: str) -> None:
     """Before it is known whether the path exists, and before a token is looked at."""
@@ -81,3 +81,10 @@ async def test_beyond_loopback_any_host_will_do(world: World) -> None:
     """There it is the tokens that protect the intake, and its names are many."""
     world.hosts = None
     assert (await ask(world, "evil.example.net")).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+async def test_probes_may_ask_by_any_name(world: World, path: str) -> None:
+    """Whatever watches the process; they tell a page nothing."""
+    world.hosts = ()
+    assert (await world.call("GET", path, headers={"Host": "probe.example.net"})).status_code == 200

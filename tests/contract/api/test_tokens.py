@@ -160,3 +160,10 @@ def test_a_clock_that_stands_still_gives_no_tries() -> None:
     assert failures.count("a") is None
     now = 1000.0
     assert [failures.count("a") is None for _ in range(51)] == [True] * 50 + [False]
+
+
+async def test_a_token_that_two_callers_have_gives_the_rights_of_the_first(guarded: World) -> None:
+    """No configuration has one; if it had, whoever stands below could not widen what stands above."""
+    guarded.tokens = {"tenant": "one-token", "owner": "one-token"}
+    guarded.prefixes = {"tenant": ("https://mine.example.com",)}
+    assert_problem(await guarded.call("POST", "/v1/reload", headers=bearer("one-token")), 403)

@@ -1,6 +1,7 @@
 """Watches over HTTP: register, list, show, cancel."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -282,3 +283,24 @@ async def test_a_batch_may_be_full_or_empty(world: World) -> None:
     answer = await world.call("POST", "/v1/watches/batch", {"watches": full})
     assert {one["status"] for one in answer.json()["results"]} == {201}
     assert (await world.call("POST", "/v1/watches/batch", {"watches": []})).json() == {"results": []}
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/watches", {"task_id": "a", "callback_url": HOOK}),
+        ("/v1/watches/batch", {"watches": [{"task_id": "a", "callback_url": HOOK}]}),
+        ("/v1/endpoints", {"url": HOOK}),
+        ("/v1/endpoints/test", {"callback_url": HOOK}),
+    ],
+)
+async def test_a_url_that_cannot_be_judged_now_is_503(world: World, path: str, body: dict[str, Any]) -> None:
+    """It is our own shortage and not the caller's mistake: nothing is registered, and later it will be."""
+    world.guard.busy = True
+    answer = await world.call("POST", path, body)
+    assert_problem(answer, 503)
+    assert answer.headers["retry-after"] == "5"
+    assert "too many look-ups hang" in answer.text
+    assert world.store.writes == []
+    world.guard.busy = False
+    assert (await world.call("POST", path, body)).status_code in (200, 201)

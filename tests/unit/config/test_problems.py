@@ -114,6 +114,10 @@ ADDED = [
         "intake: {tokens: [{name: x, token: a}, {name: x, token: b}]}",
         "5:47: intake.tokens[1].name: is the same as in tokens[0] (keep one of them)",
     ),
+    (
+        "intake: {tokens: [{name: x, token: a}, {name: y, token: a}]}",
+        "5:57: intake.tokens[1].token: is the same as that of tokens[0] (give each caller a token of its own)",
+    ),
     # webhooks
     ("  allow_networks: [10.0.0.0/8, fd00::/8, 192.0.2.1]", None),
     ("  allow_networks: x\nendpoints: [{url: 'https://10.0.0.1/'}]", "5:19: webhooks.allow_networks: 'x' is not"),

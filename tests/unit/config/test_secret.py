@@ -150,6 +150,20 @@ def test_unknown_secrets_are_no_problem_when_they_are_not_needed(settings_of):
     assert settings.webhooks.secrets == settings.endpoints[0].secrets == ()
 
 
+def test_two_callers_need_two_tokens(problems_in, settings_of, tmp_path):
+    """However each is given; a token that is not known is not the same as another one."""
+    text = f"""
+intake: {{tokens: [{{name: a, token: "${{A}}"}}, {{name: b, token_file: {file_with(tmp_path, "same")}}}]}}
+providers: {{videos: {{api_key: k}}}}
+webhooks: {{secret: {GOOD[0]}}}
+"""
+    (found,) = problems_in(text, {"A": "same"})
+    assert "intake.tokens[1].token: is the same as that of tokens[0]" in found
+    assert '"same"' not in found
+    settings_of(text, {"A": "other"})
+    settings_of(text, secrets="optional")
+
+
 EMPTY = """\
 intake: {tokens: [{name: a, token: "${E}"}, {name: b, token_file: "${E}"}]}
 providers: {videos: {api_key_file: BLANK}}
