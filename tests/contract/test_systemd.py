@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import socket
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -207,11 +208,14 @@ class World:
     def __init__(self) -> None:
         self.found: dict[str, str] | Exception = {}
         self.watching = 2
-        self.store: Literal["up", "refuses", "hangs"] = "up"
+        self.store: Literal["up", "refuses", "hangs", "breaks"] = "up"
+        self.slow = False
 
     async def arrested(self, seconds: float) -> dict[str, str]:
         if isinstance(self.found, Exception):
             raise self.found
+        if self.slow:
+            await asyncio.sleep(seconds)
         return self.found
 
     def paused(self) -> dict[str, Any]:
@@ -220,6 +224,8 @@ class World:
     async def counts(self) -> Counts:
         if self.store == "refuses":
             raise StoreUnavailableError("gone")
+        if self.store == "breaks":
+            raise RuntimeError("a fault")
         if self.store == "hangs":
             await asyncio.Event().wait()
         return Counts({"watching": self.watching}, {})
@@ -289,6 +295,31 @@ async def test_a_store_that_cannot_be_read_costs_only_the_status(other_end: Syst
         await other_end.hears("WATCHDOG=1")
         world.store = "up"
         await other_end.hears("STATUS=2 watches, 0 deliveries pending")
+
+
+async def test_a_fault_in_the_numbers_costs_only_the_status(other_end: Systemd) -> None:
+    """It is a fault of ours, told with its traceback; the watchdog is fed all the same."""
+    world = World()
+    with capture_logs() as logs:
+        async with supervised(other_end.manager(WATCHDOG_USEC="30000")) as supervision:
+            world.store = "breaks"
+            begin(supervision, world)
+            await other_end.reads_until(lambda heard: heard.count("WATCHDOG=1") >= 2)
+            world.store = "up"
+            await other_end.hears("STATUS=2 watches, 0 deliveries pending")
+    assert {line["event"] for line in logs} == {"daemon.fault"}
+
+
+async def test_a_store_as_slow_as_can_be_leaves_the_watchdog_a_margin(other_end: Systemd) -> None:
+    """It answers the write at the last moment, and the numbers never come."""
+    world = World()
+    world.slow, world.store = True, "hangs"
+    async with supervised(other_end.manager(WATCHDOG_USEC="2000000")) as supervision:
+        begin(supervision, world)
+        await other_end.hears("WATCHDOG=1")
+        before = time.monotonic()
+        await other_end.hears("WATCHDOG=1")
+        assert time.monotonic() - before < 2.0
 
 
 async def test_without_systemd_nobody_looks() -> None:
