@@ -137,6 +137,34 @@ def test_a_manager_that_went_away_is_told_of_once(other_end: Systemd) -> None:
     assert [line["event"] for line in logs] == ["systemd.unreachable"]
 
 
+def lose(other_end: Systemd, say: Callable[[], None]) -> None:
+    """What is said while nobody is at the address."""
+    address, away = Path(other_end.address), Path(other_end.address + ".away")
+    address.rename(away)
+    with capture_logs():
+        say()
+    away.rename(address)
+
+
+def test_a_lost_ready_is_said_again(other_end: Systemd) -> None:
+    """With the next status that arrives, and once: without it systemd takes the start for failed."""
+    manager = other_end.manager()
+    lose(other_end, lambda: manager.ready("ready"))
+    lose(other_end, lambda: manager.status("one"))
+    manager.status("two")
+    manager.status("three")
+    assert other_end.heard() == ["READY=1\nSTATUS=two", "STATUS=three"]
+
+
+def test_a_lost_ready_is_not_said_of_a_service_that_stops(other_end: Systemd) -> None:
+    """It would be a lie."""
+    manager = other_end.manager()
+    lose(other_end, lambda: manager.ready("ready"))
+    manager.stopping("stopping")
+    manager.status("saving")
+    assert other_end.heard() == ["STOPPING=1\nSTATUS=stopping", "STATUS=saving"]
+
+
 # What is heard
 
 
