@@ -43,6 +43,7 @@ class ServiceManager:
         self._socket = None if address is None else socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._address = (address or "").replace("@", "\0", 1) if (address or "").startswith("@") else address
         self._lost = False
+        self._ready_due = False
         self._status = ""
 
     @classmethod
@@ -65,11 +66,14 @@ class ServiceManager:
         return self._socket is not None
 
     def ready(self, status: str) -> None:
-        self._say("READY=1", self._show(status), patience=PATIENCE_SECONDS)
+        """If it is lost it is said again with the next status: systemd would wait for it, and then kill us."""
+        self._ready_due = not self._say("READY=1", self._show(status), patience=PATIENCE_SECONDS)
 
     def status(self, status: str) -> None:
         """One line for people: `systemctl status` shows it."""
-        self._say(self._show(status))
+        due = ("READY=1",) if self._ready_due else ()
+        if self._say(*due, self._show(status)):
+            self._ready_due = False
 
     def feed(self) -> None:
         """All is well for another `watchdog` seconds."""
@@ -77,6 +81,7 @@ class ServiceManager:
             self._say("WATCHDOG=1")
 
     def stopping(self, status: str) -> None:
+        self._ready_due = False
         self._say("STOPPING=1", self._show(status), patience=PATIENCE_SECONDS)
 
     @contextlib.contextmanager
@@ -94,9 +99,10 @@ class ServiceManager:
         self._status = " ".join(status.split())  # a line feed would begin another message
         return f"STATUS={self._status}"
 
-    def _say(self, *lines: str, patience: float = 0.0) -> None:
+    def _say(self, *lines: str, patience: float = 0.0) -> bool:
+        """Whether systemd, if there is one, has got it."""
         if self._socket is None or self._address is None:
-            return
+            return True
         try:
             self._socket.settimeout(patience)
             self._socket.sendto("\n".join(lines).encode(), self._address)
@@ -105,6 +111,7 @@ class ServiceManager:
             if not self._lost:  # once, for it is said again and again
                 log.warning("systemd.unreachable", error=str(error), hint="it may take us for hung, and restart us")
             self._lost = True
+        return not self._lost
 
 
 ALONE = ServiceManager()

@@ -61,14 +61,15 @@ class Health:
 
     async def arrested(self, seconds: float) -> Mapping[str, str]:
         """The parts that a restart would help, and what is wrong with them: what no longer moves, and a store that
-        gives no answer in so many seconds. A store that refuses is none of them: its disk is as full after a restart,
-        and the daemon that waits for room loses nothing."""
+        gives no answer in so many seconds. A store that refuses is none of them, nor one that refuses others while we
+        wait for our turn: its disk is as full after a restart, and the daemon that waits for room loses nothing."""
         checks = {"store": OK, "scheduler": self._scheduler_check(), "dispatcher": self._dispatcher_check()}
         try:
             async with asyncio.timeout(seconds):
                 await self._store.ping()
         except TimeoutError:
-            checks["store"] = f"neither took nor refused a write within {seconds:g} s"
+            if self._store.fault() is None:
+                checks["store"] = f"neither took nor refused a write within {seconds:g} s"
         except StoreUnavailableError:
             pass
         return {part: state for part, state in checks.items() if state != OK}

@@ -8,7 +8,7 @@ from notifier.adapters.api import LastReload, Readiness, Status
 from notifier.adapters.metrics import Metrics
 from notifier.adapters.stores.store import SqlStore
 from notifier.app.health import STORE_ANSWERS_SECONDS, Health
-from notifier.ports import Clock, Counts, Oldest, StoreUnavailableError
+from notifier.ports import Clock, Counts, Oldest, Space, StoreUnavailableError
 from notifier.services.dispatcher import Dispatcher
 
 
@@ -24,6 +24,8 @@ class StatusBoard:
         self._started_at, self._began = clock.now(), clock.monotonic()
         self._last_reload = LastReload(successful=True, at=self._started_at)
         self._counts = Counts()
+        self._space = Space(0, None)
+        self._measuring: asyncio.Task[Space] | None = None
 
     def reloaded(self, *, ok: bool) -> None:
         """The configuration was read, at the start or for a reload, and took effect or not."""
@@ -42,7 +44,7 @@ class StatusBoard:
             polls=self._metrics.polls_per_second(),
             counts=await self._count(),
             open_circuits=self._dispatcher.open_circuits,
-            space=await self._store.space(),
+            space=await self._measure(),
             last_reload=self._last_reload,
         )
 
@@ -51,7 +53,7 @@ class StatusBoard:
         oldest = self._counts.oldest_pending
         self._metrics.observe(
             ready=(await self.readiness(stopping=stopping)).ready,
-            space=await self._store.space(),
+            space=await self._measure(),
             oldest_seconds=0.0 if oldest is None else self._age(oldest),
             open_circuits=self._dispatcher.open_circuits,
         )
@@ -59,6 +61,17 @@ class StatusBoard:
 
     def _age(self, oldest: Oldest) -> float:
         return max((self._clock.now() - oldest.created_at).total_seconds(), 0.0)  # the clock may have been set back
+
+    async def _measure(self) -> Space:
+        """A disk that hangs holds up one thread, however often we are asked: what was known last is told meanwhile."""
+        if self._measuring is None:
+            self._measuring = asyncio.create_task(self._store.space())
+        task = self._measuring
+        await asyncio.wait({task}, timeout=STORE_ANSWERS_SECONDS)
+        if task.done():
+            self._measuring = None if self._measuring is task else self._measuring
+            self._space = task.result()
+        return self._space
 
     async def _count(self) -> Counts | None:
         with contextlib.suppress(StoreUnavailableError, TimeoutError):

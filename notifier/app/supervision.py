@@ -15,10 +15,12 @@ log = structlog.get_logger()
 
 LOOK_SECONDS = 10.0
 """How often the status line is renewed; a short WatchdogSec= asks for more."""
-LOOKS_PER_WATCHDOG = 3
+LOOKS_PER_WATCHDOG = 4
+"""The store, the numbers and the sleep may take one such part each: a feeding is three parts after the last at most."""
+COUNT_SECONDS = 1.0
+"""How long the status line waits for its numbers."""
 AGAIN_SECONDS = 1.0
 """After a look that found something arrested: it may just have been a moment."""
-
 
 
 def describe(counts: Counts, paused: Mapping[str, PausedProvider]) -> str:
@@ -67,11 +69,19 @@ class Supervision:
         """The feeding comes first: the description takes as long as the store does."""
         while True:
             well = await self._look(health)
-            with contextlib.suppress(TimeoutError, StoreUnavailableError):
-                async with asyncio.timeout(self._pace):  # wait_for() may lose a cancellation, up to Python 3.11
-                    counts = await catalog.counts()
-                self._manager.status(describe(counts, health.paused()))
+            await self._describe(health, catalog)
             await asyncio.sleep(self._pace if well else min(self._pace, AGAIN_SECONDS))
+
+    async def _describe(self, health: Health, catalog: Catalog) -> None:
+        """Whatever goes wrong with it, the feeding goes on."""
+        try:
+            async with asyncio.timeout(min(self._pace, COUNT_SECONDS)):  # wait_for() may lose cancellations
+                counts = await catalog.counts()
+            self._manager.status(describe(counts, health.paused()))
+        except (TimeoutError, StoreUnavailableError):
+            pass  # the store says so itself
+        except Exception:  # a fault of ours, which must not cost a healthy daemon its life
+            log.exception("daemon.fault")
 
     async def _look(self, health: Health) -> bool:
         try:

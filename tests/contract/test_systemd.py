@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import socket
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -136,6 +137,34 @@ def test_a_manager_that_went_away_is_told_of_once(other_end: Systemd) -> None:
     assert [line["event"] for line in logs] == ["systemd.unreachable"]
 
 
+def lose(other_end: Systemd, say: Callable[[], None]) -> None:
+    """What is said while nobody is at the address."""
+    address, away = Path(other_end.address), Path(other_end.address + ".away")
+    address.rename(away)
+    with capture_logs():
+        say()
+    away.rename(address)
+
+
+def test_a_lost_ready_is_said_again(other_end: Systemd) -> None:
+    """With the next status that arrives, and once: without it systemd takes the start for failed."""
+    manager = other_end.manager()
+    lose(other_end, lambda: manager.ready("ready"))
+    lose(other_end, lambda: manager.status("one"))
+    manager.status("two")
+    manager.status("three")
+    assert other_end.heard() == ["READY=1\nSTATUS=two", "STATUS=three"]
+
+
+def test_a_lost_ready_is_not_said_of_a_service_that_stops(other_end: Systemd) -> None:
+    """It would be a lie."""
+    manager = other_end.manager()
+    lose(other_end, lambda: manager.ready("ready"))
+    manager.stopping("stopping")
+    manager.status("saving")
+    assert other_end.heard() == ["STOPPING=1\nSTATUS=stopping", "STATUS=saving"]
+
+
 # What is heard
 
 
@@ -207,11 +236,14 @@ class World:
     def __init__(self) -> None:
         self.found: dict[str, str] | Exception = {}
         self.watching = 2
-        self.store: Literal["up", "refuses", "hangs"] = "up"
+        self.store: Literal["up", "refuses", "hangs", "breaks"] = "up"
+        self.slow = False
 
     async def arrested(self, seconds: float) -> dict[str, str]:
         if isinstance(self.found, Exception):
             raise self.found
+        if self.slow:
+            await asyncio.sleep(seconds)
         return self.found
 
     def paused(self) -> dict[str, Any]:
@@ -220,6 +252,8 @@ class World:
     async def counts(self) -> Counts:
         if self.store == "refuses":
             raise StoreUnavailableError("gone")
+        if self.store == "breaks":
+            raise RuntimeError("a fault")
         if self.store == "hangs":
             await asyncio.Event().wait()
         return Counts({"watching": self.watching}, {})
@@ -289,6 +323,31 @@ async def test_a_store_that_cannot_be_read_costs_only_the_status(other_end: Syst
         await other_end.hears("WATCHDOG=1")
         world.store = "up"
         await other_end.hears("STATUS=2 watches, 0 deliveries pending")
+
+
+async def test_a_fault_in_the_numbers_costs_only_the_status(other_end: Systemd) -> None:
+    """It is a fault of ours, told with its traceback; the watchdog is fed all the same."""
+    world = World()
+    with capture_logs() as logs:
+        async with supervised(other_end.manager(WATCHDOG_USEC="30000")) as supervision:
+            world.store = "breaks"
+            begin(supervision, world)
+            await other_end.reads_until(lambda heard: heard.count("WATCHDOG=1") >= 2)
+            world.store = "up"
+            await other_end.hears("STATUS=2 watches, 0 deliveries pending")
+    assert {line["event"] for line in logs} == {"daemon.fault"}
+
+
+async def test_a_store_as_slow_as_can_be_leaves_the_watchdog_a_margin(other_end: Systemd) -> None:
+    """It answers the write at the last moment, and the numbers never come."""
+    world = World()
+    world.slow, world.store = True, "hangs"
+    async with supervised(other_end.manager(WATCHDOG_USEC="2000000")) as supervision:
+        begin(supervision, world)
+        await other_end.hears("WATCHDOG=1")
+        before = time.monotonic()
+        await other_end.hears("WATCHDOG=1")
+        assert time.monotonic() - before < 2.0
 
 
 async def test_without_systemd_nobody_looks() -> None:

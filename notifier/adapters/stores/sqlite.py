@@ -146,7 +146,10 @@ def _space(path: Path) -> Space:
     for part in (path, path.with_name(path.name + "-wal")):
         with contextlib.suppress(OSError):
             used += part.stat().st_size
-    return Space(used, shutil.disk_usage(path.parent).free)
+    try:
+        return Space(used, shutil.disk_usage(path.parent).free)
+    except OSError:  # the folder is gone; the store's own line in the log says so
+        return Space(used, None)
 
 
 # The database

@@ -30,6 +30,12 @@ def test_an_instance_is_the_service_but_for_its_names() -> None:
     assert directives(instance) == directives((UNITS / "notifier.service").read_text())
 
 
+def test_the_service_waits_for_the_time() -> None:
+    """Wanted and waited for: only then does a machine that can tell hold the start back until its clock is right."""
+    unit = directives((UNITS / "notifier.service").read_text())
+    assert {"Wants=time-sync.target", "After=time-sync.target"} <= set(unit)
+
+
 @pytest.fixture
 def installed(lab: Lab) -> Iterator[Service]:
     """The units, which nobody starts."""

@@ -162,6 +162,15 @@ async def test_the_store_says_how_much_room_it_takes_and_has(path, store):
     assert space.free > 0
 
 
+async def test_room_on_a_disk_that_is_gone_is_not_known(path, store):
+    """Whoever asks how the daemon does is to learn what is wrong, not to get an error."""
+    away = path.parent.with_name(path.parent.name + "-away")
+    path.parent.rename(away)
+    space = await store.space()
+    away.rename(path.parent)
+    assert (space.used, space.free) == (0, None)
+
+
 async def test_slow_writes_do_not_make_an_outage(store):
     """A caller that gives up waiting says nothing about the store."""
     with capture_logs() as lines, pytest.raises(TimeoutError):

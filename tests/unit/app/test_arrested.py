@@ -8,7 +8,7 @@ import pytest
 from notifier.adapters.api import PausedProvider
 from notifier.app.health import SILENT_SECONDS, Health
 from notifier.app.supervision import describe
-from notifier.ports import Counts, StoreUnavailableError
+from notifier.ports import Counts, StoreFault, StoreUnavailableError
 from tests.fakes import FakeClock
 
 PATIENCE = 0.02
@@ -20,6 +20,7 @@ class Parts:
 
     answers: bool = True
     refuses: bool = False
+    known: StoreFault | None = None
     silence: float = 0.0
     is_stuck: bool = False
     clock: FakeClock = field(default_factory=FakeClock)
@@ -29,6 +30,9 @@ class Parts:
             await asyncio.Event().wait()
         if self.refuses:
             raise StoreUnavailableError("database or disk is full")
+
+    def fault(self) -> StoreFault | None:
+        return self.known
 
     def silent_for(self) -> float:
         return self.silence
@@ -62,6 +66,12 @@ async def test_each_part_that_stands_still_is_named(parts: Parts, arrested: set[
 async def test_a_store_that_refuses_is_not_arrested() -> None:
     """A full disk or a lock is as it was after a restart, and the daemon that waits for its end loses nothing."""
     assert await Parts(refuses=True).arrested() == set()
+
+
+async def test_a_store_that_refuses_others_while_we_wait_is_not_arrested() -> None:
+    """With thousands of writes before ours, each refused in its turn, our own answer comes too late to count."""
+    assert await Parts(answers=False, known="locked").arrested() == set()
+    assert await Parts(answers=False, known="locked", is_stuck=True).arrested() == {"dispatcher"}
 
 
 def test_the_status_line_has_the_numbers_and_the_pauses() -> None:
