@@ -75,7 +75,7 @@ def test_a_reload_cannot_take_the_last_token_from_a_passed_socket(tmp_path: Path
 
 def status_for(daemon: DaemonProcess, host: str) -> int:
     with closing(http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=20)) as connection:
-        connection.request("GET", "/healthz", headers={"Host": host})
+        connection.request("GET", "/.well-known/webhook-keys", headers={"Host": host})
         return connection.getresponse().status
 
 
