@@ -110,8 +110,8 @@ def test_a_wrong_secret_is_a_problem_also_when_secrets_are_not_needed(problems_i
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "/secret is empty (write the secret into it)"),
-        (b" \n\n", "/secret is empty (write the secret into it)"),
+        (b"", "{path} is empty (write the secret into it)"),
+        (b" \n\n", "{path} is empty (write the secret into it)"),
         (b"\xff\xfe", "names a file that is not text"),
         (b"x" * (MOST_BYTES + 1), "names a file of more than 65536 bytes"),
     ],
@@ -123,7 +123,7 @@ def test_a_file_without_a_secret_in_it_is_a_problem(problems_in, tmp_path, conte
     path = tmp_path / "secret"
     path.write_bytes(content)
     (found,) = problems_in(webhooks(f"{key}: {path}"))
-    assert found.startswith(f"2:{len(key) + 14}: webhooks.{key}: {message}")
+    assert found.startswith(f"2:{len(key) + 14}: webhooks.{key}: {message.format(path=path)}")
 
 
 @pytest.mark.parametrize("content", [f"{GOOD[0]}\nwhsec_{HIDDEN}\n"])
