@@ -21,7 +21,7 @@ from notifier.installation.plan import Wishes, plan_install
 from notifier.installation.program import running_program, unreadable, what_it_needs
 from notifier.installation.removal import plan_uninstall
 from notifier.installation.step import CHANGES, Blocked, Keep, Step, tell
-from notifier.installation.unit import shipped_units, with_program
+from notifier.installation.unit import fits_a_unit, shipped_units, with_program
 
 _LONGEST_DIFFERENCE = 20
 _MOST_KEY_BYTES = 65_536
@@ -122,11 +122,21 @@ def _read_key(name: str) -> str:
 
 def _program(given: Path | None, layout: Layout) -> Path:
     """The command as the installed system will see it."""
-    if given is not None:
-        if not given.is_absolute() or (layout.is_live and not os.access(given, os.X_OK)):
-            advice = "name one such as /opt/notifier/bin/notifier"
-            stop(f"--program: {given} is not the absolute path of a command; {advice}", USAGE)
-        return given
+    command = _given(given, layout) if given is not None else _running(layout)
+    if not fits_a_unit(command):
+        what = "has a blank, a quote, %, $ or a backslash in it, which mean something else in a unit"
+        stop(f"--program: {command} {what}; put it elsewhere, such as /opt/notifier/bin/notifier", USAGE)
+    return command
+
+
+def _given(given: Path, layout: Layout) -> Path:
+    if not given.is_absolute() or (layout.is_live and not os.access(given, os.X_OK)):
+        advice = "name one such as /opt/notifier/bin/notifier"
+        stop(f"--program: {given} is not the absolute path of a command; {advice}", USAGE)
+    return given
+
+
+def _running(layout: Layout) -> Path:
     running = running_program(sys.argv[0])
     if running is None:
         stop("cannot tell which command the service is to run; name it with --program", USAGE)

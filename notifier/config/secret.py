@@ -155,7 +155,7 @@ class _Settler:
                 return []
             case text if not text.strip():
                 if self.required:
-                    self._fault(path, "names a file that is empty (write the secret into it)")
+                    self._fault(path, f"{FilePath(value)} is empty (write the secret into it)")
                 return []
             case text:
                 return [line for line in text.splitlines() if line.strip()] if several else [text.rstrip("\r\n")]

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import assert_never
 
-from notifier.installation.layout import FOR_ALL, Layout, Ownership
+from notifier.installation.layout import FOR_ALL, NEW_FOLDER, Layout, Ownership
 from notifier.installation.look import SYSTEM_FOLDERS
 from notifier.installation.step import (
     Blocked,
@@ -73,16 +73,18 @@ def _apply(step: Step, layout: Layout) -> None:
 
 
 def _make_folder(path: Path, ownership: Ownership, layout: Layout) -> None:
+    _ids(ownership, layout)
     for parent in reversed(path.parents):
         if not parent.exists():
             parent.mkdir(FOR_ALL.mode)
             parent.chmod(FOR_ALL.mode)
-    path.mkdir(0o700)
+    path.mkdir(NEW_FOLDER.mode)
     _own(path, ownership, layout)
 
 
 def _write(path: Path, text: str, ownership: Ownership, layout: Layout) -> None:
     """Under another name first: a half-written unit or secret would be taken for somebody's own the next time."""
+    _ids(ownership, layout)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     draft = Path(name)
     try:
@@ -99,9 +101,14 @@ def _write(path: Path, text: str, ownership: Ownership, layout: Layout) -> None:
 
 def _own(path: Path, ownership: Ownership, layout: Layout) -> None:
     """Owner first: changing it takes away what the mode gives beyond it."""
-    if layout.is_live:
-        os.chown(path, _uid(ownership.user), _gid(ownership.group))
+    if ids := _ids(ownership, layout):
+        os.chown(path, *ids)
     path.chmod(ownership.mode)
+
+
+def _ids(ownership: Ownership, layout: Layout) -> tuple[int, int] | None:
+    """Looked up before anything is made, so that nothing is left half done when an account is missing."""
+    return (_uid(ownership.user), _gid(ownership.group)) if layout.is_live else None
 
 
 def _uid(name: str) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from notifier.installation.layout import API_KEY, SERVICE, WEBHOOK_SECRET, Layout
 from notifier.installation.machine import Found, Machine
-from notifier.installation.step import CHANGES, Keep, Step, WriteFile
+from notifier.installation.step import Keep, Step, WriteFile
 
 _NAME = SERVICE.removesuffix(".service")
 
@@ -29,7 +29,7 @@ def next_tasks(
     return (
         *_edited(steps, as_root, program),
         *_secrets(steps, layout, machine, as_root),
-        *_start(steps, machine, as_root),
+        *_start(machine, as_root),
         Task(
             "Register a task, and see what became of it:",
             (
@@ -72,11 +72,12 @@ def _secrets(steps: Sequence[Step], layout: Layout, machine: Machine, as_root: s
         yield Task("Give your receivers the webhook secret, so that they can verify:", (f"{as_root}cat {secret}",))
 
 
-def _start(steps: Sequence[Step], machine: Machine, as_root: str) -> Iterator[Task]:
+def _start(machine: Machine, as_root: str) -> Iterator[Task]:
     if not machine.active:
         commands = (f"{as_root}systemctl enable --now {_NAME}", f"{as_root}journalctl -u {_NAME} -f")
         yield Task("Start it, now and at every boot, and see how it does:", commands)
-    elif any(isinstance(step, CHANGES) for step in steps):
-        yield Task("Restart it, so that what has changed is used:", (f"{as_root}systemctl restart {_NAME}",))
+    else:
+        what = "It runs; restart it, so that what has changed is used, and a newer Notifier, too:"
+        yield Task(what, (f"{as_root}systemctl restart {_NAME}",))
     if machine.active and not machine.enabled:
         yield Task("It runs, but not after the next boot; for that:", (f"{as_root}systemctl enable {_NAME}",))

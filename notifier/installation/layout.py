@@ -31,6 +31,8 @@ CONFIG_FOLDER = Ownership("root", ACCOUNT, 0o750)
 CONFIG_FILE = Ownership("root", ACCOUNT, 0o640)
 CREDENTIAL_FOLDER = Ownership("root", "root", 0o700)
 CREDENTIAL_FILE = Ownership("root", "root", 0o600)
+NEW_FOLDER = Ownership("root", "root", 0o700)
+"""What each folder is made as, until it is given to those whom it should belong to."""
 STATE_FOLDER = Ownership(ACCOUNT, ACCOUNT, 0o700)
 
 

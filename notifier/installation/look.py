@@ -15,6 +15,8 @@ from notifier.installation.machine import Absent, AccountTool, Found, Machine, S
 SYSTEM_FOLDERS = "/usr/sbin:/usr/bin:/sbin:/bin"
 """Where the tools are, also for a root whose PATH is a user's."""
 _HIGHEST_SYSTEM_UID = 999
+_MASK = Path("/dev/null")
+"""What a masked unit is a link to (systemctl(1)), in a tree, too."""
 _LARGEST_UNIT = 1024 * 1024
 
 
@@ -25,6 +27,8 @@ def look(layout: Layout, unit_names: Iterable[str]) -> Machine:
     folders = [layout.config_folder, layout.credentials, layout.state, layout.units, layout.drop_in.parent]
     folders += [unit.with_name(f"{unit.name}.d") for unit in units]
     others = [layout.config, *(layout.credentials / name for name in CREDENTIALS), *map(saved_path, units)]
+    if ways_out := {} if layout.is_live else _ways_out(layout.root, (*folders, *others, *texts)):
+        return Machine({}, ways_out=ways_out)
     sights = {path: _sight(path) for path in (*folders, *others)}
     sights |= {path: _sight(path, read=True) for path in texts}
     return _live(layout, sights) if layout.is_live else Machine(sights)
@@ -43,6 +47,18 @@ def _live(layout: Layout, sights: dict[Path, Sight]) -> Machine:
         active=booted and _says_yes("is-active"),
         enabled=booted and _says_yes("is-enabled"),
     )
+
+
+def _ways_out(root: Path, paths: Iterable[Path]) -> dict[Path, Path]:
+    """The links on the way to these paths that lead out of the tree: they mean a place in this system, not in that."""
+    found = {}
+    for path in paths:
+        below = [part for part in reversed((path, *path.parents)) if part.is_relative_to(root)]
+        real = [(part, Path(os.path.realpath(part))) for part in below]  # unlike resolve(), it bears circles of links
+        outside = [(part, target) for part, target in real if not target.is_relative_to(root)]
+        if outside and outside[0] != (path, _MASK):
+            found[outside[0][0]] = outside[0][1]
+    return found
 
 
 def tool(name: str) -> str | None:

@@ -1,7 +1,7 @@
 """What was found on the machine, as plain values."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -45,6 +45,8 @@ class Machine:
     booted: bool = False
     active: bool = False
     enabled: bool = False
+    ways_out: Mapping[Path, Path] = field(default_factory=dict)
+    """Links in another system's tree that lead out of it, and where to; nothing is done through them."""
 
     def at(self, path: Path) -> Sight:
         return self.sights.get(path, Absent())

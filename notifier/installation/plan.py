@@ -14,6 +14,7 @@ from notifier.installation.layout import (
     CREDENTIAL_FILE,
     CREDENTIAL_FOLDER,
     FOR_ALL,
+    NEW_FOLDER,
     STATE_FOLDER,
     UNIT_FILE,
     WEBHOOK_SECRET,
@@ -21,7 +22,7 @@ from notifier.installation.layout import (
     Ownership,
 )
 from notifier.installation.machine import Absent, Found, Machine, Unseen
-from notifier.installation.step import CHANGES, Blocked, Hand, Keep, MakeFolder, Run, Skip, Step, WriteFile
+from notifier.installation.step import Blocked, Hand, Keep, MakeFolder, Run, Skip, Step, WriteFile
 from notifier.installation.unit import Edited, Older, Same, compare, marked
 
 ONLY_ROOT = "only root can see whether it is there; run this with sudo"
@@ -41,16 +42,24 @@ class Wishes:
 
 def plan_install(wishes: Wishes, machine: Machine) -> tuple[Step, ...]:
     """Every step in order, also those that keep something; nothing may be done while one of them is Blocked."""
+    if machine.ways_out:
+        return tuple(refuse_ways_out(wishes.layout, machine))
     planner = _Planner(wishes, machine, wishes.layout)
-    units = tuple(planner.units())
     return (
         *planner.account(),
         *planner.folders(),
         *planner.credentials(),
         *planner.config(),
-        *units,
-        *planner.reload(changed=any(isinstance(step, CHANGES) for step in units)),
+        *planner.units(),
+        *planner.reload(),
     )
+
+
+def refuse_ways_out(layout: Layout, machine: Machine) -> Iterator[Blocked]:
+    """Through such a link we would write to, or remove from, the system that we run on."""
+    for link, target in machine.ways_out.items():
+        advice = f"it leads to {target}, outside {layout.root}: make it relative, or a folder, and run this again"
+        yield Blocked(str(link), advice)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +75,9 @@ class _Planner:
             )
         elif not self.machine.user:
             yield self._new_account()
+        elif not self.machine.group:
+            advice = f"the user is there and its group is not: groupadd --system {ACCOUNT}, and run this again"
+            yield Blocked(f"system group {ACCOUNT}", advice)
 
     def _new_account(self) -> Step:
         purpose = "system user and group"
@@ -165,8 +177,9 @@ class _Planner:
             case Found():
                 yield Blocked(str(path), _IN_THE_WAY)
 
-    def reload(self, *, changed: bool) -> Iterator[Step]:
-        if not (changed and self.layout.is_live):
+    def reload(self) -> Iterator[Step]:
+        """Also when no unit changes: an installation that was cut off may have written them and told nobody."""
+        if not self.layout.is_live:
             return
         if self.machine.booted:
             yield Run(("systemctl", "daemon-reload"), "")
@@ -176,7 +189,7 @@ class _Planner:
 
 def _mend(path: Path, found: Ownership, wanted: Ownership) -> Step:
     """root:root is what an installation without accounts, or one that was cut off, leaves; all else was meant."""
-    if found == Ownership("root", "root", wanted.mode):
+    if found in (Ownership("root", "root", wanted.mode), NEW_FOLDER):
         return Hand(path, wanted)
     return Keep(path, f"it is {found} and should be {wanted}; mend it by hand if that was not meant")
 

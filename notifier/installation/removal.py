@@ -6,15 +6,17 @@ from pathlib import Path
 from notifier.installation import starter
 from notifier.installation.layout import ACCOUNT, Layout, saved_path
 from notifier.installation.machine import Absent, Found, Machine, Unseen
-from notifier.installation.plan import ONLY_ROOT, Wishes
+from notifier.installation.plan import ONLY_ROOT, Wishes, refuse_ways_out
 from notifier.installation.step import Blocked, Keep, Remove, RemoveAll, Run, SetAside, Skip, Step
 from notifier.installation.unit import Edited, compare
 
 
 def plan_uninstall(wishes: Wishes, machine: Machine, *, purge: bool) -> tuple[Step, ...]:
     """Units go; configuration, credentials and data only with `purge`, and then all of them."""
+    if machine.ways_out:
+        return tuple(refuse_ways_out(wishes.layout, machine))
     units = tuple(_units(wishes, machine, purge=purge))
-    here = wishes.layout.is_live and machine.booted and bool(units)
+    here = wishes.layout.is_live and machine.booted
     names = [name for name in wishes.units if isinstance(machine.at(wishes.layout.units / name), Found)]
     return (
         *(_stop(names) if here and names else ()),
@@ -37,6 +39,7 @@ def _stop(names: Iterable[str]) -> Iterator[Step]:
 
 
 def _forget() -> Iterator[Step]:
+    """Also when no unit is left: a removal that was cut off may have told nobody."""
     yield Run(("systemctl", "daemon-reload"), "")
     yield Run(("systemctl", "reset-failed", "notifier*"), "", may_fail=True)
 

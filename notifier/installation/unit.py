@@ -13,6 +13,8 @@ from pathlib import Path
 
 SHIPPED_FOLDER = "/opt/notifier/bin/"
 """Where the shipped units expect Notifier's programs."""
+_SHIPPED = re.compile(rf"{SHIPPED_FOLDER}(?P<command>notifier(?= ))?")
+_MEANING_MORE = re.compile(r"""[\s"'%$\\]""")
 _SUFFIXES = (".service", ".socket")
 _MARK = re.compile(r"# Installed by notifier (?P<version>\S+), sha256 (?P<digest>[0-9a-f]{64})\. ")
 _ADVICE = "Change it by a drop-in (systemctl edit); once edited, it is kept as it is."
@@ -30,7 +32,12 @@ def shipped_units() -> Mapping[str, str]:
 
 def with_program(text: str, program: Path) -> str:
     """The unit with its commands taken from where `program` is."""
-    return text.replace(f"{SHIPPED_FOLDER}notifier ", f"{program} ").replace(SHIPPED_FOLDER, f"{program.parent}/")
+    return _SHIPPED.sub(lambda found: str(program) if found["command"] else f"{program.parent}/", text)
+
+
+def fits_a_unit(program: Path) -> bool:
+    """Whether its path means itself in a unit: blanks, quotes, %, $ and backslashes mean more (systemd.syntax(7))."""
+    return str(program).isprintable() and not _MEANING_MORE.search(str(program))
 
 
 def marked(body: str, version: str) -> str:

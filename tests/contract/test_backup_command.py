@@ -1,7 +1,12 @@
 """`notifier backup` as a person runs it; the copy itself is held by the stores' tests."""
 
+import asyncio
 import os
+import signal
 import stat
+import sys
+import tempfile
+from asyncio.subprocess import PIPE
 from pathlib import Path
 
 import pytest
@@ -61,8 +66,48 @@ async def test_a_wrong_configuration_is_78(config: Path, tmp_path: Path) -> None
     assert (result.exit_code, "stroe" in result.stderr) == (78, True)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-async def test_a_store_that_may_not_be_read_is_told(config: Path, tmp_path: Path) -> None:
-    """Whoever is not its owner learns that, and no more."""
-    (tmp_path / "notifier.db").chmod(0)
-    assert backup(config, tmp_path / "copy.db").exit_code == 1
+AS_NOBODY = """
+import os, sys
+from notifier.adapters.stores import backup   # first: another user may not be able to read these
+from notifier.app import wiring
+from notifier.cli import main
+os.geteuid() or os.setuid(65534)
+main()
+"""
+
+
+@pytest.mark.parametrize("closed", ["store", "store/notifier.db"])
+async def test_who_may_not_read_the_store_is_told_who_may(closed: str) -> None:
+    """A closed folder or a closed file: exit 1, one line, and the command to type."""
+    with tempfile.TemporaryDirectory() as name:  # unlike tmp_path, others may look into it
+        folder = Path(name)
+        folder.chmod(0o755)
+        (folder / "store").mkdir(0o755)
+        await (await open_sqlite(folder / "store/notifier.db")).close()
+        (folder / "config.yaml").write_text(f"store: {{url: 'sqlite:///{folder}/store/notifier.db'}}\n{REST}")
+        (folder / closed).chmod(0)
+        command = [sys.executable, "-c", AS_NOBODY, "backup", "copy.db", "--config", str(folder / "config.yaml")]
+        process = await asyncio.create_subprocess_exec(*command, cwd=folder, stdout=PIPE, stderr=PIPE)
+        output, errors = await process.communicate()
+        (folder / closed).chmod(0o755)
+    told = errors.decode()
+    assert (process.returncode, output, told.count("\n")) == (1, b"", 1)
+    assert f"{folder}/store/notifier.db may not be read by this user" in told
+    assert "sudo -u notifier " in told
+
+
+async def test_sigterm_leaves_nothing_behind(config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exit 143, as of any program that SIGTERM ends, but without a half-written copy; and the signal is as before."""
+
+    def copy_and_be_ended(*_: object) -> None:
+        assert list(tmp_path.glob("copy.db.*.part"))
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr("notifier.cli.backup._Bar.show", copy_and_be_ended)
+    before, files = signal.getsignal(signal.SIGTERM), sorted(tmp_path.iterdir())
+    target = tmp_path / "copy.db"
+    result = backup(config, target)
+    assert (result.exit_code, result.stderr) == (143, f"notifier: ended by SIGTERM; {target} was not written\n")
+    assert sorted(path for path in tmp_path.iterdir() if path.name.startswith("copy")) == []
+    assert set(files) <= set(tmp_path.iterdir())
+    assert signal.getsignal(signal.SIGTERM) is before

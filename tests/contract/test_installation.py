@@ -12,8 +12,8 @@ from typer.testing import CliRunner, Result
 from notifier.cli.root import app
 from notifier.config import Loaded, Rejected, parse
 from notifier.installation.apply import StepFailedError, apply
-from notifier.installation.layout import FOR_ALL, UNIT_FILE, Layout
-from notifier.installation.step import Run, WriteFile
+from notifier.installation.layout import FOR_ALL, UNIT_FILE, Layout, Ownership
+from notifier.installation.step import MakeFolder, Run, WriteFile
 
 SERVICE = "etc/systemd/system/notifier.service"
 SECRET = "etc/notifier/credentials/webhook_secret"
@@ -77,7 +77,7 @@ def test_the_installed_configuration_runs_once_its_key_is_there(tree: Path) -> N
     text = (tree / CONFIG).read_text()
     empty = parse(text, "config.yaml", environ, secrets="required")
     assert isinstance(empty, Rejected)
-    assert ["providers.videos.api_key_file: names a file that is empty" in str(one) for one in empty.problems] == [True]
+    assert [f"providers.videos.api_key_file: {tree / KEY} is empty" in str(one) for one in empty.problems] == [True]
     (tree / KEY).write_text("sk-1\n")
     assert isinstance(parse(text, "config.yaml", environ, secrets="required"), Loaded)
 
@@ -159,6 +159,49 @@ def test_an_edited_unit_outlives_its_removal_under_another_name(tree: Path) -> N
     assert notifier("uninstall", "--root", str(tree)).exit_code == 0
     assert not (tree / SERVICE).exists()
     assert (tree / f"{SERVICE}.saved").read_text() == mine
+
+
+@pytest.mark.parametrize("link", ["var/lib/notifier", "var", "etc/systemd", "etc/notifier/config.yaml", DROP_IN])
+@pytest.mark.parametrize("command", [["install", "--program", PROGRAM], ["uninstall", "--purge"]])
+def test_a_link_out_of_the_tree_is_not_followed(tree: Path, link: str, command: list[str]) -> None:
+    """It means a place in that system; here, it would lead to our own store and units."""
+    elsewhere = tree.parent / "elsewhere"
+    (elsewhere / "lib/notifier").mkdir(parents=True)
+    (elsewhere / "notifier.db").write_text("data")
+    (tree / link).parent.mkdir(parents=True, exist_ok=True)
+    (tree / link).symlink_to(elsewhere)
+    before = snapshot(elsewhere), sorted(tree.rglob("*"))
+    result = notifier(command[0], "--root", str(tree), *command[1:])
+    assert result.exit_code == 1
+    assert f"{tree / link}: it leads to {elsewhere}, outside {tree}" in result.output
+    assert (snapshot(elsewhere), sorted(tree.rglob("*"))) == before
+
+
+def test_a_link_inside_the_tree_is_followed(tree: Path) -> None:
+    """A relative one is right on either system."""
+    (tree / "data/notifier").mkdir(parents=True, mode=0o700)
+    (tree / "data/notifier").chmod(0o700)
+    (tree / "var/lib").mkdir(parents=True)
+    (tree / "var/lib/notifier").symlink_to("../../data/notifier")
+    install(tree)
+    assert notifier("uninstall", "--root", str(tree), "--purge").exit_code == 0
+    assert not (tree / "data/notifier").exists()
+
+
+def test_nothing_is_made_for_an_account_that_is_missing(tree: Path) -> None:
+    """Made first and given away after, it would stay root's, and the service could not read it."""
+    nobody = Ownership("root", "no-such-group", 0o750)
+    for step in (MakeFolder(tree / "etc/folder", nobody), WriteFile(tree / "file", "text", nobody)):
+        with pytest.raises(StepFailedError, match="there is no group no-such-group; create it"):
+            apply(step, Layout())
+    assert list(tree.iterdir()) == []
+
+
+def test_a_program_that_a_unit_could_not_name_is_refused(tree: Path) -> None:
+    """Before anything is done."""
+    result = notifier("install", "--root", str(tree), "--program", "/opt/my notifier/bin/notifier")
+    assert (result.exit_code, list(tree.iterdir())) == (2, [])
+    assert "has a blank, a quote" in result.output
 
 
 def test_what_is_in_the_way_stops_everything_before_the_first_change(tree: Path) -> None:

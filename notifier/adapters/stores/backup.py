@@ -77,12 +77,13 @@ def _draft(target: Path) -> Iterator[Path]:
         descriptor, name = tempfile.mkstemp(prefix=f"{target.name}.", suffix=".part", dir=target.parent)
     except OSError as error:
         raise StoreError(f"cannot write {target}: {hints.of_system(error, target.parent)}") from None
-    os.close(descriptor)
     draft = Path(name)
     try:
+        os.close(descriptor)
         yield draft
     finally:
-        draft.unlink(missing_ok=True)
+        for suffix in ("", "-wal", "-shm", "-journal"):  # SQLite's own, when it was interrupted
+            draft.with_name(f"{draft.name}{suffix}").unlink(missing_ok=True)
 
 
 def _judge_room(target: Path, size: int) -> None:

@@ -110,8 +110,8 @@ def test_a_wrong_secret_is_a_problem_also_when_secrets_are_not_needed(problems_i
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "names a file that is empty (write the secret into it)"),
-        (b" \n\n", "names a file that is empty"),
+        (b"", "{path} is empty (write the secret into it)"),
+        (b" \n\n", "{path} is empty (write the secret into it)"),
         (b"\xff\xfe", "names a file that is not text"),
         (b"x" * (MOST_BYTES + 1), "names a file of more than 65536 bytes"),
     ],
@@ -123,7 +123,7 @@ def test_a_file_without_a_secret_in_it_is_a_problem(problems_in, tmp_path, conte
     path = tmp_path / "secret"
     path.write_bytes(content)
     (found,) = problems_in(webhooks(f"{key}: {path}"))
-    assert found.startswith(f"2:{len(key) + 14}: webhooks.{key}: {message}")
+    assert found.startswith(f"2:{len(key) + 14}: webhooks.{key}: {message.format(path=path)}")
 
 
 @pytest.mark.parametrize("content", [f"{GOOD[0]}\nwhsec_{HIDDEN}\n"])
@@ -175,17 +175,18 @@ endpoints: [{url: "https://a.example/", secrets_file: BLANK}]
 @pytest.mark.parametrize("content", ["", "\n"], ids=["empty", "blank"])
 def test_a_secret_that_is_still_empty_matters_only_to_a_run(problems_in, settings_of, tmp_path, content):
     """A variable that is set to nothing, and a file with nothing in it, are secrets that are not known yet."""
-    text = EMPTY.replace("BLANK", str(file_with(tmp_path, content)))
+    blank = file_with(tmp_path, content)
+    text = EMPTY.replace("BLANK", str(blank))
     settings = settings_of(text, {"E": ""}, secrets="optional")
     assert settings.providers["videos"].api_key == settings.intake.tokens[0].token == SecretStr("")
     assert settings.webhooks.secrets == settings.endpoints[0].secrets == ()
     assert [line.split(" (")[0] for line in problems_in(text, {"E": ""})] == [
         "1:36: intake.tokens[0].token: is empty",
         "1:67: intake.tokens[1].token_file: is not the path of a file",
-        "2:36: providers.videos.api_key_file: names a file that is empty",
+        f"2:36: providers.videos.api_key_file: {blank} is empty",
         "3:22: webhooks.secrets[0]: is empty",
         "3:30: webhooks.secrets[1]: is empty",
-        "4:55: endpoints[0].secrets_file: names a file that is empty",
+        f"4:55: endpoints[0].secrets_file: {blank} is empty",
     ]
 
 

@@ -33,9 +33,9 @@ def test_a_key_that_was_given_is_not_asked_for() -> None:
     assert f"tee {KEY} > /dev/null" in commands(but(installed(), {KEY: Found("file", CREDENTIAL_FILE, 0)}))
 
 
-def test_a_running_service_is_restarted_only_when_something_changed() -> None:
-    """An updated unit is used from the next start on."""
-    assert not [line for line in commands(installed()) if "systemctl" in line]
+def test_a_running_service_is_restarted() -> None:
+    """An updated unit is used from the next start on; so is a newer program, of which no step tells."""
+    assert [line for line in commands(installed()) if "systemctl" in line] == ["systemctl restart notifier"]
     older = but(installed(), {SERVICE: unit_sight("[Service]\n", "1.0")})
     assert "systemctl restart notifier" in commands(older)
     assert "systemctl enable notifier" in commands(replace(installed(), enabled=False))

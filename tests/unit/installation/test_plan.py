@@ -26,9 +26,12 @@ from tests.unit.installation.machines import (
     unit_sight,
 )
 
+RELOAD = Run(("systemctl", "daemon-reload"), "")
+
 
 def changes(steps: Sequence[Step]) -> list[Step]:
-    return [step for step in steps if isinstance(step, CHANGES)]
+    """But for telling systemd, which every run does."""
+    return [step for step in steps if isinstance(step, CHANGES) and step != RELOAD]
 
 
 def step_at(steps: Sequence[Step], path: Path) -> Step:
@@ -39,12 +42,10 @@ def step_at(steps: Sequence[Step], path: Path) -> Step:
 def test_a_new_machine_gets_everything_in_an_order_that_works() -> None:
     """The account before what belongs to it, folders before files, units before systemd is told of them."""
     steps = plan_install(WISHES, NEW)
-    assert steps == tuple(changes(steps))
-    first, last = steps[0], steps[-1]
+    assert steps == (*changes(steps), RELOAD)
+    first = steps[0]
     assert isinstance(first, Run)
     assert first.command[:3] == ("useradd", "--system", "--user-group")
-    assert isinstance(last, Run)
-    assert last.command == ("systemctl", "daemon-reload")
     made = [str(step.path) for step in steps if isinstance(step, MakeFolder | WriteFile)]
     assert made == [
         "/etc/notifier",
@@ -98,8 +99,9 @@ def test_the_starter_configuration_is_right_as_soon_as_its_credentials_are_fille
 
 
 def test_running_again_changes_nothing() -> None:
-    """All that is there is kept, whatever is in it."""
+    """All that is there is kept, whatever is in it; but systemd is told, as an earlier run may have been cut off."""
     steps = plan_install(WISHES, installed())
+    assert steps[-1] == RELOAD
     assert changes(steps) == []
     assert step_at(steps, LIVE.config) == Keep(LIVE.config, "it is there already")
 
@@ -107,11 +109,12 @@ def test_running_again_changes_nothing() -> None:
 def test_an_untouched_older_unit_is_updated_and_systemd_told() -> None:
     """Its checksum says that nobody edited what another version wrote."""
     older = but(installed(), {SERVICE: unit_sight("[Service]\nExecStart=/old/notifier run\n", "1.0")})
-    update, told = changes(plan_install(WISHES, older))
+    steps = plan_install(WISHES, older)
+    (update,) = changes(steps)
     assert isinstance(update, WriteFile)
     assert (update.path, update.verb) == (SERVICE, "update")
     assert update.text.endswith(SERVICE_TEXT)
-    assert isinstance(told, Run)
+    assert steps[-1] == RELOAD
 
 
 def test_an_edited_unit_is_kept_and_its_difference_named() -> None:
@@ -143,9 +146,11 @@ def test_credentials_that_nothing_loads_are_not_made_again() -> None:
 def test_what_a_cut_off_installation_left_to_root_is_handed_over() -> None:
     """root:root with the right mode was not anybody's wish; any other ownership may be, and is named."""
     cut_off = but(installed(), {LIVE.config_folder: Found("folder", Ownership("root", "root", 0o750))})
-    (hand,) = changes(plan_install(WISHES, cut_off))
-    assert isinstance(hand, Hand)
-    assert str(hand.ownership) == "root:notifier 0750"
+    just_made = but(installed(), {LIVE.config_folder: Found("folder", Ownership("root", "root", 0o700))})
+    for machine in (cut_off, just_made):
+        (hand,) = changes(plan_install(WISHES, machine))
+        assert isinstance(hand, Hand)
+        assert str(hand.ownership) == "root:notifier 0750"
     meant = but(installed(), {LIVE.config_folder: Found("folder", Ownership("root", "staff", 0o770))})
     steps = plan_install(WISHES, meant)
     assert changes(steps) == []
@@ -183,6 +188,13 @@ def test_the_account_is_made_with_the_tool_that_is_there() -> None:
     assert isinstance(joined, Run)
     assert "--gid" in joined.command
     assert isinstance(plan_install(WISHES, replace(NEW, account_tool=None))[0], Blocked)
+
+
+def test_a_user_without_its_group_stops_it_before_anything_is_made() -> None:
+    """Nothing could be given to the group, and the service could not read what it needs."""
+    blocked = [step for step in plan_install(WISHES, replace(installed(), group=False)) if isinstance(step, Blocked)]
+    assert [step.what for step in blocked] == ["system group notifier"]
+    assert "groupadd --system notifier" in blocked[0].advice
 
 
 @pytest.mark.parametrize("path", [LIVE.config_folder, LIVE.config, SERVICE, KEY])

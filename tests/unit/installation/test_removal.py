@@ -63,9 +63,11 @@ def test_an_edited_unit_that_was_saved_before_is_not_overwritten() -> None:
 
 
 def test_where_nothing_is_installed_nothing_is_done() -> None:
-    """Uninstalling twice is no error."""
-    assert plan_uninstall(WISHES, NEW, purge=False) == ()
-    assert plan_uninstall(WISHES, NEW, purge=True) == ()
+    """Uninstalling twice is no error. systemd is told all the same: an earlier run may have been cut off."""
+    told = (Run(("systemctl", "daemon-reload"), ""), Run(("systemctl", "reset-failed", "notifier*"), "", may_fail=True))
+    assert plan_uninstall(WISHES, NEW, purge=False) == told
+    assert plan_uninstall(WISHES, NEW, purge=True) == told
+    assert plan_uninstall(WISHES, replace(NEW, booted=False), purge=True) == ()
 
 
 def test_somebody_elses_account_is_kept_even_by_purge() -> None:

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from notifier.installation.unit import Edited, Older, Same, compare, marked, shipped_units, with_program
+import pytest
+
+from notifier.installation.unit import Edited, Older, Same, compare, fits_a_unit, marked, shipped_units, with_program
 
 BODY = "[Service]\nExecStart=/opt/notifier/bin/notifier run\n"
 
@@ -32,6 +34,19 @@ def test_the_commands_of_a_unit_are_those_of_the_program() -> None:
     assert with_program(text, Path("/usr/bin/notifier-2")) == (
         "[Service]\nExecStart=/usr/bin/notifier-2 run\nExecStartPre=/usr/bin/python -V\nExecReload=/bin/kill 1\n"
     )
+
+
+def test_a_program_below_a_folder_of_the_same_name_is_put_in_once() -> None:
+    """Its path has the shipped one in it, which is not to be replaced again."""
+    program = Path("/srv/opt/notifier/bin/notifier")
+    assert f"ExecStart={program} run\n" in with_program(BODY, program)
+
+
+@pytest.mark.parametrize("path", ["/a b/n", '/a"b/n', "/a'b/n", "/a%b/n", "/a$b/n", "/a\\b/n", "/a\nb/n", "/a\x1bb/n"])
+def test_a_path_that_a_unit_would_read_otherwise_is_known(path: str) -> None:
+    """A blank ends a word, and % begins a specifier."""
+    assert not fits_a_unit(Path(path))
+    assert fits_a_unit(Path("/opt/notifier-2.0_ü+x@y/bin/notifier"))
 
 
 def test_the_shipped_units_run_the_program_from_where_it_is_looked_for() -> None:
