@@ -17,8 +17,10 @@ import structlog
 from apscheduler.executors.base import BaseExecutor
 from apscheduler.job import Job
 from apscheduler.jobstores.base import JobLookupError
+from apscheduler.jobstores.memory import MemoryJobStore
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
+from apscheduler.util import datetime_to_utc_timestamp
 
 from notifier.domain.jump import JUMP_SECONDS, PATIENCE_SECONDS
 from notifier.domain.quantity import format_duration
@@ -30,6 +32,7 @@ log = structlog.get_logger()
 _BACK = "polls and retries keep their pace"
 _PATIENCE = format_duration(PATIENCE_SECONDS)
 _AHEAD = f"{_BACK}; deadlines and retention go by the new time in {_PATIENCE}, unless it is set back before"
+_LOOK_SECONDS = 1.0
 _ANYTHING = Signature([Parameter("arguments", Parameter.VAR_POSITIONAL)])
 
 # APScheduler tells of every firing, and of every one that it skips; under load those lines cost more than the polls.
@@ -88,14 +91,55 @@ class InlineExecutor(BaseExecutor):  # type: ignore[misc] # apscheduler ships no
             log.exception("daemon.fault", job=job.id)
 
 
+class MovableJobs(MemoryJobStore):  # type: ignore[misc] # apscheduler ships no types
+    """Jobs that can all be moved by the same time at once, which keeps their order: a hundred thousand in one pass."""
+
+    def move_along(self, jump: timedelta) -> None:
+        for job in self.get_all_jobs():
+            job.next_run_time += jump
+        self._jobs = [(job, datetime_to_utc_timestamp(job.next_run_time)) for job in self.get_all_jobs()]
+        self._jobs_index = {entry[0].id: entry for entry in self._jobs}
+
+
 class LoopScheduler(AsyncIOScheduler):  # type: ignore[misc] # apscheduler ships no types
-    """Wakes up once for all the changes of one turn of the event loop.
+    """Wakes up once for all the changes of one turn of the event loop, and looks at the clock before it fires anything.
 
     The original wakes up for each of them, through the pipe that also carries signals to asyncio: a few hundred new
     jobs at once fill it, and then a SIGTERM is lost. All our calls come from the loop's own thread, which needs none.
+
+    It also counts in wall-clock time only: when the clock is set, every job has to move along with it.
     """
 
     _woken = False
+    _firing = False
+
+    def __init__(self, clock: Clock, **options: Any) -> None:
+        self._movable = MovableJobs()
+        super().__init__(jobstores={"default": self._movable}, **options)
+        self._clock = clock
+        self._wall_and_steady = (clock.now(), clock.monotonic())
+
+    def look_at_clock(self) -> None:
+        """Move the jobs along if the clock was set. Look before adding a job that counts in the new time already."""
+        if self._firing:  # APScheduler holds on to the time at which it began: the next look is for both
+            return
+        wall, steady = self._wall_and_steady
+        self._wall_and_steady = (self._clock.now(), self._clock.monotonic())
+        jump = (self._wall_and_steady[0] - wall).total_seconds() - (self._wall_and_steady[1] - steady)
+        if abs(jump) > JUMP_SECONDS:
+            log.warning("clock.jumped", seconds=round(jump, 3), hint=_AHEAD if jump > 0 else _BACK)
+            self._movable.move_along(timedelta(seconds=jump))
+
+    def _process_jobs(self) -> float | None:
+        """Seconds until the next call. The event loop's steady clock counts them; a jump after the look makes them
+        wrong, so they are few."""
+        self.look_at_clock()
+        self._firing = True
+        try:
+            wait = super()._process_jobs()
+        finally:
+            self._firing = False
+        return None if wait is None else min(wait, _LOOK_SECONDS)
 
     def wakeup(self) -> None:
         if not self._woken:
@@ -117,6 +161,7 @@ class Scheduler:
         self._crew = crew
         self._executor = InlineExecutor(clock)
         self._jobs = LoopScheduler(
+            clock,
             timezone=UTC,
             executors={"default": self._executor},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
@@ -125,8 +170,6 @@ class Scheduler:
         self._due_delivery: Callable[[str, str], None] = _nobody
         self._running: set[str] = set()
         self._beat_at = clock.monotonic()
-        self._wall_and_steady = (clock.now(), clock.monotonic())
-        self._stop_watching: Callable[[], None] = _nobody
         self._on_task, self._on_delivery = _unexamined(self._fire_task), _unexamined(self._fire_delivery)
 
     def start(self, due_task: Callable[[int, float], None], due_delivery: Callable[[str, str], None]) -> None:
@@ -138,10 +181,8 @@ class Scheduler:
         self._jobs.resume()
         self._beat()
         self._add("beat", PhasedInterval(1.0), self._beat, (), self._in(1.0))
-        self._watch_clock()
 
     def stop(self) -> None:
-        self._stop_watching()
         if self._jobs.running:
             self._jobs.shutdown(wait=False)
 
@@ -151,6 +192,7 @@ class Scheduler:
         self._add(_task_job(key), PhasedInterval(interval), self._on_task, (key,), self._in(delay))
 
     def postpone(self, key: int, delay: float) -> None:
+        self._jobs.look_at_clock()
         with suppress(JobLookupError):  # cancelled meanwhile
             self._jobs.modify_job(_task_job(key), next_run_time=self._in(delay))
 
@@ -183,6 +225,7 @@ class Scheduler:
     def _add(
         self, name: str, trigger: BaseTrigger, call: Callable[..., None], args: tuple[Any, ...], at: datetime
     ) -> None:
+        self._jobs.look_at_clock()
         self._jobs.add_job(call, trigger, args, id=name, name=name, next_run_time=at, replace_existing=True)
 
     def _in(self, seconds: float) -> datetime:
@@ -204,26 +247,6 @@ class Scheduler:
             await work()
         finally:
             self._running.discard(name)
-
-    def _watch_clock(self) -> None:
-        """APScheduler counts in wall-clock time: when the clock is set, every job moves along with it.
-
-        Driven by the event loop's steady clock, for APScheduler itself would sleep until the time it was told before.
-        """
-        wall, steady = self._wall_and_steady
-        self._wall_and_steady = (self._clock.now(), self._clock.monotonic())
-        self._stop_watching = self._crew.later(1.0, self._watch_clock)
-        jump = (self._wall_and_steady[0] - wall).total_seconds() - (self._wall_and_steady[1] - steady)
-        if abs(jump) > JUMP_SECONDS:
-            log.warning("clock.jumped", seconds=round(jump, 3), hint=_AHEAD if jump > 0 else _BACK)
-            self._move_along(timedelta(seconds=jump))
-
-    def _move_along(self, jump: timedelta) -> None:
-        """After a jump ahead some jobs may have fired already and count in the new time: those stay as they are."""
-        now = self._clock.now()
-        for job in self._jobs.get_jobs():
-            if jump < timedelta() or job.next_run_time <= now:
-                self._jobs.modify_job(job.id, next_run_time=job.next_run_time + jump)
 
 
 def _unexamined(call: Callable[..., None]) -> Callable[..., None]:

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta, tzinfo
 
@@ -25,8 +25,25 @@ class SettableClock:
     def now(self) -> datetime:
         return datetime.now(UTC) + self.offset
 
+    def set(self, *, days: float) -> None:
+        self.offset = timedelta(days=days)
+
     def monotonic(self) -> float:
         return time.monotonic()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SettableClock:
+    """One that APScheduler goes by as well."""
+    clock = SettableClock()
+
+    class Wall(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:
+            return datetime.now(tz) + clock.offset
+
+    monkeypatch.setattr(apscheduler.schedulers.base, "datetime", Wall)
+    return clock
 
 
 class Firings:
@@ -34,6 +51,7 @@ class Firings:
         self.tasks: list[tuple[int, float]] = []
         self.deliveries: list[tuple[str, str]] = []
         self.late: list[float] = []
+        self.on_delivery: Callable[[], None] = lambda: None
 
     def due_task(self, key: int, late: float) -> None:
         self.tasks.append((key, time.monotonic()))
@@ -41,6 +59,7 @@ class Firings:
 
     def due_delivery(self, delivery_id: str, lane: str) -> None:
         self.deliveries.append((delivery_id, lane))
+        self.on_delivery()
 
     def times(self, key: int) -> list[float]:
         return [at for fired, at in self.tasks if fired == key]
@@ -69,14 +88,16 @@ async def test_a_firing_says_how_late_it_is() -> None:
     assert 0.45 < firings.late[0] <= 2.0
 
 
-async def test_a_clock_that_is_set_is_not_lateness() -> None:
-    """A job that fires because of it says no more than what a busy loop could have caused."""
-    clock = SettableClock()
+async def test_a_clock_that_is_set_is_not_lateness(clock: SettableClock) -> None:
+    """A job that fires when the clock was set a moment ago says no more than what a busy loop could have caused."""
     async with started(clock) as (scheduler, firings):
-        scheduler.repeat(1, 60.0, delay=0.3)
-        clock.offset = timedelta(days=1)
+        scheduler.repeat(1, 60.0, delay=0.1)
+        scheduler.ring("evt_1", "lane", clock.now() + timedelta(seconds=0.05))
+        firings.on_delivery = lambda: clock.set(days=1)
+        time.sleep(0.2)  # both are due in the same turn
         while not firings.tasks:
             await asyncio.sleep(0.01)
+    assert firings.deliveries
     assert firings.late[0] <= 2.0
 
 
@@ -145,24 +166,14 @@ async def test_alarms_ring_once_and_at_once_when_their_time_has_passed() -> None
 
 
 @pytest.mark.parametrize("days", [1, -1])
-async def test_a_clock_that_is_set_moves_every_job_along(days: int, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_clock_that_is_set_moves_every_job_along(days: int, clock: SettableClock) -> None:
     """Neither a burst of polls nor a day of silence: the pace stays what it was."""
-    clock = SettableClock()
-
-    class Wall(datetime):
-        """What APScheduler takes for the time."""
-
-        @classmethod
-        def now(cls, tz: tzinfo | None = None) -> datetime:
-            return datetime.now(tz) + clock.offset
-
-    monkeypatch.setattr(apscheduler.schedulers.base, "datetime", Wall)
     async with started(clock) as (scheduler, firings):
         scheduler.repeat(1, 0.5, delay=0.5)
         scheduler.repeat(2, 3600, delay=3600)
         await asyncio.sleep(0.2)
         with capture_logs() as lines:
-            clock.offset = timedelta(days=days)
+            clock.set(days=days)
             give_up_at = time.monotonic() + 10
             while len(firings.times(1)) < 4 and time.monotonic() < give_up_at:
                 await asyncio.sleep(0.05)
@@ -170,8 +181,59 @@ async def test_a_clock_that_is_set_moves_every_job_along(days: int, monkeypatch:
         assert len(firings.times(1)) == 4
         next_at = scheduler.next_at(2)
         assert next_at is not None
-        assert 3000 < (next_at - clock.now()).total_seconds() < 4000
+        assert 3500 < (next_at - clock.now()).total_seconds() <= 3600
         assert scheduler.silent_for() < 2.5
+
+
+@pytest.mark.parametrize("days", [1, -1])
+async def test_nothing_fires_early_or_late_when_the_clock_is_set(days: int, clock: SettableClock) -> None:
+    """Each task keeps its phase and each alarm its distance, whether it is due within the jump or beyond it."""
+    phases = {key: 60.0 + 300 * key for key in range(400)}
+    async with started(clock) as (scheduler, firings):
+        began = clock.now()
+        for key, delay in phases.items():
+            scheduler.repeat(key, 600, delay=delay)
+        scheduler.ring("evt_within", "lane", began + timedelta(hours=1))
+        scheduler.ring("evt_beyond", "lane", began + timedelta(days=1, seconds=3))
+        scheduler.ring("evt_soon", "lane", began + timedelta(seconds=1.5))  # tells when it is over
+        clock.set(days=days)
+        give_up_at = time.monotonic() + 10
+        while not firings.deliveries and time.monotonic() < give_up_at:
+            await asyncio.sleep(0.05)
+        assert (firings.tasks, firings.deliveries) == ([], [("evt_soon", "lane")])
+        began += timedelta(days=days)
+        for key, delay in phases.items():
+            next_at = scheduler.next_at(key)
+            assert next_at is not None
+            assert abs((next_at - began).total_seconds() - delay) < 2
+        for alarm, seconds in (("evt_within", 3600), ("evt_beyond", 86403)):
+            assert abs((scheduler._jobs.get_job(alarm).next_run_time - began).total_seconds() - seconds) < 2
+
+
+@pytest.mark.parametrize("days", [1, -1])
+async def test_what_is_set_after_a_jump_does_not_move_with_it(days: int, clock: SettableClock) -> None:
+    """A poll that ends right after the jump postpones by the new time: its job is neither early nor a day late."""
+    async with started(clock) as (scheduler, firings):
+        scheduler.repeat(1, 3600, delay=3600)
+        clock.set(days=days)
+        scheduler.postpone(1, 1800)
+        await asyncio.sleep(1.3)  # at least one look of the scheduler's own
+        next_at = scheduler.next_at(1)
+        assert next_at is not None
+        assert 1700 < (next_at - clock.now()).total_seconds() <= 1800
+        assert firings.tasks == []
+
+
+async def test_a_clock_set_back_while_jobs_fire_is_noticed(clock: SettableClock) -> None:
+    """The wait for the next job was reckoned with the new time, the job's time with the old one: it is no day."""
+    async with started(clock) as (scheduler, firings):
+        scheduler.repeat(1, 60.0, delay=1.0)
+        scheduler.ring("evt_1", "lane", clock.now())
+        firings.on_delivery = lambda: clock.set(days=-1)
+        give_up_at = time.monotonic() + 10
+        while not firings.tasks and time.monotonic() < give_up_at:
+            await asyncio.sleep(0.05)
+    assert firings.times(1)
 
 
 async def test_housekeeping_does_not_overtake_itself() -> None:
