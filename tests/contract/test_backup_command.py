@@ -67,8 +67,8 @@ async def test_a_wrong_configuration_is_78(config: Path, tmp_path: Path) -> None
 
 
 AS_NOBODY = """
-import os, sys
-from notifier.adapters.stores import backup   # first: another user may not be able to read these
+import encodings.utf_8_sig, os, sys           # first: another user may not be able to read these
+from notifier.adapters.stores import backup
 from notifier.app import wiring
 from notifier.cli import main
 os.geteuid() or os.setuid(65534)
