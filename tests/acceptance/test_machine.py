@@ -68,6 +68,11 @@ def register(daemon: DaemonProcess, task_id: str, url: str) -> int:
 # The store's disk
 
 
+def unsaved_ends(daemon: DaemonProcess) -> list[dict[str, Any]]:
+    """Lines at the level of an error: a status that changed and could not be saved is a warning."""
+    return [line for line in daemon.events("task.unsaved") if line["level"] == "error"]
+
+
 def outage(
     daemon: DaemonProcess,
     simulator: Simulator,
@@ -83,7 +88,7 @@ def outage(
     assert readiness(daemon)[1] == f"{says}; the log says more"
     assert register(daemon, "late", f"{receiver.url}/late") == 503
     simulator.script("task", queued=0, processing=0)
-    wait_until(lambda: daemon.events("task.unsaved"), "an end that cannot be saved")
+    wait_until(lambda: unsaved_ends(daemon), "an end that cannot be saved")
     time.sleep(2)
     assert receiver.at("/task") == []
     end()
@@ -91,7 +96,7 @@ def outage(
     wait_until(lambda: readiness(daemon) == (200, "ok"), "readiness says yes")
     assert register(daemon, "late", f"{receiver.url}/late") == 201
     assert len(daemon.events("store.unavailable")) == len(daemon.events("store.available")) == 1
-    assert len([line for line in daemon.events("task.unsaved") if line["level"] == "error"]) == 1
+    assert len(unsaved_ends(daemon)) == 1
     assert daemon.events("daemon.fault") == []
     assert daemon.stop() == 0
     assert len(receiver.at("/task")) == 1
