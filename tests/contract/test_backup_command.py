@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 
 from notifier.adapters.stores.sqlite import open_sqlite
 from notifier.cli.root import app
+from tests.contract.others import needs_readable_code
 
 REST = "providers: {videos: {api_key: '${UNSET}'}}\nwebhooks: {secret: '${UNSET}'}\n"
 
@@ -76,6 +77,7 @@ main()
 """
 
 
+@needs_readable_code
 @pytest.mark.parametrize("closed", ["store", "store/notifier.db"])
 async def test_who_may_not_read_the_store_is_told_who_may(closed: str) -> None:
     """A closed folder or a closed file: exit 1, one line, and the command to type."""

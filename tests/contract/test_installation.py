@@ -14,6 +14,7 @@ from notifier.config import Loaded, Rejected, parse
 from notifier.installation.apply import StepFailedError, apply
 from notifier.installation.layout import FOR_ALL, UNIT_FILE, Layout, Ownership
 from notifier.installation.step import MakeFolder, Run, WriteFile
+from tests.contract.others import needs_readable_code
 
 SERVICE = "etc/systemd/system/notifier.service"
 SECRET = "etc/notifier/credentials/webhook_secret"
@@ -162,6 +163,7 @@ def test_an_edited_unit_outlives_its_removal_under_another_name(tree: Path) -> N
 
 
 @pytest.mark.parametrize("link", ["var/lib/notifier", "var", "etc/systemd", "etc/notifier/config.yaml", DROP_IN])
+@needs_readable_code
 @pytest.mark.parametrize("command", [["install", "--program", PROGRAM], ["uninstall", "--purge"]])
 def test_a_link_out_of_the_tree_is_not_followed(tree: Path, link: str, command: list[str]) -> None:
     """It means a place in that system; here, it would lead to our own store and units."""
@@ -240,6 +242,7 @@ main()
 """
 
 
+@needs_readable_code
 @pytest.mark.parametrize("command", [["install", "--program", "/usr/bin/env"], ["uninstall", "--purge"]])
 def test_only_root_installs_and_everybody_may_look(command: list[str]) -> None:
     """Without root nothing is tried: exit 1 and the command to type; a dry run works."""
