@@ -41,3 +41,13 @@ def test_nobody_oversleeps_and_nothing_piles_up(sequence):
             expected = {one: at for one, at in expected.items() if at > now}
         assert len(asleep) <= 2 * max(len(expected), 3) + SPARE
         assert all(one in asleep for one in expected)
+
+
+def test_whoever_is_sent_to_sleep_again_and_again_leaves_no_trail():
+    """A lane that is held anew a thousand times costs what one does."""
+    asleep = Sleepers()
+    for number in range(1000):
+        asleep.put("a", 1000.0 - number / 10)
+    assert len(asleep) <= 2 + SPARE
+    assert list(asleep.due(900.1)) == ["a"]
+    assert len(asleep) <= 2 + SPARE
