@@ -18,6 +18,7 @@ from notifier.ports import (
     Known,
     Registered,
     StoreUnavailableError,
+    Subject,
     Waiting,
 )
 
@@ -176,6 +177,24 @@ class FakeStore:
         if again is not None:
             self.deliveries[delivery_id] = again
         return again
+
+    # BodyStore
+
+    async def subject(self, delivery_id: str) -> Subject | None:
+        self._reach()
+        delivery = self.deliveries.get(delivery_id)
+        watch = None if delivery is None else self.watches[delivery.watch_id]
+        return next((Subject(task, watch) for task in self.tasks.values() if watch and _names(task, watch)), None)
+
+    async def rewrite(self, delivery: Delivery, task: Task) -> bool:
+        self._reach("rewrite")
+        known = self.deliveries.get(delivery.id)
+        if known is None or known.attempts != delivery.attempts or known.state != "pending":
+            return False
+        self.deliveries[delivery.id] = delivery
+        if task.end is not None and task.end.refreshed_at is not None:
+            self.tasks[task.key] = replace(task, end=replace(task.end, refresh_error=None))
+        return True
 
     def view(self, watch_id: str) -> WatchView:
         watch = self.watches[watch_id]

@@ -25,9 +25,12 @@ from notifier.app.status import StatusBoard
 from notifier.config import Loaded, Rejected, Settings, as_reloaded, needs_restart
 from notifier.domain.receiver import Receivers
 from notifier.ports import Catalog, Chance, Declared, StoreUnavailableError
+from notifier.services.channel import Channel
 from notifier.services.dispatcher import Dispatcher
 from notifier.services.endpoints import Endpoints
+from notifier.services.inquiries import Inquiries
 from notifier.services.poller import Poller
+from notifier.services.refresher import Refresher
 from notifier.services.registrar import Registrar
 
 log = structlog.get_logger()
@@ -85,6 +88,7 @@ class Daemon:
             chance=chance,
             tell=self._readdress,
         )
+        self.inquiries = Inquiries(self._channel, crew=self.crew, clock=self._clock)
         self.dispatcher = self._build_dispatcher(settings, sender, chance)
         self.poller = self._build_poller(chance)
         self.registrar = Registrar(
@@ -101,6 +105,7 @@ class Daemon:
         return Dispatcher(
             wiring.dispatch_policy(settings, self.endpoints.receivers),
             store=self._store,
+            refresher=Refresher(store=self._store, ask=self.inquiries.ask, clock=self._clock),
             sender=sender,
             guard=sender,
             alarms=self.scheduler,
@@ -122,6 +127,9 @@ class Daemon:
             announce=self.dispatcher.owe,
             accept=self.dispatcher.accept,
         )
+
+    def _channel(self, provider: str) -> Channel | None:
+        return self.poller.channel(provider)
 
     def _sender(self, settings: Settings) -> WebhookSender:
         return WebhookSender(self._post_http, timeout=settings.webhooks.timeout, clock=self._clock)
@@ -255,6 +263,7 @@ class Daemon:
         self.scheduler.stop()
         self.poller.close()
         self.dispatcher.close()
+        self.inquiries.close()
         await self._poll_crew.drain(POLLS_FINISH_SECONDS)
         cut_off = await self.crew.drain(ATTEMPTS_FINISH_SECONDS)
         try:

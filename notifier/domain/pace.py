@@ -110,11 +110,13 @@ class Line(Generic[Key]):
         self._waiting: OrderedDict[Key, Turn[Key]] = OrderedDict()
         self._busy: set[Key] = set()
 
-    def join(self, key: Key, now: float) -> bool:
-        """Stand in line from `now`; False if `key` waits or is busy already."""
+    def join(self, key: Key, now: float, *, first: bool = False) -> bool:
+        """Stand in line from `now`, in front if `first`; False if `key` waits or is busy already."""
         if key in self._waiting or key in self._busy:
             return False
         self._waiting[key] = Turn(key, now)
+        if first:
+            self._waiting.move_to_end(key, last=False)
         return True
 
     def drop(self, key: Key) -> None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, TypeAlias
 
@@ -13,6 +13,7 @@ from notifier.domain.answer import TaskError
 from notifier.domain.delivery import Attempt, Delivery
 from notifier.domain.endpoint import Endpoint
 from notifier.domain.endpoint import Terms as EndpointTerms
+from notifier.domain.result_file import ResultFile
 from notifier.domain.task import End, Task
 from notifier.domain.watch import DeliveryBrief, Watch, WatchView
 
@@ -179,6 +180,13 @@ def end_params(end: End) -> Params:
         "downloads": json.dumps(end.downloads, ensure_ascii=True) if end.downloads else None,
         "refreshed_at": end.refreshed_at,
     }
+
+
+def file_of(row: AnyRow) -> ResultFile:
+    return ResultFile(**{name: getattr(row, name) for name in _FILE})
+
+
+_FILE = tuple(field.name for field in fields(ResultFile))
 
 
 def delivery_of(row: AnyRow, body: bytes) -> Delivery:

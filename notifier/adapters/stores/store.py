@@ -1,4 +1,4 @@
-"""All six ports over one SQL database: what changes something goes to the writer, what only looks to the reader."""
+"""All seven ports over one SQL database: what changes something goes to the writer, what only looks to the reader."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from notifier.adapters.stores import catalog, deliveries, endpoints, tasks, upkeep, watches
+from notifier.adapters.stores import bodies, catalog, deliveries, endpoints, tasks, upkeep, watches
 from notifier.adapters.stores.outage import Outage
 from notifier.adapters.stores.reader import Reader
 from notifier.adapters.stores.writer import Writer
@@ -29,6 +29,7 @@ from notifier.ports import (
     Space,
     StoreFault,
     StoreUnavailableError,
+    Subject,
     TooManyListsError,
     Waiting,
     WatchPage,
@@ -41,7 +42,7 @@ LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class SqlStore:
-    """WatchStore, TaskStore, DeliveryStore, EndpointStore, Catalog and Upkeep.
+    """WatchStore, TaskStore, DeliveryStore, BodyStore, EndpointStore, Catalog and Upkeep.
 
     It remembers the providers' usual intervals as `watched`, `register` and `declare` last told them: a watch without
     an interval of its own counts with its provider's wherever a task's interval is summed up.
@@ -129,6 +130,14 @@ class SqlStore:
 
     async def redeliver(self, delivery_id: str, now: datetime) -> Delivery | None:
         return await self._writer.write(lambda on: deliveries.redeliver(on, delivery_id, now))
+
+    # BodyStore
+
+    async def subject(self, delivery_id: str) -> Subject | None:
+        return await self._reader.read(lambda on: bodies.subject(on, delivery_id))
+
+    async def rewrite(self, delivery: Delivery, task: Task) -> bool:
+        return await self._writer.write(lambda on: bodies.rewrite(on, delivery, task))
 
     # EndpointStore
 

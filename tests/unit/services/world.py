@@ -11,10 +11,12 @@ from notifier.domain.receiver import Receiver, Receivers
 from notifier.domain.signature import HmacKey
 from notifier.domain.task import Task
 from notifier.ports import Registered
-from notifier.services.channel import PollLimits
+from notifier.services.channel import Channel, PollLimits
 from notifier.services.dispatcher import Dispatcher, DispatchPolicy
 from notifier.services.endpoints import Endpoints
+from notifier.services.inquiries import Inquiries
 from notifier.services.poller import Poller
+from notifier.services.refresher import Refresher
 from notifier.services.registrar import Registrar, WatchRequest, WatchRules
 from tests.fake_peers import FakeGuard, FakeProvider, FakeSender
 from tests.fake_store import FakeStore
@@ -51,9 +53,11 @@ class World:
         """New services over the same world and store, as after a restart; nothing of the old ones is left."""
         self.timetable.clear()
         self.alarms.clear()
+        self.inquiries = Inquiries(self.channel, crew=self.crew, clock=self.clock)
         self.dispatcher = Dispatcher(
             self.policy,
             store=self.store,
+            refresher=Refresher(store=self.store, ask=self.inquiries.ask, clock=self.clock),
             sender=self.sender,
             guard=self.guard,
             alarms=self.alarms,
@@ -93,6 +97,9 @@ class World:
         self.timetable.on_due = self.poller.due
         self.alarms.on_due = self.dispatcher.due
         self.configure(videos=self.limits)
+
+    def channel(self, provider: str) -> Channel | None:
+        return self.poller.channel(provider)
 
     def configure(self, **limits: PollLimits) -> None:
         """These providers from now on, all of them behind the one fake provider."""
