@@ -106,8 +106,8 @@ class Lanes(Generic[Key]):
     def step_back(self, url: str, key: Key, now: float) -> None:
         """`key`, which had stepped aside, is the next one of its lane."""
         lane = self._lanes[url]
-        lane.line.leave(key)
-        lane.line.join(key, now, first=True)
+        lane.line.step_back(key, now)
+        self._asleep.wake(url)
         self._offer(url, lane)
 
     def give_up(self, url: str, key: Key) -> None:
