@@ -33,6 +33,7 @@ class _Question:
     task: Task
     channel: Channel
     reply: asyncio.Future[Answer | Unasked]
+    stop_waiting: Callable[[], None] = lambda: None
     asked: bool = False
 
     async def visit(self, channel: Channel, turn: Turn[int]) -> bool:
@@ -42,6 +43,7 @@ class _Question:
 
     def settle(self, reply: Answer | Unasked) -> None:
         if not self.reply.done():
+            self.stop_waiting()
             self.reply.set_result(reply)
 
     def vain(self) -> str:
@@ -90,13 +92,13 @@ class Inquiries:
     async def _put(self, question: _Question) -> Answer | Unasked:
         name, key = question.channel.name, next(self._numbers)
         self._open[key] = question
-        forget = self._crew.later(PATIENCE_SECONDS, lambda: self._give_up(question))
+        question.stop_waiting = self._crew.later(PATIENCE_SECONDS, lambda: self._give_up(question))
         self._line(question.channel).join(key, self._clock.monotonic())
         self._pump(name)
         try:
             return await question.reply
         finally:
-            forget()
+            question.stop_waiting()
             del self._open[key]
             question.channel.drop(key)
             self._lines[name].drop(key)
@@ -115,8 +117,6 @@ class Inquiries:
             question.channel.invite(turn.key, question.visit)
 
     def _give_up(self, question: _Question) -> None:
-        if question.reply.done():
-            return
         unasked = Unasked(question.vain())
         self._resting[question.channel.name] = (self._clock.monotonic() + REST_SECONDS, unasked)
         question.settle(unasked)
