@@ -57,9 +57,16 @@ def _words(*words: str) -> WithJsonSchema:
 _duration_shape = _shape(
     {"type": "string", "pattern": f"^(?:{DURATION_PATTERN})$"}, {"type": "number", "minimum": LEAST_SECONDS}
 )
+_age_shape = _shape(
+    *(_duration_shape.json_schema or {})["anyOf"],
+    {"type": "string", "pattern": "^0s?$"},
+    {"type": "integer", "minimum": 0, "maximum": 0},
+    {"type": "null"},
+)
 
 Duration = Annotated[float, PlainValidator(fields.duration), _duration_shape]
 MaybeDuration = Annotated[float | None, PlainValidator(fields.duration), _duration_shape]
+Age = Annotated[float | None, PlainValidator(fields.age), _age_shape]
 Rate = Annotated[float, PlainValidator(fields.rate), _text(pattern=f"^(?:{RATE_PATTERN})$")]
 MaybeRate = Annotated[float | None, PlainValidator(fields.rate), _text(pattern=f"^(?:{RATE_PATTERN})$")]
 _concurrency_shape = _shape({"type": "integer", "minimum": 1, "maximum": MOST_CONCURRENCY})
@@ -157,6 +164,9 @@ class WebhookSettings(_Section):
     retry: Annotated[tuple[Duration, ...], Field(max_length=MOST_WAITS)] = setting(
         f"The waits between attempts, ±20 %; at most {MOST_WAITS}, and [] for a single attempt.",
         ("5s", "30s", "2m", "10m", "30m", "1h", "2h", "4h", "8h", "12h", "24h", "24h"),
+    )
+    refresh_after: Age = setting(
+        "Result URLs that were learned so long ago are asked for again before they are sent; 0 is never.", "1h"
     )
     concurrency: Concurrency = setting("Attempts in flight, all endpoints together.", 256)
     per_host: Concurrency = setting("Attempts in flight to one receiving host.", 8)
