@@ -65,7 +65,7 @@ class Inquiries:
         self._numbers = itertools.count(-1, -1)  # the keys of tasks are positive
         self._open: dict[int, _Question] = {}
         self._lines: dict[str, Line[int]] = {}
-        self._resting: dict[str, tuple[float, Unasked]] = {}
+        self._resting: dict[str, tuple[float, Unasked | None]] = {}
         self._closed = False
 
     async def ask(self, task: Task) -> Answer | Unasked:
@@ -76,9 +76,8 @@ class Inquiries:
             return Unasked("the configuration no longer names its provider")
         if channel.pause is not None:
             return Unasked(_paused(channel.pause.reason))
-        until, why = self._resting.get(task.provider, (0.0, Unasked("")))
-        if self._clock.monotonic() < until:
-            return why
+        if (resting := self._rest_of(task.provider)) is not None:
+            return resting
         if self._closed:
             return Unasked("Notifier is stopping")
         return await self._put(_Question(task, channel, asyncio.get_running_loop().create_future()))
@@ -114,12 +113,21 @@ class Inquiries:
     def _pump(self, name: str) -> None:
         while (turn := self._lines[name].take(self._clock.monotonic())) is not None:
             question = self._open[turn.key]
-            question.channel.invite(turn.key, question.visit)
+            if not question.reply.done():  # else it is about to leave
+                question.channel.invite(turn.key, question.visit)
 
     def _give_up(self, question: _Question) -> None:
-        unasked = Unasked(question.vain())
-        self._resting[question.channel.name] = (self._clock.monotonic() + REST_SECONDS, unasked)
+        name = question.channel.name
+        unasked = self._rest_of(name)
+        if question.asked or unasked is None:
+            unasked = Unasked(question.vain())
+            self._resting[name] = (self._clock.monotonic() + REST_SECONDS, unasked)
         question.settle(unasked)
+
+    def _rest_of(self, name: str) -> Unasked | None:
+        """Why the provider is to be left alone for a while."""
+        until, why = self._resting.get(name, (0.0, None))
+        return why if self._clock.monotonic() < until else None
 
 
 def _paused(reason: str) -> str:

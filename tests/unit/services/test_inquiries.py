@@ -72,6 +72,17 @@ async def test_questions_do_not_crowd_out_the_polls(world, asked):
     assert world.provider.times("vid_1") == [0.0]
 
 
+async def test_at_a_slow_rate_there_are_fewer_of_them(asked):
+    """A poll waits for a second at most: what it waits for at 2/s is two questions."""
+    world = World(limits=replace(LIMITS, rate=2.0))
+    for number in range(10):
+        world.crew.spawn(_ask(world, ended(number)))
+    await world.crew.run()
+    await world.accept("vid_1")
+    await world.crew.advance(5)
+    assert 0 < world.provider.times("vid_1")[0] <= 1.5
+
+
 async def test_all_questions_are_asked_one_after_the_other(world, asked):
     """Each has its place until it is answered."""
     replies = asked(*(ended(number) for number in range(30)))
@@ -97,6 +108,21 @@ async def test_a_provider_that_does_not_answer_costs_ten_seconds_once(world, ask
     asked(ended(4))
     await world.crew.advance(1)
     assert isinstance(replies[3][1], Running)
+
+
+async def test_many_questions_to_a_silent_provider_cost_it_a_few_polls(world, asked):
+    """Those that wait behind them give up together with them, for the same reason."""
+    world.provider.takes = 60.0
+    replies = asked(*(ended(number) for number in range(3 * MOST_IN_LINE)))
+    await world.crew.advance(PATIENCE_SECONDS)
+    assert {reply for _, reply, _ in replies} == {Unasked("the provider did not answer within 10 s")}
+    assert (len(replies), len(world.provider.asked)) == (3 * MOST_IN_LINE, MOST_IN_LINE)
+    world.provider.takes = 0.0
+    await world.crew.advance(REST_SECONDS)
+    asked(*(ended(number) for number in range(3 * MOST_IN_LINE)))
+    await world.crew.advance(2)
+    assert len(replies) == 6 * MOST_IN_LINE
+    assert all(isinstance(reply, Running) for _, reply, _ in replies[3 * MOST_IN_LINE :])
 
 
 async def test_an_answer_that_comes_too_late_changes_nothing(world, asked):
