@@ -65,7 +65,7 @@ class Inquiries:
         self._numbers = itertools.count(-1, -1)  # the keys of tasks are positive
         self._open: dict[int, _Question] = {}
         self._lines: dict[str, Line[int]] = {}
-        self._resting: dict[str, tuple[float, Unasked | None]] = {}
+        self._resting: dict[str, tuple[float, Unasked]] = {}
         self._closed = False
 
     async def ask(self, task: Task) -> Answer | Unasked:
@@ -76,8 +76,9 @@ class Inquiries:
             return Unasked("the configuration no longer names its provider")
         if channel.pause is not None:
             return Unasked(_paused(channel.pause.reason))
-        if (resting := self._rest_of(task.provider)) is not None:
-            return resting
+        until, why = self._resting.get(task.provider, (0.0, Unasked("")))
+        if self._clock.monotonic() < until:
+            return why
         if self._closed:
             return Unasked("Notifier is stopping")
         return await self._put(_Question(task, channel, asyncio.get_running_loop().create_future()))
@@ -117,17 +118,12 @@ class Inquiries:
                 question.channel.invite(turn.key, question.visit)
 
     def _give_up(self, question: _Question) -> None:
-        name = question.channel.name
-        unasked = self._rest_of(name)
-        if question.asked or unasked is None:
-            unasked = Unasked(question.vain())
-            self._resting[name] = (self._clock.monotonic() + REST_SECONDS, unasked)
-        question.settle(unasked)
-
-    def _rest_of(self, name: str) -> Unasked | None:
-        """Why the provider is to be left alone for a while."""
-        until, why = self._resting.get(name, (0.0, None))
-        return why if self._clock.monotonic() < until else None
+        """Whoever waits behind it gives up with it."""
+        unasked = Unasked(question.vain())
+        self._resting[question.channel.name] = (self._clock.monotonic() + REST_SECONDS, unasked)
+        for other in self._open.values():
+            if other.channel is question.channel and (other is question or not other.asked):
+                other.settle(unasked)
 
 
 def _paused(reason: str) -> str:
