@@ -125,6 +125,18 @@ async def test_many_questions_to_a_silent_provider_cost_it_a_few_polls(world, as
     assert all(isinstance(reply, Running) for _, reply, _ in replies[3 * MOST_IN_LINE :])
 
 
+async def test_a_question_that_is_on_its_way_has_its_own_ten_seconds(world, asked):
+    """Another one's silence does not end it."""
+    world.provider.takes = 60.0
+    replies = asked(ended(1))
+    await world.crew.advance(5)
+    world.provider.takes = 7.0
+    asked(ended(2))
+    await world.crew.advance(7)
+    assert [(task, at) for task, _, at in replies] == [("old_1", 10.0), ("old_2", 12.0)]
+    assert isinstance(replies[1][1], Running)
+
+
 async def test_an_answer_that_comes_too_late_changes_nothing(world, asked):
     """The poll itself goes on, for its provider has its own time-out."""
     world.provider.takes = 12.0
@@ -196,6 +208,21 @@ async def test_a_stop_lets_nobody_wait(world, asked):
     asked(ended(2))
     await world.crew.run()
     assert [reply for _, reply, _ in replies] == [Unasked("Notifier is stopping")] * 2
+
+
+async def test_who_is_cancelled_before_its_turn_holds_up_nobody(world, asked):
+    """Those behind it are asked."""
+    world.provider.hold()
+    replies = asked(*(ended(number) for number in range(MOST_IN_LINE)))
+    await world.crew.run()
+    asking = asyncio.ensure_future(world.inquiries.ask(ended(50)))
+    asked(ended(51))
+    await world.crew.run()
+    asking.cancel()
+    await world.crew.run()
+    world.provider.release()
+    await world.crew.advance(1)
+    assert len(replies) == MOST_IN_LINE + 1
 
 
 async def test_who_is_cancelled_leaves_the_line(world):
