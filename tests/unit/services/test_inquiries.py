@@ -117,6 +117,9 @@ async def test_many_questions_to_a_silent_provider_cost_it_a_few_polls(world, as
     await world.crew.advance(PATIENCE_SECONDS)
     assert {reply for _, reply, _ in replies} == {Unasked("the provider did not answer within 10 s")}
     assert (len(replies), len(world.provider.asked)) == (3 * MOST_IN_LINE, MOST_IN_LINE)
+    await world.accept("vid_1")
+    await world.crew.run()
+    assert world.provider.times("vid_1") == [10.0]
     world.provider.takes = 0.0
     await world.crew.advance(REST_SECONDS)
     asked(*(ended(number) for number in range(3 * MOST_IN_LINE)))
