@@ -173,6 +173,22 @@ async def test_while_one_is_refreshed_nobody_else_waits(world):
     assert world.sender.most_in_flight == 1
 
 
+async def test_waiting_behind_a_refresh_is_no_fault(world):
+    """Readiness does not take it for a dispatcher that has stopped working."""
+    world.apply(per_host=1)
+    await told(world, NEW)
+    await world.crew.advance(DAY)
+    world.provider.takes = 9.0
+    assert await world.dispatcher.redeliver("evt_1")
+    await world.crew.run()
+    world.dispatcher.accept([await world.owed(number=7)])
+    for _ in range(8):
+        await world.crew.advance(1)
+        assert not world.dispatcher.stuck()
+    await world.crew.advance(1)
+    assert [post.headers["webhook-id"] for post in world.sender.posts] == ["evt_1", "evt_1", "evt_07"]
+
+
 async def test_two_watches_of_a_task_ask_once(world):
     """What the one has learned, the other knows."""
     await told(world, NEW)
