@@ -78,6 +78,7 @@ def declared_watches(settings: Settings) -> tuple[WatchRequest, ...]:
             interval=watch.interval,
             deadline=watch.deadline,
             metadata=watch.metadata,
+            variables=watch.vars,
         )
         for watch in settings.watches
     )

@@ -16,6 +16,7 @@ from notifier.config.model import IntakeSettings, ProviderSettings
 from notifier.config.problem import Fault, Path, Unusable, did_you_mean, shown
 from notifier.domain.address import Refusal, examine
 from notifier.domain.quantity import format_duration
+from notifier.domain.variables import variables_text
 
 T = TypeVar("T")
 
@@ -88,10 +89,16 @@ def _watches(data: dict[str, Any]) -> Iterator[Fault]:
         name = _provider_of(watch, providers)
         if name is not None:
             yield from _provider(watch, name, providers, path)
-        identity = (name, _text(watch, "task_id"), _text(watch, "callback_url"))
+        identity = (name, _text(watch, "task_id"), _variables(watch), _text(watch, "callback_url"))
         whole = tuple(part for part in identity if part is not None)
         if len(whole) == len(identity) and first.setdefault(whole, index) != index:
             yield Fault(path, f"is the same task and callback_url as watches[{first[whole]}] (keep one of them)")
+
+
+def _variables(watch: dict[str, Any]) -> str | None:
+    given = {name: _known(fields.variable, value) for name, value in _mapping(watch, "vars").items()}
+    known = {name: value for name, value in given.items() if value is not None}
+    return variables_text(known) if len(known) == len(given) else None
 
 
 def _provider_of(watch: dict[str, Any], providers: dict[str, Any]) -> str | None:

@@ -24,6 +24,7 @@ from notifier.domain.event import EVENT_TYPES, EventType
 from notifier.domain.headers import distinct, header_name, header_value
 from notifier.domain.prefix import Prefix
 from notifier.domain.quantity import DURATION_PATTERN, LEAST_SECONDS, RATE_PATTERN
+from notifier.domain.variables import MAX_VALUE_CHARACTERS, MAX_VARIABLES, VARIABLE_NAME
 from notifier.domain.watch import MAX_TASK_ID_CHARACTERS
 
 PRESETS = {"videos": "https://zcbservice.aizfw.cn/kyyReactApiServer"}
@@ -77,6 +78,14 @@ BearerSecret = Annotated[SecretStr, _text(minLength=1)]
 SigningSecret = Annotated[SecretStr, _text(pattern="^(?:whsec_|whsk_)")]
 ProviderName = Annotated[
     str, PlainValidator(fields.provider_name), WithJsonSchema({"type": "string", "pattern": fields.PROVIDER_NAME})
+]
+VariableName = Annotated[
+    str, PlainValidator(fields.variable_name), WithJsonSchema({"type": "string", "pattern": f"^{VARIABLE_NAME}$"})
+]
+Variable = Annotated[
+    str,
+    PlainValidator(fields.variable),
+    _shape({"type": "string", "maxLength": MAX_VALUE_CHARACTERS}, {"type": "integer"}),
 ]
 HeaderValue = Annotated[str, PlainValidator(header_value), _text()]
 HeaderName = Annotated[str, PlainValidator(header_name), WithJsonSchema({"type": "string", "pattern": "^[^:\\s]+$"})]
@@ -207,6 +216,9 @@ class WatchSettings(_Section):
     metadata: Annotated[
         dict[str, Any], PlainValidator(fields.metadata), _shape({"type": "object"})
     ] = setting("Returned untouched in the event; at most 4 KiB as JSON.", {})
+    vars: Annotated[dict[VariableName, Variable], Field(max_length=MAX_VARIABLES)] = setting(
+        "Values that its provider needs beside the task id, or that differ from its defaults.", {}
+    )
 
 
 class NodeSettings(_Section):

@@ -84,7 +84,7 @@ def _message(detail: Any) -> str:
         case "too_short":
             return "is empty (give at least one, or remove the line for the default)"
         case "too_long":
-            return f"has {context['actual_length']} items (at most {context['max_length']})"
+            return f"has {context['actual_length'] or 'too many'} items (at most {context['max_length']})"
         case _:
             return str(detail["msg"])
 

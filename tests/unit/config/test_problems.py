@@ -199,6 +199,13 @@ WATCHES = [
         "5:61: watches[1]: is the same task and callback_url as watches[0] (keep one of them)",
     ),
     ("{task_id: a, CALL}, {task_id: b, CALL}", None),
+    ("{task_id: a, CALL, vars: [a]}", "5:66: watches[0].vars: a list is not a mapping (write the settings"),
+    ("{task_id: a, CALL, vars: {1a: b}}", "5:67: watches[0].vars.1a: is not a name for a variable (write le"),
+    ("{task_id: a, CALL, vars: {a: 1.50}}", "5:70: watches[0].vars.a: 1.5 is not text (put it in quotes)"),
+    ("{task_id: a, CALL, vars: {a: true}}", "5:70: watches[0].vars.a: true is not text (put it in quotes)"),
+    ("{task_id: a, CALL, vars: {a: [b]}}", "5:70: watches[0].vars.a: a list is not text"),
+    ("{task_id: a, CALL, vars: {a: " + "x" * 513 + "}}", "5:70: watches[0].vars.a: 'xxxxxxxxxxxxxxxxxxxxxxxxxxxx"),
+    ("{task_id: a, CALL, vars: {" + ", ".join(f"v{n}: a" for n in range(17)) + "}}", "5:66: watches[0].vars: has too"),
 ]
 
 

@@ -59,6 +59,8 @@ def _holds(word, wanted, value, schema):
             return not isinstance(value, int | float) or value >= wanted
         case "maximum":
             return not isinstance(value, int | float) or value <= wanted
+        case "maxProperties":
+            return not isinstance(value, dict) or len(value) <= wanted
         case "required":
             return not isinstance(value, dict) or set(wanted) <= set(value)
         case "additionalProperties" if wanted is False:
@@ -179,6 +181,8 @@ def test_the_schema_knows_every_key_and_no_other(where):
         ({"endpoints": [{"url": "https://a.example/", "events": ["task.complete"]}]}, False),
         ({"watches": [{"task_id": 5, "callback_url": "https://a.example/"}]}, False),
         ({"watches": [{"callback_url": "https://a.example/"}]}, False),
+        ({"watches": [{"task_id": "a", "callback_url": "https://a.example/", "vars": {"a": "b", "c": 5}}]}, True),
+        ({"watches": [{"task_id": "a", "callback_url": "https://a.example/", "vars": {"a": 0.5}}]}, False),
     ],
 )
 def test_the_schema_tells_right_from_wrong(change, right):
