@@ -13,6 +13,7 @@
     │   ├── task.py       Task and advance(): what one answer makes of a task
     │   ├── watch.py      Watch and its states
     │   ├── event.py      announce(): an ended task becomes the message it owes
+    │   ├── result_file.py  what a completed task made, saved before its URL expires
     │   ├── delivery.py   Delivery, Attempt, RetrySchedule, settle()
     │   ├── signature.py  sign(), verify(): Standard Webhooks, several secrets, both algorithms
     │   ├── answer.py     what a provider's answer means

@@ -73,7 +73,7 @@ class FakeProvider(Remote[Answer]):
         self._clock = clock
         self.asked: list[tuple[str, float]] = []
 
-    async def poll(self, task_id: str) -> Answer:
+    async def poll(self, task_id: str, variables: Mapping[str, str]) -> Answer:
         self.asked.append((task_id, self._clock.monotonic()))
         return await self._answer(task_id)
 

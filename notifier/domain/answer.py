@@ -40,13 +40,23 @@ class Running:
     status: str | None
     known: bool
     response: str | None = None
+    progress: float | None = None  # 0 … 1
+    ask_again: float | None = None  # in how many seconds, when the provider says so
+    model: str | None = None  # what runs the task, when the provider says so
 
 
 @dataclass(frozen=True, slots=True)
 class Completed:
+    """`downloads` is where the result can be had with our key, of an API that gives no URL; `final` says that no URL is
+    to be expected, `expires_at` until when the URLs live."""
+
     status: str
     urls: tuple[str, ...]
     response: str | None = None
+    expires_at: datetime | None = None
+    downloads: tuple[str, ...] = ()
+    final: bool = False
+    model: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +64,7 @@ class Failed:
     status: str
     error: TaskError
     response: str | None = None
+    model: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,8 @@ DELIVERY_STATES: tuple[DeliveryState, ...] = ("pending", "delivered", "exhausted
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """`attempts` counts every HTTP try, `failures` those that used up the schedule, `deferrals` the waits that the
-    receiver asked for; a redelivery sets the last two back to zero."""
+    receiver asked for; a redelivery sets the last two back to zero. While it is `held_until` then, its body may still
+    change and nothing is sent; `urls_at` and `urls_expire_at` are the event's."""
 
     id: str
     watch_id: str
@@ -37,10 +38,14 @@ class Delivery:
     failures: int = 0
     deferrals: int = 0
     next_attempt_at: datetime | None = None
+    held_until: datetime | None = None
+    urls_at: datetime | None = None
+    urls_expire_at: datetime | None = None
 
 
 def new_delivery(event: Event, *, watch_id: str, callback_url: str, now: datetime) -> Delivery:
-    """The obligation that an event brings: due at once. Its id is the event's, which is the `webhook-id`."""
+    """The obligation that an event brings: due at once, or when it is no longer held. Its id is the event's, which is
+    the `webhook-id`."""
     return Delivery(
         id=event.id,
         watch_id=watch_id,
@@ -48,7 +53,10 @@ def new_delivery(event: Event, *, watch_id: str, callback_url: str, now: datetim
         callback_url=callback_url,
         body=event.body,
         created_at=now,
-        next_attempt_at=now,
+        next_attempt_at=event.held_until or now,
+        held_until=event.held_until,
+        urls_at=event.urls_at,
+        urls_expire_at=event.urls_expire_at,
     )
 
 

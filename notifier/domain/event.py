@@ -5,27 +5,41 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, TypeAlias, assert_never
 
-from notifier.domain.moment import rfc3339
+from notifier.domain.moment import rfc3339, rfc3339_or_none
+from notifier.domain.result_file import file_members
 from notifier.domain.task import End, Task
 from notifier.domain.watch import Watch
 
-TaskEvent: TypeAlias = Literal["task.completed", "task.failed", "task.abandoned"]
+TaskEvent: TypeAlias = Literal["task.completed", "task.failed", "task.abandoned", "result.saved", "result.unsaved"]
 EventType: TypeAlias = Literal[TaskEvent, "notifier.test"]
 
-EVENT_TYPES: tuple[TaskEvent, ...] = ("task.completed", "task.failed", "task.abandoned")
+EVENT_TYPES: tuple[TaskEvent, ...] = (
+    "task.completed",
+    "task.failed",
+    "task.abandoned",
+    "result.saved",
+    "result.unsaved",
+)
 TEST_EVENT = "notifier.test"
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A message that is owed: `body` is the exact bytes of every attempt, `id` (`evt_…`) their `webhook-id`."""
+    """A message that is owed: `body` is the exact bytes of every attempt, `id` (`evt_…`) their `webhook-id`.
+
+    It is held back until `held_until` for what it still waits for; None: it goes out at once. `urls_at` is when the
+    result URLs in it were learned, `urls_expire_at` until when they live; None: there are none, or nobody knows.
+    """
 
     id: str
     type: EventType
     body: bytes
+    held_until: datetime | None = None
+    urls_at: datetime | None = None
+    urls_expire_at: datetime | None = None
 
 
-def event_type(end: End) -> EventType:
+def event_type(end: End) -> TaskEvent:
     match end.state:
         case "completed":
             return "task.completed"
@@ -37,12 +51,12 @@ def event_type(end: End) -> EventType:
             assert_never(end.state)
 
 
-def announce(task: Task, watch: Watch, event_id: str) -> Event:
-    """The message that an ended task owes to one of its watches."""
+def announce(task: Task, watch: Watch, event_id: str, kind: EventType | None = None) -> Event:
+    """The message that an ended task owes to one of its watches: of its end, or of another `kind`."""
     end = task.end
     if end is None:
         raise ValueError("a task that goes on has nothing to announce")
-    kind = event_type(end)
+    kind = kind or event_type(end)
     error = None if end.error is None else {"code": end.error.code, "message": end.error.message}
     data = _object(
         watch_id=_text(watch.id),
@@ -54,11 +68,17 @@ def announce(task: Task, watch: Watch, event_id: str) -> Event:
         reason=_text(end.reason),
         polls=_text(task.polls),
         registered_at=_text(rfc3339(watch.registered_at)),
+        expires_at=_text(rfc3339_or_none(end.expires_at)),
+        refreshed_at=_text(rfc3339_or_none(end.refreshed_at)),
+        **({} if end.refresh_error is None else {"refresh_error": _text(end.refresh_error)}),
+        files=_text([file_members(file) for file in end.files]),
         response=task.response or "null",
         metadata=watch.metadata,
     )
-    body = _object(type=_text(kind), timestamp=_text(rfc3339(end.at)), data=data)
-    return Event(event_id, kind, body.encode())
+    body = _object(type=_text(kind), timestamp=_text(rfc3339(end.at)), data=data).encode()
+    if not end.urls:
+        return Event(event_id, kind, body)
+    return Event(event_id, kind, body, urls_at=end.refreshed_at or end.at, urls_expire_at=end.expires_at)
 
 
 def announce_test(now: datetime) -> bytes:

@@ -15,6 +15,8 @@ from notifier.domain.answer import (
     Unauthorized,
     Unavailable,
 )
+from notifier.domain.result_file import ResultFile
+from notifier.domain.watch import NO_VARIABLES
 
 MISSES_BEFORE_END = 3
 POLLS_FOR_A_MISSING_URL = 3
@@ -29,13 +31,23 @@ Reason: TypeAlias = Literal["deadline", "not_found", "refused"]
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """How a task ended, as we learned it at `at`."""
+    """How a task ended, as we learned it at `at`.
+
+    `urls` live until `expires_at`, if that is known; `downloads` is where the result can be had with our key instead.
+    `refreshed_at` is when the provider was asked for the URLs again, `refresh_error` why that led to none. `files` are
+    the results that are saved, or are to be.
+    """
 
     state: EndState
     at: datetime
     urls: tuple[str, ...] = ()
     error: TaskError | None = None
     reason: Reason | None = None
+    expires_at: datetime | None = None
+    downloads: tuple[str, ...] = ()
+    refreshed_at: datetime | None = None
+    refresh_error: str | None = None
+    files: tuple[ResultFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +56,9 @@ class Task:
 
     `interval` (seconds) and `deadline_at` are the smallest of its watches'. `misses` counts the unbroken row of
     404s and refusals since `missed_since`, `bare` the successes that named no result URL, `setbacks` the unbroken
-    row of unavailable answers. `response` is the provider's last answer as JSON text.
+    row of unavailable answers. `response` is the provider's last answer as JSON text. `variables` (a JSON object of
+    strings, its keys sorted) are what the provider's path needs beside the task id. `watched_since` is when its first
+    watch was registered, `seen_running_at` the last poll that found it running, `model` what runs it.
     """
 
     key: int
@@ -62,6 +76,10 @@ class Task:
     bare: int = 0
     setbacks: int = 0
     end: End | None = None
+    variables: str = NO_VARIABLES
+    watched_since: datetime | None = None
+    seen_running_at: datetime | None = None
+    model: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +139,10 @@ def _differs(task: Task, status: str | None) -> bool:
 def _complete(task: Task, answer: Completed, now: datetime) -> Step:
     """A success without a result URL is asked for again a few times: some APIs fill the URL in late."""
     heard = _heard(task, answer.status, answer.response)
-    if not answer.urls and task.bare < POLLS_FOR_A_MISSING_URL:
+    if not answer.urls and not answer.final and task.bare < POLLS_FOR_A_MISSING_URL:
         return Step(replace(heard, bare=task.bare + 1), changed=True)
-    return Step(replace(heard, end=End("completed", now, urls=answer.urls)), changed=True)
+    end = End("completed", now, urls=answer.urls, expires_at=answer.expires_at, downloads=answer.downloads)
+    return Step(replace(heard, end=end), changed=True)
 
 
 def _miss(task: Task, answer: Missed, now: datetime, grace: float) -> Step:

@@ -12,6 +12,7 @@ Source: TypeAlias = Literal["intake", "config"]
 WATCH_STATES: tuple[WatchState, ...] = ("watching", "completed", "failed", "abandoned", "cancelled")
 
 MAX_METADATA_BYTES = 4096
+NO_VARIABLES = "{}"
 MAX_TASK_ID_CHARACTERS = 512
 
 
@@ -47,7 +48,8 @@ class Registration:
     """What somebody asks for: checked, and with the provider's defaults applied.
 
     `id` is the watch's id if it turns out to be new. `interval` is None when the watch follows the provider's own
-    (`usual_interval`, seconds, both). `metadata` is JSON text, returned untouched in the event.
+    (`usual_interval`, seconds, both). `metadata` is JSON text, returned untouched in the event. `variables` is JSON
+    text too: what the provider's path needs beside the task id, by name.
     """
 
     id: str
@@ -59,6 +61,7 @@ class Registration:
     deadline: float
     metadata: str
     source: Source
+    variables: str = NO_VARIABLES
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,7 @@ class Watch:
     ended_at: datetime | None
     source: Source
     metadata: str
+    variables: str = NO_VARIABLES
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,7 +135,7 @@ class TaskStore(Protocol):
 
 class DeliveryStore(Protocol):
     async def waiting(self) -> Sequence[Waiting]:
-        """Every pending delivery, the earliest due first."""
+        """Every pending delivery that nothing holds back, the earliest due first."""
         ...
 
     async def delivery(self, delivery_id: str) -> Delivery | None: ...

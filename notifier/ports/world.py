@@ -74,8 +74,9 @@ class Alarms(Protocol):
 
 
 class Provider(Protocol):
-    async def poll(self, task_id: str) -> Answer:
-        """Ask once, within the provider's time-out; never raises for what the other side does."""
+    async def poll(self, task_id: str, variables: Mapping[str, str]) -> Answer:
+        """Ask once, within the provider's time-out; never raises for what the other side does. `variables` are the
+        task's own values for the provider's path."""
         ...
 
 

@@ -1,6 +1,6 @@
 """One provider's polls: the line of due tasks, and the pause when the provider will not talk to us."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -88,10 +88,10 @@ class Channel:
         """The task is not to be polled any more."""
         self._line.drop(key)
 
-    async def ask(self, task_id: str, due: float) -> Answer:
+    async def ask(self, task_id: str, variables: Mapping[str, str], due: float) -> Answer:
         """Poll once. `due` (monotonic) is since when the task was waiting for its turn."""
         started, provider = self._clock.monotonic(), self._provider
-        answer = await provider.poll(task_id)
+        answer = await provider.poll(task_id, variables)
         duration = self._clock.monotonic() - started
         self._meter.polled(self.name, outcome_name(answer), duration=duration, lag=started - due)
         if provider is self._provider and not self._closed:  # what a replaced one says is no longer about this one

@@ -4,6 +4,7 @@ The poller keeps the watched tasks in memory: a poll that changes nothing writes
 """
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -196,7 +197,7 @@ class Poller:
             return False
         if self._clock.monotonic() - turn.due > LATE * task.interval:  # it waited: its phase begins anew with this poll
             self._timetable.postpone(task.key, task.interval * (1 + PHASE_SPREAD * self._chance.spread()))
-        answer = await channel.ask(task.task_id, turn.due)
+        answer = await channel.ask(task.task_id, json.loads(task.variables), turn.due)
         task = self._tasks.get(turn.key)
         if task is None or task.end is not None:  # cancelled, expired or told while we asked
             return False

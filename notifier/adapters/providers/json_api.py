@@ -34,7 +34,7 @@ class JsonApi:
         self._http = http
         self._clock = clock
 
-    async def poll(self, task_id: str) -> Answer:
+    async def poll(self, task_id: str, variables: Mapping[str, str]) -> Answer:
         url = self._url.replace("{task_id}", quote(task_id, safe=""))
         reply = await self._http.get(url, headers=self._headers, timeout=self._timeout, cap=MAX_ANSWER_BYTES)
         if isinstance(reply, Fault):

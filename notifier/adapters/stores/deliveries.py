@@ -11,7 +11,7 @@ from notifier.adapters.stores.rows import (
     delivery_params,
     progress_params,
 )
-from notifier.adapters.stores.schema import PENDING, attempts, deliveries
+from notifier.adapters.stores.schema import HELD, PENDING, attempts, deliveries
 from notifier.domain.delivery import Attempt, Delivery, new_delivery
 from notifier.domain.delivery import redeliver as redelivered
 from notifier.domain.task import Task
@@ -24,7 +24,7 @@ _BY_ID = select(deliveries).where(deliveries.c.id == bindparam("wanted"))
 _LOCKED_BY_ID = _BY_ID.with_for_update()
 _WAITING = (
     select(deliveries.c.id, deliveries.c.callback_url, deliveries.c.next_attempt_at)
-    .where(PENDING)
+    .where(PENDING, ~HELD)
     .order_by(deliveries.c.next_attempt_at)
 )
 _PROGRESS = update(deliveries).where(

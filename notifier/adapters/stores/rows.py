@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from sqlalchemy import Row, Select, select
+from sqlalchemy import Row, Select, and_, select
 
-from notifier.adapters.stores.schema import deliveries, tasks, watches
+from notifier.adapters.stores.schema import ABOUT_THE_END, deliveries, tasks, watches
 from notifier.domain.answer import TaskError
 from notifier.domain.delivery import Attempt, Delivery
 from notifier.domain.endpoint import Endpoint
@@ -41,7 +41,9 @@ SHOWN_WATCH = select(
     deliveries.c.state.label("delivery_state"),
     deliveries.c.attempts,
     deliveries.c.next_attempt_at,
-).select_from(watches.join(tasks).outerjoin(deliveries))
+).select_from(
+    watches.join(tasks).outerjoin(deliveries, and_(deliveries.c.watch_id == watches.c.id, ABOUT_THE_END))
+)
 """What `shown_watch` reads."""
 
 
@@ -109,6 +111,10 @@ def task_of(row: AnyRow, terms: Terms) -> Task:
         missed_since=row.missed_since,
         bare=row.bare,
         end=_end_of(row),
+        variables=row.variables,
+        watched_since=row.watched_since,
+        seen_running_at=row.seen_running_at,
+        model=row.model,
     )
 
 
@@ -117,7 +123,16 @@ def _end_of(row: AnyRow) -> End | None:
         return None
     error = None if row.error_message is None else TaskError(row.error_code, row.error_message)
     urls = () if row.urls is None else tuple(json.loads(row.urls))
-    return End(row.state, row.ended_at, urls=urls, error=error, reason=row.reason)
+    return End(
+        row.state,
+        row.ended_at,
+        urls=urls,
+        error=error,
+        reason=row.reason,
+        expires_at=row.expires_at,
+        downloads=() if row.downloads is None else tuple(json.loads(row.downloads)),
+        refreshed_at=row.refreshed_at,
+    )
 
 
 UNTOUCHED: Mapping[str, Any] = {
@@ -129,6 +144,8 @@ UNTOUCHED: Mapping[str, Any] = {
     "misses": 0,
     "missed_since": None,
     "bare": 0,
+    "seen_running_at": None,
+    "model": None,
 }
 """What polls have taught us of a task, before the first one."""
 
@@ -138,6 +155,9 @@ ENDLESS: Mapping[str, Any] = {
     "error_code": None,
     "error_message": None,
     "urls": None,
+    "expires_at": None,
+    "downloads": None,
+    "refreshed_at": None,
 }
 """How a task ended, of one that has not."""
 
@@ -155,6 +175,9 @@ def end_params(end: End) -> Params:
         "error_code": error.code,
         "error_message": None if end.error is None else error.message,
         "urls": json.dumps(end.urls, ensure_ascii=True) if end.urls else None,
+        "expires_at": end.expires_at,
+        "downloads": json.dumps(end.downloads, ensure_ascii=True) if end.downloads else None,
+        "refreshed_at": end.refreshed_at,
     }
 
 
@@ -172,6 +195,9 @@ def delivery_of(row: AnyRow, body: bytes) -> Delivery:
         failures=row.failures,
         deferrals=row.deferrals,
         next_attempt_at=row.next_attempt_at,
+        held_until=row.held_until,
+        urls_at=row.urls_at,
+        urls_expire_at=row.urls_expire_at,
     )
 
 
@@ -179,7 +205,9 @@ def delivery_params(delivery: Delivery) -> Params:
     return {**progress_params(delivery), **{name: getattr(delivery, name) for name in _FIXED}}
 
 
-_FIXED = ("id", "watch_id", "type", "callback_url", "body", "created_at")
+_FIXED = (
+    "id", "watch_id", "type", "callback_url", "body", "created_at", "held_until", "urls_at", "urls_expire_at",
+)
 _PROGRESS = ("state", "reason", "attempts", "failures", "deferrals", "next_attempt_at")
 
 

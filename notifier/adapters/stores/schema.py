@@ -77,7 +77,14 @@ tasks = Table(
     Column("error_message", Text),
     Column("urls", Text),  # a JSON array; NULL is none
     Column("response", Text),
-    UniqueConstraint("task_id", "provider"),  # in this order, so that a task id alone is found as well
+    Column("variables", Text, nullable=False, server_default=text("'{}'")),  # a JSON object, its keys sorted
+    Column("watched_since", Moment),
+    Column("seen_running_at", Moment),
+    Column("model", Text),
+    Column("expires_at", Moment),  # of the URLs
+    Column("refreshed_at", Moment),
+    Column("downloads", Text),  # a JSON array; NULL is none
+    UniqueConstraint("task_id", "provider", "variables"),  # in this order, so that a task id alone is found as well
     sqlite_autoincrement=True,  # a key is never used again: what is in flight for an old task cannot hit a new one
 )
 
@@ -104,7 +111,7 @@ deliveries = Table(
     metadata,
     Column("seq", _Key, primary_key=True),
     Column("id", Text, nullable=False, unique=True),
-    Column("watch_id", ForeignKey("watches.id"), nullable=False, unique=True),  # one watch, one event, one delivery
+    Column("watch_id", ForeignKey("watches.id"), nullable=False, index=True),
     Column("type", Text, nullable=False),
     Column("state", Text, nullable=False),  # pending | delivered | exhausted
     Column("reason", Text),
@@ -115,7 +122,31 @@ deliveries = Table(
     Column("next_attempt_at", Moment),
     Column("callback_url", Text, nullable=False),
     Column("body", LargeBinary, nullable=False),
+    Column("held_until", Moment),  # NULL: nothing holds it back
+    Column("urls_at", Moment),
+    Column("urls_expire_at", Moment),
     Index(None, "state", "seq"),
+)
+
+files = Table(
+    "files",
+    metadata,
+    Column("task_key", BigInteger, nullable=False),  # no foreign key: a file may be kept for longer than its task
+    Column("n", Integer, nullable=False),
+    Column("state", Text, nullable=False),  # pending | saved | unsaved | deleted
+    Column("size", BigInteger),
+    Column("tries", Integer, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("next_try_at", Moment),
+    Column("saved_at", Moment),
+    Column("content_type", Text),
+    Column("sha256", Text),
+    Column("name", Text, nullable=False),
+    Column("location", Text),
+    Column("error", Text),
+    Column("url", Text, nullable=False),
+    PrimaryKeyConstraint("task_key", "n"),
+    sqlite_with_rowid=False,
 )
 
 attempts = Table(
@@ -161,6 +192,11 @@ NOT_CANCELLED: ColumnElement[bool] = watches.c.state != literal_column("'cancell
 OVER: ColumnElement[bool] = watches.c.state != literal_column("'watching'")
 DECLARED: ColumnElement[bool] = watches.c.declared.is_(True)
 PENDING: ColumnElement[bool] = deliveries.c.state == literal_column("'pending'")
+_ABOUT_RESULTS = [literal_column("'result.saved'"), literal_column("'result.unsaved'")]
+ABOUT_THE_END: ColumnElement[bool] = deliveries.c.type.notin_(_ABOUT_RESULTS)
+HELD: ColumnElement[bool] = deliveries.c.held_until.is_not(None)
+UNSETTLED: ColumnElement[bool] = files.c.state == literal_column("'pending'")
+SAVED: ColumnElement[bool] = files.c.state == literal_column("'saved'")
 
 
 def _partial(name: str, *columns: Column[Any], where: ColumnElement[bool], unique: bool = False) -> None:
@@ -170,3 +206,7 @@ def _partial(name: str, *columns: Column[Any], where: ColumnElement[bool], uniqu
 _partial("uq_watches_promise", watches.c.task_key, watches.c.callback_url, where=NOT_CANCELLED, unique=True)
 _partial("ix_watches_over", watches.c.ended_at, where=OVER)
 _partial("ix_watches_declared", watches.c.seq, where=DECLARED)
+_partial("uq_deliveries_end", deliveries.c.watch_id, where=ABOUT_THE_END, unique=True)  # a watch is told its end once
+_partial("ix_deliveries_held", deliveries.c.watch_id, where=HELD)
+_partial("ix_files_unsettled", files.c.task_key, where=UNSETTLED)
+_partial("ix_files_saved", files.c.saved_at, where=SAVED)

@@ -20,6 +20,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from notifier.adapters.stores import hints
 from notifier.adapters.stores.backup import APPLICATION_ID, copy_store, sync_folder
 from notifier.adapters.stores.errors import StoreError
+from notifier.adapters.stores.figures import advise
 from notifier.adapters.stores.lock import FileLock
 from notifier.adapters.stores.migrate import Outdated, examine, migrate
 from notifier.adapters.stores.outage import Outage
@@ -41,18 +42,6 @@ CHECKPOINT_PAGES = 200
 """The write-ahead log goes into the database after this many pages of 4 KiB, so that it stays below 1 MiB or so."""
 MAX_LOG_BYTES = 64 * 1024 * 1024
 """The write-ahead log is cut back to this after a burst."""
-
-_SHAPE = (  # table, index, "rows, and of these for one value of the first column, of the first two …"
-    ("tasks", "sqlite_autoindex_tasks_1", "1000000 1 1"),
-    ("watches", "sqlite_autoindex_watches_1", "1000000 1"),
-    ("watches", "ix_watches_task_key", "1000000 2"),
-    ("watches", "ix_watches_state_seq", "1000000 20000 1"),
-    ("watches", "uq_watches_promise", "1000000 2 1"),
-    ("deliveries", "sqlite_autoindex_deliveries_1", "1000000 1"),
-    ("deliveries", "sqlite_autoindex_deliveries_2", "1000000 1"),
-    ("deliveries", "ix_deliveries_state_seq", "1000000 20000 1"),
-    ("attempts", "attempts", "3000000 3 1"),
-)
 
 
 async def open_sqlite(path: Path, *, busy_timeout: float = BUSY_TIMEOUT_SECONDS) -> SqlStore:
@@ -211,13 +200,22 @@ def _prepare(writes: Engine, reads: Engine, path: Path) -> None:
             return
     if outdated is not None and outdated.present is not None:
         _keep_copy(path, outdated)
+    _loosen(writes)
     with transaction(writes) as connection:
         if not _is_ours(connection, path):
             connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
         if migrate(connection, store=str(path)):
-            _advise(connection)
+            _check_references(connection, path)
+            advise(connection)
     for engine in (writes, reads):
         engine.dispose()  # a connection learns the planner's figures when it opens
+
+
+def _loosen(writes: Engine) -> None:
+    """A migration may have to build a table anew that others refer to, for which SQLite wants foreign keys off, outside
+    any transaction (https://sqlite.org/lang_altertable.html, section 7). Connections made later have them on again."""
+    with closing(writes.raw_connection()) as raw:
+        raw.cursor().execute("PRAGMA foreign_keys = OFF")
 
 
 def _keep_copy(path: Path, outdated: Outdated) -> None:
@@ -231,6 +229,13 @@ def _keep_copy(path: Path, outdated: Outdated) -> None:
     log.info("store.copied", copy=str(copy), bytes=size, schema=outdated.present, upgrade=outdated.newest)
 
 
+def _check_references(connection: Connection, path: Path) -> None:
+    broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
+    if broken is not None:
+        told = f"a row of {broken[0]} refers to one of {broken[2]} that is missing"
+        raise StoreError(f"{path} is damaged: {told}; restore a backup")
+
+
 def _is_ours(connection: Connection, path: Path) -> bool:
     """False: it is nobody's yet. StoreError when it is another program's."""
     owner = connection.exec_driver_sql("PRAGMA application_id").scalar_one()
@@ -238,17 +243,6 @@ def _is_ours(connection: Connection, path: Path) -> bool:
     if owner != APPLICATION_ID and (owner or used):
         raise StoreError(f"{path} is another program's database; give Notifier a file of its own in store.url")
     return bool(owner)
-
-
-def _advise(connection: Connection) -> None:
-    """Tell SQLite's planner the shape of a full store: without figures it takes a state to be as rare as an id.
-
-    Writing them by hand is a documented way (https://sqlite.org/optoverview.html, "Manual Control Of Query Plans Using
-    SQLITE_STAT Tables"); measuring them with ANALYZE on an empty file would say nothing.
-    """
-    connection.exec_driver_sql("ANALYZE pulse")  # makes the table of figures without reading a full store
-    connection.exec_driver_sql("DELETE FROM sqlite_stat1")
-    connection.exec_driver_sql("INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES (?, ?, ?)", list(_SHAPE))
 
 
 def _use_log(engine: Engine, path: Path) -> None:

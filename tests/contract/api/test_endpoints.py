@@ -8,6 +8,7 @@ from structlog.testing import capture_logs
 from notifier.adapters.api.models import LONGEST_URL
 from notifier.domain.address import Refusal
 from notifier.domain.endpoint import Terms, declared
+from notifier.domain.event import EVENT_TYPES
 from notifier.domain.receiver import Receiver
 from notifier.domain.signature import new_private_key, new_secret
 from tests.contract.api.world import HOOK, SECRET, World, assert_problem
@@ -79,7 +80,7 @@ async def test_a_secret_that_was_made_is_shown_once(world: World) -> None:
     made = await register(world)
     assert made["secret"] == new_secret(b"\x01" * 32) == kept(world).secrets[0]
     assert (made["secrets"], made["headers"], made["rate"], made["concurrency"]) == (1, {}, None, None)
-    assert made["events"] == ["task.completed", "task.failed", "task.abandoned"]
+    assert made["events"] == list(EVENT_TYPES)
     for path in (ENDPOINTS, f"{ENDPOINTS}/ep_1"):
         assert "whsec_" not in (await world.call("GET", path)).text
 
@@ -144,7 +145,7 @@ WRONG: list[tuple[Any, str, str]] = [
     ({"headers": {f"X-{number}": "1" for number in range(33)}}, "#/headers", "at most 32"),
     ({"headers": ["X-A"]}, "#/headers", "must be a JSON object"),
     ({"events": []}, "#/events", "give at least 1"),
-    ({"events": ["task.done"]}, "#/events/0", "must be 'task.completed', 'task.failed' or 'task.abandoned'"),
+    ({"events": ["task.done"]}, "#/events/0", "'task.abandoned', 'result.saved' or 'result.unsaved'"),
     ({"events": ["notifier.test"]}, "#/events/0", "must be"),
     ({"rate": "10"}, "#/rate", "is not a rate"),
     ({"rate": "0/s"}, "#/rate", "no rate to work at"),
@@ -246,7 +247,7 @@ async def test_only_given_members_change(world: World) -> None:
     assert kept(world).headers == {"x-a": "3"}
     changed = await change(world, rate=None, concurrency=None, headers=None, events=None, secret=None, secrets=None)
     assert (changed["rate"], changed["concurrency"], changed["headers"]) == (None, None, {})
-    assert (len(changed["events"]), changed["secrets"], kept(world).secrets) == (3, 1, (ONE,))
+    assert (len(changed["events"]), changed["secrets"], kept(world).secrets) == (5, 1, (ONE,))
     assert (await change(world, secrets=[TWO, ONE]))["secrets"] == 2
     assert (await change(world, secret=TWO))["secrets"] == 1
     assert kept(world).secrets == (TWO,)

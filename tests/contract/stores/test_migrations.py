@@ -105,12 +105,26 @@ async def test_a_store_of_the_first_version_is_migrated(path):
     kept = await store.add_endpoint(endpoint())
     await store.close()
     with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == ("0002",)
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == ("0003",)
         assert connection.execute("SELECT count(*) > 5 FROM sqlite_stat1").fetchone() == (1,)
         assert connection.execute("SELECT count(*) FROM pulse").fetchone() == (1,)
     again = await open_sqlite(path)
     assert await again.endpoints() == [kept]
     await again.close()
+
+
+async def test_a_table_that_is_built_anew_keeps_its_references_and_uses_no_key_twice(path):
+    """What refers to a task still does, and the key of a task that is gone is never given to another."""
+    _write_0001(path)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("INSERT INTO tasks (key, provider, task_id, state) VALUES (41, 'videos', 'gone', 'idle')")
+        connection.execute("DELETE FROM tasks WHERE key = 41")
+    store = await open_sqlite(path)
+    (new,) = await store.register([registration(2, task="vid_new")], T0, Announcer())
+    assert new.view.task_key == 42
+    await store.close()
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
 
 
 async def test_a_newer_store_is_refused_and_left_alone(path):

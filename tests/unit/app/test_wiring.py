@@ -53,7 +53,7 @@ def test_an_endpoint_has_its_own_secrets_headers_events_and_limits() -> None:
     receivers = merged(settings())
     own, other = receivers.at("https://own.example/hook"), receivers.at("https://own.example/hook/")
     assert (len(own.keys), dict(own.headers), own.events) == (2, {"X-Env": "test"}, {"task.failed"})
-    assert (len(other.keys), dict(other.headers), len(other.events)) == (2, {}, 3)
+    assert (len(other.keys), dict(other.headers), len(other.events)) == (2, {}, 5)
     assert (own.rate, own.concurrency, other.rate, other.concurrency) == (5.0, 2, None, None)
     assert own.keys[1] == other.keys[1]
     assert own.keys[0] not in other.keys

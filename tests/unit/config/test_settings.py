@@ -8,6 +8,7 @@ from pydantic import SecretStr
 
 from notifier.config import PRESETS, SystemdListen, TcpListen, UnixListen, needs_restart
 from notifier.domain.address import Refusal, examine
+from notifier.domain.event import EVENT_TYPES
 
 
 def test_the_shortest_file_gets_every_default(settings_of, least, secret):
@@ -92,7 +93,7 @@ def test_an_endpoint_keeps_what_it_says(settings_of, least):
     assert first.headers == {"X-Env": "production", "Authorization": "Bearer x"}
     assert first.events == ("task.failed",)
     assert (first.rate, first.concurrency, second.rate, second.concurrency) == (0.5, 4, None, None)
-    assert (second.headers, second.events) == ({}, ("task.completed", "task.failed", "task.abandoned"))
+    assert (second.headers, second.events) == ({}, EVENT_TYPES)
 
 
 def test_networks_are_what_the_guard_takes(settings_of, least):

@@ -52,6 +52,7 @@ def test_an_event_says_everything_in_the_order_of_the_readme():
         b'{"type":"task.completed","timestamp":"2026-11-22T13:33:00.123456Z","data":{"watch_id":"wch_1",'
         b'"provider":"videos","task_id":"vid_8f2c","status":"completed","urls":["https://cdn.example/1.mp4"],'
         b'"error":null,"reason":null,"polls":5,"registered_at":"2026-11-22T13:30:00.000000Z",'
+        b'"expires_at":null,"refreshed_at":null,"files":[],'
         b'"response":{ "status":"completed" },"metadata":{"order":1042}}}'
     )
 

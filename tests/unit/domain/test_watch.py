@@ -18,4 +18,4 @@ def test_the_lists_of_words_are_the_types():
 def test_a_watch_ends_as_its_task_does():
     """Every end of a task is a state of its watches, and has an event."""
     assert set(get_args(EndState)) < set(WATCH_STATES)
-    assert tuple(f"task.{state}" for state in get_args(EndState)) == EVENT_TYPES
+    assert tuple(f"task.{state}" for state in get_args(EndState)) == EVENT_TYPES[:3]
