@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 from urllib.parse import urlsplit
 
 from notifier.domain.expression import Expression
-from notifier.domain.template import JsonTemplate, Template
+from notifier.domain.template import Hole, JsonTemplate, Template, unfit
 
 Method: TypeAlias = Literal["GET", "POST"]
 Outcome: TypeAlias = Literal[
@@ -16,6 +16,8 @@ Expressions: TypeAlias = tuple[Expression, ...]
 """Tried one after the other; the first that finds something counts."""
 
 MAX_VARIABLE_CHARACTERS = 1024
+
+_PORTS = {"https": 443, "http": 80}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +30,12 @@ class Question:
     headers: tuple[tuple[str, Template], ...] = ()
     body: JsonTemplate | None = None
 
-    @property
-    def names(self) -> frozenset[str]:
-        """Of all placeholders."""
-        return frozenset(name for part in self._parts() for name in part.names)
-
-    def _parts(self) -> Iterator[Template | JsonTemplate]:
+    def texts(self) -> Iterator[Template]:
+        """Everything with places to fill in."""
         yield self.path
-        for _, template in (*self.query, *self.headers):
-            yield template
+        yield from (template for _, template in (*self.query, *self.headers))
         if self.body is not None:
-            yield self.body
+            yield from self.body.texts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,16 +84,22 @@ class HintSeconds:
 
 @dataclass(frozen=True, slots=True)
 class SecondLook:
-    """The request that follows once a task is completed: at `question`'s path, or at the URL that `url` finds in the
-    first answer. `urls` None takes the description's own; `error` likewise."""
+    """The GET that follows once a task is completed: at `path`, or at the URL that `url` finds in the first answer.
+    `urls` and `error` None take the description's own."""
 
-    question: Question | None
+    path: Template | None = None
     url: Expressions = ()
     query: tuple[tuple[str, Template], ...] = ()
     headers: tuple[tuple[str, Template], ...] = ()
     urls: Expressions | None = None
     error: ErrorPaths | None = None
     rules: tuple[Rule, ...] = ()
+
+    def texts(self) -> Iterator[Template]:
+        """Everything with places to fill in."""
+        if self.path is not None:
+            yield self.path
+        yield from (template for _, template in (*self.query, *self.headers))
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,27 +152,23 @@ class Description:
         home, there = _origin(self.base_url), _origin(url)
         if home is None or there is None:
             return False
-        if there == home:
-            return True
         scheme, host, port = there
-        usual = {"https": 443, "http": 80}[scheme]
-        return host in self.hosts and scheme in ("https", home[0]) and port == usual
+        listed = host in self.hosts and scheme in ("https", home[0]) and port in (_PORTS[scheme], home[2])
+        return there == home or listed
 
     def _unfit(self, name: str, value: str) -> str | None:
         """The first place that does not take the value."""
-        values = {f"vars.{name}": value}
-        for text in self._texts():
+        for text in self.texts():
             for part in text.parts:
-                if not isinstance(part, str) and part.name in values and (wrong := part.unfit(value, text.place)):
+                if isinstance(part, Hole) and part.name == f"vars.{name}" and (wrong := unfit(part, text.place, value)):
                     return wrong
         return None
 
-    def _texts(self) -> Iterator[Template]:
-        questions = [self.poll]
-        if self.result is not None and self.result.question is not None:
-            questions.append(self.result.question)
-        for question in questions:
-            yield from question.texts()
+    def texts(self) -> Iterator[Template]:
+        """Everything with places to fill in."""
+        yield from self.poll.texts()
+        if self.result is not None:
+            yield from self.result.texts()
         if self.download is not None:
             yield self.download
 
@@ -185,4 +184,4 @@ def _origin(url: str) -> tuple[str, str, int] | None:
         return None
     if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
         return None
-    return parts.scheme, parts.hostname, port or {"https": 443, "http": 80}[parts.scheme]
+    return parts.scheme, parts.hostname, port or _PORTS[parts.scheme]

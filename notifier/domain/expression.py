@@ -60,7 +60,7 @@ def compile_expression(text: str) -> Expression:
 
 
 def parse_json(text: str) -> Any:
-    """The JSON value in a text (RFC 8259: no NaN or Infinity); ValueError or RecursionError when it is anything else."""
+    """The JSON value in a text (RFC 8259: no NaN, no Infinity); ValueError or RecursionError for anything else."""
     return json.loads(text, parse_constant=_refuse_constant)
 
 

@@ -1,9 +1,9 @@
 """Requests with places to fill in: `{task_id}`, `{vars.NAME}`, and `{answer.a.b}` for a request after an answer.
 
-Where a value goes decides how it is written: percent-encoded into paths and query strings, as it is into JSON, and
-into headers only when it is visible ASCII. `{+name}` in a path is reserved expansion (RFC 6570, section 3.2.3), which
-lets a value span several segments and do nothing else. A value that does not fit is a ValueError, never a request to
-another place.
+Where a value goes decides how it is written: percent-encoded into paths, into headers only when it is visible ASCII,
+and as it is into JSON and into the values of a query string, which is percent-encoded as a whole. `{+name}` in a path
+is reserved expansion (RFC 6570, section 3.2.3), which lets a value span several segments and do nothing else. A value
+that does not fit is a ValueError, never a request to another place.
 """
 
 import re
@@ -19,7 +19,7 @@ VARIABLE_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 _STEP = r"[A-Za-z0-9_-]+"
 _NAME = re.compile(rf"task_id|vars\.{VARIABLE_NAME}|answer(\.{_STEP})+")
 _PART = re.compile(r"(?P<brace>\{\{|\}\})|\{(?P<plus>\+?)(?P<name>[^{}]*)\}|(?P<stray>[{}])")
-_UNRESERVED_PATH = "/:@!$&'()*+,;=~"
+_RESERVED_PATH = "/:@!$&'()*+,;=~"
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _VISIBLE = re.compile(r"[\x21-\x7e]+")
 
@@ -91,15 +91,13 @@ def _written(hole: Hole, place: Place, values: Values) -> str:
     value = values.get(hole.name)
     if value is None:
         raise ValueError(f"there is no value for {{{hole.name}}}")
-    wrong = _unfit(value, hole, place)
+    wrong = unfit(hole, place, value)
     if wrong:
         raise ValueError(f"the value for {{{hole.name}}} {wrong}")
-    if place in ("path", "query"):
-        return quote(value, safe=_UNRESERVED_PATH if hole.reserved else "")
-    return value
+    return quote(value, safe=_RESERVED_PATH if hole.reserved else "") if place == "path" else value
 
 
-def _unfit(value: str, hole: Hole, place: Place) -> str | None:
+def unfit(hole: Hole, place: Place, value: str) -> str | None:
     """Why a value cannot stand in its place, or None."""
     if _CONTROL.search(value):
         return "has a control character or half a character in it"
@@ -121,9 +119,9 @@ class JsonTemplate:
 
     value: Any
 
-    @property
-    def names(self) -> frozenset[str]:
-        return frozenset(name for text in _texts(self.value) for name in text.names)
+    def texts(self) -> Iterator[Template]:
+        """All that are in it."""
+        return _texts(self.value)
 
     def fill(self, values: Values) -> Any:
         """The value with every hole filled; ValueError as of Template."""
