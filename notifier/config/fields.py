@@ -13,7 +13,7 @@ from urllib.parse import SplitResult, urlsplit
 from notifier.config.problem import Substituted, did_you_mean, shown
 from notifier.domain.prefix import Prefix, parse_prefix
 from notifier.domain.quantity import parse_duration, parse_rate
-from notifier.domain.variables import VARIABLE_NAME, judge_value
+from notifier.domain.variables import judge_value
 from notifier.domain.watch import judge_task_id, metadata_text
 
 Network: TypeAlias = IPv4Network | IPv6Network
@@ -124,12 +124,6 @@ def variable(value: Any) -> str:
     if wrong is not None:
         raise ValueError(f"{shown(found)} {wrong} (write the value that the provider knows)")
     return found
-
-
-def variable_name(value: Any) -> str:
-    if not re.fullmatch(VARIABLE_NAME, value):
-        raise ValueError("is not a name for a variable (write letters, digits and underscores, no digit first)")
-    return str(value)
 
 
 def network(value: Any) -> Network:

@@ -8,8 +8,6 @@ from typing import Any
 
 MAX_VARIABLES = 16
 MAX_VALUE_CHARACTERS = 512
-VARIABLE_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
-"""A regular expression, of Python as of ECMA 262."""
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 

@@ -10,7 +10,7 @@ import structlog
 from notifier.domain.address import Refusal
 from notifier.domain.delivery import Delivery
 from notifier.domain.quantity import format_duration
-from notifier.domain.variables import judge_value, takes_none, variables_text
+from notifier.domain.variables import takes_none, variables_text
 from notifier.domain.watch import Registration, Source, Watch, judge_task_id, metadata_text
 from notifier.ports import Announce, Cancelled, Chance, Clock, Declared, Guard, Registered, WatchStore
 from notifier.services.poller import Poller
@@ -224,9 +224,6 @@ class Registrar:
 
 
 def _misfit(given: Mapping[str, str], rules: WatchRules) -> Invalid | None:
-    for name, value in given.items():
-        if wrong := judge_value(value):
-            return Invalid("vars", wrong, name)
     return next((Invalid("vars", wrong, name) for name, wrong in rules.judge_variables(given)), None)
 
 

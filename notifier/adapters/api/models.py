@@ -13,13 +13,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from notifier.adapters.api.problems import Complaint, pointer
 from notifier.domain.delivery import DeliveryState
 from notifier.domain.quantity import DURATION_PATTERN, LEAST_SECONDS, MOST_SECONDS, parse_duration
-from notifier.domain.variables import (
-    MAX_VALUE_CHARACTERS,
-    MAX_VARIABLES,
-    VARIABLE_NAME,
-    judge_value,
-    variable_text,
-)
+from notifier.domain.template import VARIABLE_NAME
+from notifier.domain.variables import MAX_VALUE_CHARACTERS, MAX_VARIABLES, judge_value, variable_text
 from notifier.domain.watch import MAX_TASK_ID_CHARACTERS, WatchState, judge_task_id
 from notifier.services.registrar import WatchRequest
 
