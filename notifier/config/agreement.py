@@ -4,6 +4,7 @@ It is judged on the file's own data, so that a mistake in one setting hides noth
 at the values that are right by themselves, and is silent where one that it needs is not.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from ipaddress import ip_network
 from typing import Any, TypeVar
@@ -19,6 +20,7 @@ from notifier.config.providers import ProviderSettings
 from notifier.domain.address import Refusal, examine
 from notifier.domain.description import misfits
 from notifier.domain.quantity import format_duration
+from notifier.domain.template import VARIABLE_NAME
 from notifier.domain.variables import variables_text
 
 T = TypeVar("T")
@@ -113,7 +115,7 @@ def _misfits(given: dict[str, str | None], need: Needs, path: Path) -> Iterator[
     for name, wrong in misfits(usual, need.texts, right):
         if name in usual:
             yield Fault((*path, name), wrong)
-        elif name not in need.declared:
+        elif name not in need.declared and re.fullmatch(VARIABLE_NAME, name):
             yield Fault((*path, name), wrong, "key")
 
 

@@ -35,7 +35,7 @@ from notifier.config.listen import Listen, parse_listen
 from notifier.config.providers import ProviderSettings, VariableName
 from notifier.domain.event import EVENT_TYPES, EventType
 from notifier.domain.headers import distinct
-from notifier.domain.variables import MAX_VALUE_CHARACTERS, MAX_VARIABLES
+from notifier.domain.variables import MAX_VALUE_CHARACTERS
 from notifier.domain.watch import MAX_TASK_ID_CHARACTERS
 
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
@@ -149,7 +149,7 @@ class WatchSettings(Section):
     metadata: Annotated[
         dict[str, Any], PlainValidator(fields.metadata), shape({"type": "object"})
     ] = setting("Returned untouched in the event; at most 4 KiB as JSON.", {})
-    vars: Annotated[dict[VariableName, Variable], Field(max_length=MAX_VARIABLES)] = setting(
+    vars: dict[VariableName, Variable] = setting(
         "Values that its provider needs beside the task id, or that differ from its defaults.", {}
     )
 

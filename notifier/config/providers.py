@@ -5,7 +5,7 @@ What settings of a section must agree on is in `provider_agreement`.
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, PlainValidator, WithJsonSchema
+from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
 
 from notifier.config import described, fields
 from notifier.config.kinds import (
@@ -26,6 +26,7 @@ from notifier.domain.description import Expressions, Method, Outcome
 from notifier.domain.expression import MAX_EXPRESSION_CHARACTERS, Expression
 from notifier.domain.headers import NAME_PATTERN, distinct
 from notifier.domain.template import VARIABLE_NAME, JsonTemplate, Template
+from notifier.domain.variables import MAX_VARIABLES
 
 METHODS = ("GET", "POST")
 
@@ -186,7 +187,9 @@ class ProviderSettings(Section):
     api_key: BearerSecret = setting("The key that auth sends.", "")
     auth: AuthSettings | None = setting("How the key is sent; null for none.", {"bearer": "{api_key}"})
     poll: PollSettings = setting("The request that asks how a task is.")
-    vars: dict[VariableName, Text] = setting("Further values that a watch gives: required, or the default.", {})
+    vars: Annotated[dict[VariableName, Text], Field(max_length=MAX_VARIABLES)] = setting(
+        "Further values that a watch gives: required, or the default.", {}
+    )
     hosts: tuple[HostName, ...] = setting("Other hosts that may get the credentials.", ())
     rules: tuple[RuleSettings, ...] = setting("What answers mean before all else; the first that fits counts.", ())
     id: MaybePaths = setting("JMESPath of the id in the answer, which must be the task's if it is there.", "id")
