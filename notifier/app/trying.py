@@ -7,12 +7,16 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote, quote_plus
 
+from pydantic import SecretStr
+
 from notifier.adapters.clock import SystemClock
 from notifier.adapters.http import Http
 from notifier.adapters.providers import Credentials, DescribedApi, Poll, Sent, Unready
 from notifier.app.describing import auth_secrets, credentials, describe
 from notifier.app.wiring import USER_AGENT, secret_values
-from notifier.config import Settings
+from notifier.config import ProviderSettings, Settings
+from notifier.config.provider_agreement import API_KEY
+from notifier.config.providers import AuthSettings
 
 MASK = "***"
 SHORTEST_SECRET = 3
@@ -47,6 +51,32 @@ class _Witness:
 
     def refused(self) -> None:
         self.inner.refused()
+
+
+def unset_secret(provider: ProviderSettings) -> str | None:
+    """The setting of a secret that `auth` needs, and whose variable or file is not there."""
+    auth = provider.auth
+    if auth is None:
+        return None
+    found = dict(_secrets_of(auth))
+    texts = {name: secret.get_secret_value() for name, secret in found.items() if secret is not None}
+    if any(API_KEY in text for text in texts.values()) and not provider.api_key.get_secret_value():
+        return "api_key"
+    return next((name for name, text in texts.items() if not text), None)
+
+
+def _secrets_of(auth: AuthSettings) -> Iterator[tuple[str, SecretStr | None]]:
+    """Without the password of HTTP Basic, which may be empty."""
+    yield "auth.bearer", auth.bearer
+    if auth.header is not None:
+        yield "auth.header.value", auth.header.value
+    if auth.query is not None:
+        yield "auth.query.value", auth.query.value
+    if auth.basic is not None:
+        yield "auth.basic.username", auth.basic.username
+    if auth.jwt_hs256 is not None:
+        yield "auth.jwt_hs256.access_key", auth.jwt_hs256.access_key
+        yield "auth.jwt_hs256.secret_key", auth.jwt_hs256.secret_key
 
 
 async def try_out(settings: Settings, name: str, task_id: str, variables: Mapping[str, str]) -> Tried:
@@ -98,4 +128,5 @@ def masker(secrets: Collection[str]) -> Callable[[str], str]:
 def _forms(secret: str) -> Iterable[str]:
     encoded = [encode(secret.encode()).decode() for encode in (base64.b64encode, base64.urlsafe_b64encode)]
     written = [json.dumps(secret, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)]
-    return {secret, quote(secret, safe=""), quote_plus(secret), *written, *encoded, *(one.rstrip("=") for one in encoded)}
+    whole = [secret, quote(secret, safe=""), quote_plus(secret), *written, *encoded]
+    return {*whole, *(one.rstrip("=") for one in encoded)}
