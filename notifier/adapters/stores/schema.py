@@ -192,7 +192,7 @@ NOT_CANCELLED: ColumnElement[bool] = watches.c.state != literal_column("'cancell
 OVER: ColumnElement[bool] = watches.c.state != literal_column("'watching'")
 DECLARED: ColumnElement[bool] = watches.c.declared.is_(True)
 PENDING: ColumnElement[bool] = deliveries.c.state == literal_column("'pending'")
-_ABOUT_RESULTS = [literal_column("'result.saved'"), literal_column("'result.unsaved'")]
+_ABOUT_RESULTS: list[ColumnElement[str]] = [literal_column("'result.saved'"), literal_column("'result.unsaved'")]
 ABOUT_THE_END: ColumnElement[bool] = deliveries.c.type.notin_(_ABOUT_RESULTS)
 HELD: ColumnElement[bool] = deliveries.c.held_until.is_not(None)
 UNSETTLED: ColumnElement[bool] = files.c.state == literal_column("'pending'")
