@@ -12,8 +12,10 @@ from pydantic import SecretStr
 
 from notifier.config import fields
 from notifier.config.listen import is_private, parse_listen
-from notifier.config.model import IntakeSettings, ProviderSettings
+from notifier.config.model import IntakeSettings
 from notifier.config.problem import Fault, Path, Unusable, did_you_mean, shown
+from notifier.config.provider_agreement import provider_disagreements
+from notifier.config.providers import ProviderSettings
 from notifier.domain.address import Refusal, examine
 from notifier.domain.quantity import format_duration
 
@@ -23,7 +25,9 @@ _EVERYTHING = [ip_network("0.0.0.0/0"), ip_network("::/0")]
 
 
 def disagreements(data: dict[str, Any]) -> Iterator[Fault]:
-    """All faults between settings; `data` has its variables filled in."""
+    """All faults between settings; `data` has its variables filled in, and
+    providers laid over their presets."""
+    yield from provider_disagreements(_mapping(data, "providers"))
     yield from _intake(_mapping(data, "intake"))
     yield from _callbacks(data)
     yield from _repeated(data, "endpoints", "url")

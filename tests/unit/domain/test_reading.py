@@ -19,44 +19,42 @@ from notifier.domain.answer import (
     Unauthorized,
     Unavailable,
     clean_text,
-    interpret,
     outcome_name,
-    parse_object,
 )
+from notifier.domain.description import Description, ErrorPaths, Question
+from notifier.domain.expression import compile_expression
+from notifier.domain.reading import HttpAnswer, parse_document, read
+from notifier.domain.template import parse_template
 
 NOW = datetime(2026, 11, 22, 13, 33, tzinfo=UTC)
 
 
-def read(document, response):
-    """A provider family's knowledge, in short."""
-    match clean_text(document.get("status")):
-        case "completed":
-            return Completed("completed", ("https://cdn.example/1.mp4",), response)
-        case "failed":
-            return Failed("failed", TaskError(None, "too dark"), response)
-        case status:
-            return Running(status, status == "processing", response)
+DESCRIPTION = Description(
+    base_url="https://api.example",
+    poll=Question(parse_template("/v1/{task_id}", "path")),
+    id=(compile_expression("id"),),
+    status=(compile_expression("status"),),
+    running=frozenset({"processing"}),
+    completed=frozenset({"completed"}),
+    failed=frozenset({"failed"}),
+    urls=(compile_expression("url || 'https://cdn.example/1.mp4'"),),
+    error=ErrorPaths(message=(compile_expression("why"),)),
+)
 
 
 def answer(http_status=200, body=b"{}", *, retry_after=None, truncated=False, task_id="vid_1"):
     if not isinstance(body, bytes):
         body = json.dumps(body).encode()
-    return interpret(
-        http_status=http_status,
-        retry_after=retry_after,
-        body=body,
-        truncated=truncated,
-        task_id=task_id,
-        now=NOW,
-        read=read,
-    )
+    headers = {} if retry_after is None else {"retry-after": retry_after}
+    heard = HttpAnswer(http_status, headers, body, truncated)
+    return read(DESCRIPTION, heard, {"task_id": task_id}, now=NOW).answer
 
 
 def test_the_body_of_a_2xx_says_what_the_task_does():
     """A final word ends, any other word is running; the answer's own text is handed on."""
     assert answer(body={"status": "processing"}) == Running("processing", True, '{"status": "processing"}')
     assert answer(body={"status": "paused"}) == Running("paused", False, '{"status": "paused"}')
-    assert answer(body={"status": "failed"}).error == TaskError(None, "too dark")
+    assert answer(body={"status": "failed", "why": "too dark"}).error == TaskError(None, "too dark")
     assert answer(http_status=202, body={"status": "completed"}).urls == ("https://cdn.example/1.mp4",)
     assert answer(http_status=299, body={"status": "completed"}).status == "completed"
 
@@ -251,5 +249,5 @@ def test_no_answer_is_an_accident(http_status, body, retry_after, truncated):
 @given(st.binary(max_size=60) | st.text(max_size=60).map(lambda text: text.encode("utf-8", "surrogatepass")))
 @settings(max_examples=50, deadline=None)
 def test_reading_bytes_never_raises(body):
-    """It is a JSON object or nothing."""
-    assert parse_object(body) is None or isinstance(parse_object(body), dict)
+    """It is a JSON object, an array or nothing."""
+    assert isinstance(parse_document(HttpAnswer(200, {}, body)), dict | list | None)

@@ -1,0 +1,187 @@
+"""A provider, described: how a task is asked for, and what the answers mean. `reading` applies it to an answer."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+from urllib.parse import urlsplit
+
+from notifier.domain.expression import Expression
+from notifier.domain.template import Hole, JsonTemplate, Template, unfit
+
+Method: TypeAlias = Literal["GET", "POST"]
+Outcome: TypeAlias = Literal[
+    "running", "completed", "failed", "not_found", "refused", "throttled", "unauthorized", "unavailable"
+]
+Expressions: TypeAlias = tuple[Expression, ...]
+"""Tried one after the other; the first that finds something counts."""
+
+MAX_VARIABLE_CHARACTERS = 1024
+
+_PORTS = {"https": 443, "http": 80}
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A request about a task. A path begins at `base_url`; a body (any JSON) is sent with POST only."""
+
+    path: Template
+    method: Method = "GET"
+    query: tuple[tuple[str, Template], ...] = ()
+    headers: tuple[tuple[str, Template], ...] = ()
+    body: JsonTemplate | None = None
+
+    def texts(self) -> Iterator[Template]:
+        """Everything with places to fill in."""
+        yield self.path
+        yield from (template for _, template in (*self.query, *self.headers))
+        if self.body is not None:
+            yield from self.body.texts()
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What an answer means whose HTTP status is in one of the ranges (both ends belong to them; none is any) and for
+    whose JSON `when` is true in JMESPath's sense. A rule without `http` that ends the task needs a 2xx."""
+
+    outcome: Outcome
+    http: tuple[tuple[int, int], ...] = ()
+    when: Expression | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorPaths:
+    """Where an answer says what went wrong."""
+
+    code: Expressions = ()
+    message: Expressions = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ExpiresAfter:
+    """Result URLs live for so many seconds from the answer that named them."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ExpiresAt:
+    """The answer says until when: epoch seconds or milliseconds, or RFC 3339."""
+
+    paths: Expressions
+
+
+@dataclass(frozen=True, slots=True)
+class HintHeader:
+    """A header of a running answer says in how many seconds, or when, to ask again."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class HintSeconds:
+    paths: Expressions
+
+
+@dataclass(frozen=True, slots=True)
+class SecondLook:
+    """The GET that follows once a task is completed: at `path`, or at the URL that `url` finds in the first answer.
+    `urls` and `error` None take the description's own."""
+
+    path: Template | None = None
+    url: Expressions = ()
+    query: tuple[tuple[str, Template], ...] = ()
+    headers: tuple[tuple[str, Template], ...] = ()
+    urls: Expressions | None = None
+    error: ErrorPaths | None = None
+    rules: tuple[Rule, ...] = ()
+
+    def texts(self) -> Iterator[Template]:
+        """Everything with places to fill in."""
+        if self.path is not None:
+            yield self.path
+        yield from (template for _, template in (*self.query, *self.headers))
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """Words are in lower case. `variables` maps a watch's further values to their defaults, None where it must give
+    one. `urls` None: the API names no URLs, so a success without one is final."""
+
+    base_url: str
+    poll: Question
+    status: Expressions = ()
+    completed: frozenset[str] = frozenset()
+    failed: frozenset[str] = frozenset()
+    running: frozenset[str] = frozenset()
+    variables: Mapping[str, str | None] = field(default_factory=dict)
+    hosts: tuple[str, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    id: Expressions = ()
+    urls: Expressions | None = None
+    error: ErrorPaths = ErrorPaths()
+    progress: Expressions = ()
+    model: Expressions = ()
+    expires: ExpiresAfter | ExpiresAt | None = None
+    result: SecondLook | None = None
+    download: Template | None = None
+    hint: HintHeader | HintSeconds | None = None
+
+    def judge_variables(self, given: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+        """What is wrong with a watch's values: names, and sentences that go on after them."""
+        for name in given.keys() - self.variables.keys():
+            known = ", ".join(self.variables) or "none"
+            yield name, f"is no variable of this provider (known: {known})"
+        for name, usual in self.variables.items():
+            value = given.get(name, usual)
+            if value is None:
+                yield name, "is missing, and this provider cannot be asked without it"
+            elif len(value) > MAX_VARIABLE_CHARACTERS:
+                yield name, f"is longer than {MAX_VARIABLE_CHARACTERS} characters"
+            elif wrong := self._unfit(name, value):
+                yield name, wrong
+
+    def values(self, task_id: str, given: Mapping[str, str]) -> dict[str, str]:
+        """What the placeholders stand for; a watch's own value goes before the default."""
+        usual = {f"vars.{name}": value for name, value in self.variables.items() if value is not None}
+        own = {f"vars.{name}": value for name, value in given.items() if name in self.variables}
+        return {"task_id": task_id, **usual, **own}
+
+    def trusts(self, url: str) -> bool:
+        """Whether a request to this URL may carry the credentials: on the origin of `base_url`, or on one of `hosts`
+        by the same scheme or https. User information in a URL is never trusted, as it hides the host."""
+        home, there = _origin(self.base_url), _origin(url)
+        if home is None or there is None:
+            return False
+        scheme, host, port = there
+        listed = host in self.hosts and scheme in ("https", home[0]) and port in (_PORTS[scheme], home[2])
+        return there == home or listed
+
+    def _unfit(self, name: str, value: str) -> str | None:
+        """The first place that does not take the value."""
+        for text in self.texts():
+            for part in text.parts:
+                if isinstance(part, Hole) and part.name == f"vars.{name}" and (wrong := unfit(part, text.place, value)):
+                    return wrong
+        return None
+
+    def texts(self) -> Iterator[Template]:
+        """Everything with places to fill in."""
+        yield from self.poll.texts()
+        if self.result is not None:
+            yield from self.result.texts()
+        if self.download is not None:
+            yield self.download
+
+
+def _origin(url: str) -> tuple[str, str, int] | None:
+    """Scheme, host and port of an http(s) URL (RFC 6454, section 4); None for anything else, or anything odd."""
+    if not url.isascii() or any(character in url for character in "\\ \t\r\n"):
+        return None
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return None
+    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+        return None
+    return parts.scheme, parts.hostname, port or _PORTS[parts.scheme]
