@@ -15,7 +15,7 @@ from notifier.domain.template import JsonTemplate, Template
 API_KEY = "{api_key}"
 """Stands for the provider's `api_key` in what `auth` says."""
 
-AUTH_KINDS = ("bearer", "header", "query", "basic", "jwt_hs256", "command")
+AUTH_KINDS = ("bearer", "header", "query", "body", "basic", "jwt_hs256", "command")
 _DESCRIBING = ("docs", "base_url", "auth", "poll", "vars", "rules", "status", "completed", "failed", "urls", "result")
 _WHAT_TO_GIVE = {
     "base_url": "write where the API is, as in https://api.acme.example",
@@ -24,7 +24,7 @@ _WHAT_TO_GIVE = {
     "completed": "write the status words of a success, as in [succeeded, done]",
 }
 _EITHER = {
-    "auth": (AUTH_KINDS, "write bearer, header, query, basic, jwt_hs256 or command, or auth: null for no credentials"),
+    "auth": (AUTH_KINDS, f"write {', '.join(AUTH_KINDS[:-1])} or command, or auth: null for no credentials"),
     "expires": (("after", "at"), "write after: 24h, or at: and the JMESPath of a time"),
     "hint": (("header", "seconds"), "write header: retry-after, or seconds: and a JMESPath"),
     "result": (("path", "url"), "write the path of the second request, or url: and a JMESPath"),
@@ -96,6 +96,9 @@ def _exclusive(body: dict[str, Any], path: Path) -> Iterator[Fault]:
     poll = body.get("poll")
     if isinstance(poll, dict) and poll.get("body") is not None and poll.get("method", "GET") == "GET":
         yield Fault((*path, "poll", "body"), "is for a POST only (write method: POST, or remove it)")
+    if isinstance(poll, dict) and isinstance(auth := body.get("auth"), dict) and auth.get("body") is not None:
+        if poll.get("method", "GET") != "POST" or not isinstance(poll.get("body"), dict | None):
+            yield Fault((*path, "auth", "body"), "needs a poll that posts a JSON object (choose another way to send it)")
 
 
 def _one_of(section: dict[str, Any], ways: tuple[str, ...], advice: str, path: Path) -> Iterator[Fault]:

@@ -23,7 +23,7 @@ def descriptions() -> dict[str, Description]:
     """Of all presets, each with the least that must be written for it."""
     providers = {api.preset: dict(api.settings) for api in apis()}
     text = json.dumps({"providers": providers, "webhooks": {"secret": "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3"}})
-    loaded = parse(text, "FILE", {})
+    loaded = parse(text, "FILE", {}, secrets="required")
     assert isinstance(loaded, Loaded), loaded
     return {name: describe(settings) for name, settings in loaded.settings.providers.items()}
 
