@@ -78,23 +78,22 @@ def apis() -> Sequence[Api]:
 
 def _api(name: str) -> Api:
     known, common = _read(name), _read(EVERY)["answers"]
-    auth = PRESETS[name].get("auth") or {}
+    auth = PRESETS[name]["auth"] or {}
     key = {"auth": {"command": ["echo", "KEY"]}} if "command" in auth else {"api_key": "KEY"}
-    if name in PRESETS and PRESETS[name].get("auth", {}) is None:
-        key = {}
     base = {"base_url": known["base_url"]} if "base_url" in known else {}
     return Api(
         preset=name,
         task=known["task"],
         variables=known.get("vars", {}),
-        settings={**base, **key},
+        settings={**base, **(key if auth else {})},
         asks=Asked(**known["asks"]),
         answers=tuple(_recorded(name, one) for one in [*known["answers"], *common]),
     )
 
 
 def _read(name: str) -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load((ANSWERS / f"{name}.yaml").read_text("utf-8"))
+    text = (ANSWERS / f"{name}.yaml").read_text("utf-8")
+    found: dict[str, Any] = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     return found
 
 

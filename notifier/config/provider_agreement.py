@@ -96,9 +96,14 @@ def _exclusive(body: dict[str, Any], path: Path) -> Iterator[Fault]:
     poll = body.get("poll")
     if isinstance(poll, dict) and poll.get("body") is not None and poll.get("method", "GET") == "GET":
         yield Fault((*path, "poll", "body"), "is for a POST only (write method: POST, or remove it)")
-    if isinstance(poll, dict) and isinstance(auth := body.get("auth"), dict) and auth.get("body") is not None:
-        if poll.get("method", "GET") != "POST" or not isinstance(poll.get("body"), dict | None):
-            yield Fault((*path, "auth", "body"), "needs a poll that posts a JSON object (choose another way to send it)")
+    auth = body.get("auth")
+    if isinstance(poll, dict) and isinstance(auth, dict) and auth.get("body") is not None and not _posts_object(poll):
+        yield Fault((*path, "auth", "body"), "needs a poll that posts a JSON object (choose another way to send it)")
+
+
+def _posts_object(poll: Mapping[str, Any]) -> bool:
+    """Also an empty one, where no body is described."""
+    return poll.get("method") == "POST" and isinstance(poll.get("body"), dict | None)
 
 
 def _one_of(section: dict[str, Any], ways: tuple[str, ...], advice: str, path: Path) -> Iterator[Fault]:

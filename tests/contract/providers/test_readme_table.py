@@ -11,8 +11,8 @@ README = Path(__file__).parents[3] / "README.md"
 
 
 def test_the_table_of_known_apis_is_that_of_the_presets():
-    """Each preset has a row, in the presets' order, and the row says how the key is sent, what must be given besides it,
-    and until when its URLs live."""
+    """Each preset has a row, in the presets' order, that says how the key is sent, what must be given besides it, and
+    until when its URLs live."""
     section = README.read_text("utf-8").partition("\n## Known APIs\n")[2].partition("\n## ")[0]
     rows = [re.split(r"\s*\|\s*", line.strip("| ")) for line in section.splitlines() if line.startswith("| [`")]
     said = [(row[0], *row[2:]) for row in rows]
