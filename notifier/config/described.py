@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import PlainValidator, TypeAdapter
 
 from notifier.config import fields
-from notifier.config.problem import Unusable, shown
+from notifier.config.problem import Substituted, Unusable, did_you_mean, shown
 from notifier.domain.description import Expressions
 from notifier.domain.expression import Expression, ExpressionError, compile_expression
 from notifier.domain.headers import NAME_PATTERN, header_name
@@ -147,5 +147,12 @@ def text_or_none(value: Any) -> str | None:
 
 def preset(known: Iterable[str]) -> Callable[[Any], str | None]:
     """A preset's name; null for none, also where there is one with the provider's own name."""
-    choose = fields.one_of(known)
-    return lambda value: None if value is None else choose(value)
+    names = tuple(known)
+
+    def parse(value: Any) -> str | None:
+        if value is not None and value not in names:
+            advice = did_you_mean("" if isinstance(value, Substituted) else str(value), names)
+            raise ValueError(f"{shown(value)} is not a preset{advice}")
+        return None if value is None else str(value)
+
+    return parse

@@ -5,7 +5,7 @@ What settings of a section must agree on is in `provider_agreement`.
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, PlainValidator, WithJsonSchema
+from pydantic import AfterValidator, PlainValidator, SecretStr, WithJsonSchema
 
 from notifier.config import described, fields
 from notifier.config.kinds import (
@@ -84,7 +84,7 @@ class BasicAuthSettings(Section):
     """HTTP Basic (RFC 7617)."""
 
     username: BearerSecret = setting("The user's name; some APIs take the key here.")
-    password: BearerSecret = setting("The password; it may be left out.", "")
+    password: Annotated[SecretStr, text_shape()] = setting("The password; it may be left out.", "")
 
 
 class TokenAuthSettings(Section):
@@ -193,7 +193,7 @@ class ProviderSettings(Section):
     base_url: Annotated[str, PlainValidator(fields.base_url), text_shape(pattern="^https?://")] = setting(
         "Where the API is, by default the preset's; may be plain http and private."
     )
-    api_key: BearerSecret = setting("The key that auth sends.", "")
+    api_key: Annotated[SecretStr, text_shape()] = setting("The key that auth sends.", "")
     auth: AuthSettings | None = setting("How the key is sent; null for none.", {"bearer": "{api_key}"})
     poll: PollSettings = setting("The request that asks how a task is.")
     vars: dict[VariableName, Text] = setting("Further values that a watch gives: required, or the default.", {})

@@ -146,7 +146,7 @@ PROVIDERS = [
     ("{videos: {}}", "1:21: providers.videos.api_key: is missing (take it from the environment with ${NAME}, or g"),
     ("{'a b': {preset: videos, api_key: k}}", '1:13: providers["a b"]: is not a name for a provider (write up to 64'),
     ("{mine: {api_key: k}}", "1:19: providers.mine.preset: is missing (the provider's name is not that of a prese"),
-    ("{mine: {preset: video, api_key: k}}", "1:28: providers.mine.preset: 'video' is not one of videos, openai-v"),
+    ("{mine: {preset: video, api_key: k}}", "1:28: providers.mine.preset: 'video' is not a preset (did you mean"),
     ("{mine: {preset: videos, api_key: k}}", None),
     ("{videos: {api_key: k, rate: 10}}", "1:40: providers.videos.rate: 10 is not a rate (write 10/s, 600/m or 360"),
     ("{videos: {api_key: k, rate: 100001/s}}", "1:40: providers.videos.rate: '100001/s' is too high (at most 1000"),
