@@ -1,9 +1,9 @@
 """A provider, described: how a task is asked for, and what the answers mean. `reading` applies it to an answer."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
-from urllib.parse import urlsplit
 
 from notifier.domain.expression import Expression
 from notifier.domain.template import Hole, JsonTemplate, Template, unfit
@@ -18,6 +18,9 @@ Expressions: TypeAlias = tuple[Expression, ...]
 MAX_VARIABLE_CHARACTERS = 1024
 
 _PORTS = {"https": 443, "http": 80}
+_HOST = r"[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]"
+_PORT = r"(?::(?P<port>[0-9]{1,5}))?"
+_URL = re.compile(rf"(?P<scheme>https?)://(?P<host>{_HOST}){_PORT}(?=[/?#]|$)(?!.*\\)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,14 +177,10 @@ class Description:
 
 
 def _origin(url: str) -> tuple[str, str, int] | None:
-    """Scheme, host and port of an http(s) URL (RFC 6454, section 4); None for anything else, or anything odd."""
-    if not url.isascii() or any(character in url for character in "\\ \t\r\n"):
+    """Scheme, host and port of an http(s) URL (RFC 6454, section 4); None for anything else, and for all that two
+    parsers might read differently."""
+    found = _URL.match(url)
+    if found is None or not url.isascii() or not url.isprintable():
         return None
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        return None
-    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
-        return None
-    return parts.scheme, parts.hostname, port or _PORTS[parts.scheme]
+    scheme, port = found["scheme"].lower(), found["port"]
+    return scheme, found["host"].lower(), int(port) if port else _PORTS[scheme]

@@ -59,7 +59,9 @@ def test_documented_statuses_before_the_end_are_running(read: Read, status: str)
         ({}, None),
     ],
 )
-def test_an_unknown_or_missing_status_is_running_and_not_known(read: Read, document: dict[str, Any], status: str | None) -> None:
+def test_an_unknown_or_missing_status_is_running_and_not_known(
+    read: Read, document: dict[str, Any], status: str | None
+) -> None:
     """Nothing ends by a word that nobody documented."""
     assert read(document) == Running(status, known=False)
 

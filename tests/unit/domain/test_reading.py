@@ -1,7 +1,8 @@
 """One poll's answer: HTTP status first, then the JSON body."""
 
 import json
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import example, given, settings
@@ -21,9 +22,20 @@ from notifier.domain.answer import (
     clean_text,
     outcome_name,
 )
-from notifier.domain.description import Description, ErrorPaths, Question
+from notifier.domain.description import (
+    Description,
+    ErrorPaths,
+    ExpiresAfter,
+    ExpiresAt,
+    HintHeader,
+    HintSeconds,
+    Question,
+    Rule,
+    SecondLook,
+)
 from notifier.domain.expression import compile_expression
-from notifier.domain.reading import HttpAnswer, parse_document, read
+from notifier.domain.extract import NO_REASON
+from notifier.domain.reading import HttpAnswer, parse_document, read, read_result
 from notifier.domain.template import parse_template
 
 NOW = datetime(2026, 11, 22, 13, 33, tzinfo=UTC)
@@ -251,3 +263,186 @@ def test_no_answer_is_an_accident(http_status, body, retry_after, truncated):
 def test_reading_bytes_never_raises(body):
     """It is a JSON object, an array or nothing."""
     assert isinstance(parse_document(HttpAnswer(200, {}, body)), dict | list | None)
+
+
+def paths(*texts):
+    return tuple(compile_expression(text) for text in texts)
+
+
+def reading(description, http_status=200, body=None, *, headers=None, truncated=False):
+    raw = body if isinstance(body, bytes) else json.dumps({} if body is None else body).encode()
+    return read(description, HttpAnswer(http_status, headers or {}, raw, truncated), VALUES, now=NOW)
+
+
+NO_ERROR = TaskError(None, NO_REASON)
+VALUES = {"task_id": "vid_1", "vars.region": "eu"}
+RULED = replace(
+    DESCRIPTION,
+    rules=(
+        Rule("running", http=((202, 202),)),
+        Rule("not_found", when=compile_expression("code == `5`")),
+        Rule("refused", when=compile_expression("code == `6`")),
+        Rule("throttled", http=((400, 499),), when=compile_expression("code == `7`")),
+        Rule("unauthorized", when=compile_expression("code == `8`")),
+        Rule("unavailable", when=compile_expression("code == `9`")),
+        Rule("completed", when=compile_expression("code == `10`")),
+        Rule("failed", when=compile_expression("code == `11`")),
+        Rule("completed", http=((500, 599),), when=compile_expression("code == `12`")),
+        Rule("completed", http=((201, 201),)),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("http_status", "body", "rule", "expected"),
+    [
+        (202, {"status": "completed"}, 0, Running("completed", True, '{"status": "completed"}')),
+        (202, b"\x00binary", 0, Running(None, True)),
+        (200, {"code": 5}, 1, Missed(False, "HTTP 200", '{"code": 5}')),
+        (200, {"code": 6, "why": "gone"}, 2, Missed(True, "HTTP 200: gone", '{"code": 6, "why": "gone"}')),
+        (429, {"code": 7}, 3, Throttled(None)),
+        (200, {"code": 7}, None, Running(None, False, '{"code": 7}')),
+        (429, {"code": 8}, 4, Unauthorized(429)),
+        (200, {"code": 9, "why": "x" * 999}, 5, Unavailable("HTTP 200: " + "x" * 200)),
+        (200, {"code": 10}, 6, Completed("completed", ("https://cdn.example/1.mp4",), '{"code": 10}')),
+        (200, {"code": 10, "why": "dark"}, 6, Failed("completed", TaskError(None, "dark"), '{"code": 10, "why": "dark"}')),
+        (500, {"code": 10}, None, Unavailable("HTTP 500")),
+        (200, {"code": 11, "status": "odd"}, 7, Failed("odd", NO_ERROR, '{"code": 11, "status": "odd"}')),
+        (404, {"code": 11}, None, Missed(False, "HTTP 404", '{"code": 11}')),
+        (500, {"code": 12}, 8, Completed("completed", ("https://cdn.example/1.mp4",), '{"code": 12}')),
+        (200, {"code": 10, "id": "other"}, 6, Unavailable("the answer is about another task: its id is not ours")),
+        (200, {"code": 11, "id": "other"}, 7, Unavailable("the answer is about another task: its id is not ours")),
+        (201, b"\x00\x01", 9, Completed("completed", ("https://cdn.example/1.mp4",))),
+        (200, b"\x00\x01", None, Unavailable("the answer is not a JSON object")),
+    ],
+)
+def test_the_first_rule_that_fits_decides(http_status, body, rule, expected):
+    """Before the HTTP status and the words; what ends a task without naming the status needs a 2xx, and our id."""
+    found = reading(RULED, http_status, body)
+    assert (found.rule, found.answer) == (rule, expected)
+
+
+def test_a_rule_may_tell_how_long_a_pause_is():
+    """By Retry-After, as a 429 does."""
+    assert reading(RULED, 400, {"code": 7}, headers={"retry-after": "9"}).answer == Throttled(9.0)
+
+
+@pytest.mark.parametrize("value", [None, False, "", [], {}])
+def test_a_condition_is_true_as_in_jmespath(value):
+    """Where 0 is true."""
+    ruled = replace(DESCRIPTION, rules=(Rule("unavailable", when=compile_expression("x")),))
+    assert reading(ruled, 200, {"x": value}).rule is None
+    assert reading(ruled, 200, {"x": 0}).rule == 0
+
+
+def test_an_array_counts_when_a_word_is_found_in_it():
+    """Some APIs answer with a list; for all others one is no answer."""
+    listed = replace(DESCRIPTION, status=paths("[0].status"), id=paths("[0].id"))
+    assert reading(listed, 200, [{"status": "processing"}]).answer.status == "processing"
+    assert reading(listed, 200, []).answer == Unavailable("the answer is not a JSON object")
+    assert isinstance(reading(listed, 200, [{"id": "vid_2", "status": "completed"}]).answer, Unavailable)
+
+
+RICH = replace(
+    DESCRIPTION,
+    progress=paths("progress"),
+    model=paths("model"),
+    hint=HintSeconds(paths("again")),
+    expires=ExpiresAt(paths("until")),
+    download=parse_template("/v1/{task_id}/{answer.file}/content", "path", answer=True),
+    urls=paths("url"),
+)
+
+
+def test_what_a_running_answer_tells_beside_its_status_is_kept():
+    """Progress, what runs it, and when to ask again: between a second and an hour."""
+    body = {"status": "processing", "progress": "40%", "model": "m-1", "again": 7}
+    found = reading(RICH, 200, body).answer
+    assert (found.progress, found.model, found.ask_again) == (0.4, "m-1", 7.0)
+    assert reading(RICH, 200, {**body, "again": 0}).answer.ask_again == 1.0
+    assert reading(RICH, 200, {**body, "again": 1e9}).answer.ask_again == 3600.0
+    assert reading(RICH, 200, {**body, "again": "soon"}).answer.ask_again is None
+
+
+@pytest.mark.parametrize(("header", "seconds"), [("12", 12.0), ("Sun, 22 Nov 2026 13:34:00 GMT", 60.0), ("x", None)])
+def test_a_header_may_say_when_to_ask_again(header, seconds):
+    """In seconds or as a date."""
+    hinted = replace(DESCRIPTION, hint=HintHeader("x-next"))
+    assert reading(hinted, 200, {"status": "processing"}, headers={"x-next": header}).answer.ask_again == seconds
+
+
+def test_a_success_says_until_when_its_urls_live():
+    """By the answer's own time, or so long after it."""
+    body = {"status": "completed", "url": "https://a/", "until": "2026-11-23T00:00:00Z"}
+    assert reading(RICH, 200, body).answer.expires_at == datetime(2026, 11, 23, tzinfo=UTC)
+    after = replace(RICH, expires=ExpiresAfter(60.0))
+    assert reading(after, 200, body).answer.expires_at == NOW + timedelta(minutes=1)
+    assert reading(DESCRIPTION, 200, body).answer.expires_at is None
+
+
+def test_a_success_without_a_url_may_be_fetched_with_our_key():
+    """Then it is final; where the answer lacks what the path needs, the URL may still come."""
+    fetched = reading(RICH, 200, {"status": "completed", "file": "f/1"}).answer
+    assert (fetched.downloads, fetched.final) == (("https://api.example/v1/vid_1/f%2F1/content",), True)
+    assert reading(RICH, 200, {"status": "completed"}).answer == Completed("completed", (), '{"status": "completed"}')
+    named = reading(RICH, 200, {"status": "completed", "file": "f", "url": "https://a/"}).answer
+    assert (named.urls, named.downloads, named.final) == (("https://a/",), (), False)
+
+
+def test_an_api_without_urls_ends_at_its_first_success():
+    """Nothing is waited for that never comes."""
+    assert reading(replace(DESCRIPTION, urls=None), 200, {"status": "completed"}).answer.final
+
+
+def test_an_error_inside_a_success_is_a_failure():
+    """Whatever its status word says."""
+    found = reading(DESCRIPTION, 200, {"status": "completed", "why": "moderated"}).answer
+    assert (type(found), found.status, found.error.message) == (Failed, "completed", "moderated")
+
+
+SUCCESS = Completed("done", (), "{}", expires_at=NOW, model="m-1")
+
+
+def second(look, http_status=200, body=None, **more):
+    raw = body if isinstance(body, bytes) else json.dumps({} if body is None else body).encode()
+    described = replace(RICH, result=look, download=None)
+    heard = HttpAnswer(http_status, more.get("headers", {}), raw, more.get("truncated", False))
+    return read_result(described, SUCCESS, heard, VALUES, now=NOW).answer
+
+
+LOOK = SecondLook(path=parse_template("/r", "path"), urls=paths("files"), rules=(
+    Rule("failed", http=((422, 422),)), Rule("completed", http=((204, 204),)),
+))
+
+
+@pytest.mark.parametrize(
+    ("http_status", "body", "expected"),
+    [
+        (200, {"files": ["https://a/1"]}, Completed("done", ("https://a/1",), '{"files": ["https://a/1"]}', NOW, model="m-1")),
+        (200, {"files": [], "id": "of a file"}, Completed("done", (), '{"files": [], "id": "of a file"}', NOW, model="m-1")),
+        (200, {"why": "dark"}, Failed("done", TaskError(None, "dark"), '{"why": "dark"}')),
+        (422, {"why": "dark"}, Failed("failed", TaskError(None, "dark"), '{"why": "dark"}')),
+        (204, b"", Completed("done", (), None, NOW, model="m-1")),
+        (200, b"", Unavailable("the answer is not a JSON object")),
+        (404, {}, Unavailable("HTTP 404 for the result of a completed task")),
+        (400, {}, Unavailable("HTTP 400 for the result of a completed task")),
+        (401, {}, Unauthorized(401)),
+        (429, {}, Throttled(None)),
+        (500, {}, Unavailable("HTTP 500")),
+        (302, {}, Unavailable("HTTP 302: redirects are not followed; check base_url")),
+    ],
+)
+def test_a_second_answer_completes_a_success_or_ends_nothing(http_status, body, expected):
+    """Its URLs and its text take the place of the first's; a result that cannot be had now is asked for again."""
+    assert second(LOOK, http_status, body) == expected
+
+
+def test_a_second_answer_is_read_as_the_first_where_nothing_else_is_said():
+    """With the same expressions, and its own word for what runs it and until when."""
+    look = SecondLook(url=paths("u"))
+    body = {"url": "https://a/2", "until": 1_795_000_000, "model": "m-2"}
+    found = second(look, 200, body)
+    assert (found.urls, found.model, found.expires_at.year, found.expires_at != NOW) == (("https://a/2",), "m-2", 2026, True)
+    assert second(look, 200, {"url": "https://a/2"}, truncated=True) == Unavailable("the answer is larger than 1 MiB")
+    own = SecondLook(url=paths("u"), error=ErrorPaths(message=paths("detail")))
+    assert second(own, 200, {"why": "dark", "detail": ""}).urls == ()
