@@ -259,6 +259,8 @@ class _Seen:
                 seconds = parse_retry_after(self.heard.headers.get(name), self.now)
             case HintSeconds(paths=paths):
                 seconds = number_at(paths, self.document)
+            case never:
+                assert_never(never)
         return None if seconds is None else min(max(seconds, MIN_PAUSE_SECONDS), MAX_PAUSE_SECONDS)
 
     def expires_at(self) -> datetime | None:
@@ -269,6 +271,8 @@ class _Seen:
                 return self.now + timedelta(seconds=seconds)
             case ExpiresAt(paths=paths):
                 return moment_at(paths, self.document)
+            case never:
+                assert_never(never)
 
     def downloads(self) -> tuple[str, ...]:
         template = self.description.download

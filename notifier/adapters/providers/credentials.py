@@ -6,7 +6,9 @@ import contextlib
 import hashlib
 import hmac
 import json
+import os
 import re
+import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -152,23 +154,31 @@ class Command:
 
 async def _output_of(arguments: tuple[str, ...]) -> bytes | int:
     """What a program prints, at most MOST_OUTPUT_BYTES of it, or its exit status if that is not 0. OSError when it
-    cannot be run, TimeoutError when it takes too long; it does not outlive this call."""
+    cannot be run, TimeoutError when it takes too long; what has not ended by then is killed with its children."""
     process = await asyncio.create_subprocess_exec(
         *arguments,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
+        start_new_session=True,
     )
     try:
         async with asyncio.timeout(COMMAND_SECONDS):
-            assert process.stdout is not None  # noqa: S101  # tells the type; it is a pipe
-            output = await process.stdout.read(MOST_OUTPUT_BYTES)
-            while len(output) < MOST_OUTPUT_BYTES and (more := await process.stdout.read(MOST_OUTPUT_BYTES)):
-                output += more
-            status = await process.wait() if len(output) < MOST_OUTPUT_BYTES else 0
+            output = await _bounded(process.stdout)
+            status = 0 if len(output) >= MOST_OUTPUT_BYTES else await process.wait()
     finally:
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
-                process.kill()
+                os.killpg(process.pid, signal.SIGKILL)
             await asyncio.shield(process.wait())
     return status or output
+
+
+async def _bounded(stream: asyncio.StreamReader | None) -> bytes:
+    output = b""
+    while stream is not None and len(output) < MOST_OUTPUT_BYTES:
+        more = await stream.read(MOST_OUTPUT_BYTES - len(output))
+        if not more:
+            break
+        output += more
+    return output

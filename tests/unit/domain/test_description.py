@@ -1,5 +1,7 @@
 """What a description says about a watch's values and about whom it trusts."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -54,6 +56,7 @@ def test_a_provider_without_variables_takes_none():
     plain = Description("https://api.example", Question(parse_template("/{task_id}", "path")))
     assert list(plain.judge_variables({"a": "b"})) == [("a", "is no variable of this provider (known: none)")]
     assert [text.text for text in plain.texts()] == ["/{task_id}"]
+    assert [text.text for text in replace(plain, result=SecondLook()).texts()] == ["/{task_id}"]
 
 
 def test_a_watch_s_own_values_go_before_the_defaults():

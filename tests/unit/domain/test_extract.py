@@ -28,6 +28,7 @@ def paths(*texts):
 
 
 X = paths("x")
+TWO = ("https://a/1", "https://a/2")
 
 
 def nested(value, depth):
@@ -38,8 +39,16 @@ def nested(value, depth):
 
 @pytest.mark.parametrize(
     ("document", "word"),
-    [({"x": "Done"}, "Done"), ({"x": 2}, "2"), ({"x": True}, "true"), ({"x": False}, "false"), ({"x": None, "y": "b"}, "b"),
-     ({"x": {}}, None), ([], None), (None, None)],
+    [
+        ({"x": "Done"}, "Done"),
+        ({"x": 2}, "2"),
+        ({"x": True}, "true"),
+        ({"x": False}, "false"),
+        ({"x": None, "y": "b"}, "b"),
+        ({"x": {}}, None),
+        ([], None),
+        (None, None),
+    ],
 )
 def test_a_word_is_text_a_number_or_a_truth(document, word):
     """The first that is not null; objects and lists are no words."""
@@ -51,7 +60,7 @@ def test_a_word_is_text_a_number_or_a_truth(document, word):
     [
         ("https://a/1", ("https://a/1",)),
         ("HTTP://a/1", ("HTTP://a/1",)),
-        (["https://a/1", ["https://a/2", ["https://a/1", None, 7, {"u": "https://a/3"}]]], ("https://a/1", "https://a/2")),
+        (["https://a/1", ["https://a/2", ["https://a/1", None, 7, {"u": "https://a/3"}]]], TWO),
         ("/files/1?x=y", ("https://api.example/files/1?x=y",)),
         ("//cdn.example/1", ("https://cdn.example/1",)),
         ("//[/1", ()),
@@ -121,7 +130,17 @@ def test_what_is_no_json_gives_no_message():
 
 @pytest.mark.parametrize(
     ("value", "number"),
-    [(5, 5.0), (1.5, 1.5), ("2.5", 2.5), (" 7 ", 7.0), (True, None), ("soon", None), (10**400, None), (1e999, None), ([], None)],
+    [
+        (5, 5.0),
+        (1.5, 1.5),
+        ("2.5", 2.5),
+        (" 7 ", 7.0),
+        (True, None),
+        ("soon", None),
+        (10**400, None),
+        (1e999, None),
+        ([], None),
+    ],
 )
 def test_a_number_is_finite(value, number):
     """Also one that is written as text."""
@@ -130,8 +149,24 @@ def test_a_number_is_finite(value, number):
 
 @pytest.mark.parametrize(
     ("value", "progress"),
-    [(0.5, 0.5), (1.0, 1.0), (50, 0.5), (1, 0.01), (100, 1.0), (33.3, 0.333), ("50%", 0.5), ("0.5", 0.5), ("50", 0.5), ("0.5%", 0.005),
-     (250, 1.0), (-3, 0.0), ("half", None), (None, None), (True, None), ([], None)],
+    [
+        (0.5, 0.5),
+        (1.0, 1.0),
+        (50, 0.5),
+        (1, 0.01),
+        (100, 1.0),
+        (33.3, 0.333),
+        ("50%", 0.5),
+        ("0.5", 0.5),
+        ("50", 0.5),
+        ("0.5%", 0.005),
+        (250, 1.0),
+        (-3, 0.0),
+        ("half", None),
+        (None, None),
+        (True, None),
+        ([], None),
+    ],
 )
 def test_progress_is_a_part_of_one(value, progress):
     """Fractions, per cent, and texts of either."""
