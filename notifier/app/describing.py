@@ -116,6 +116,8 @@ def _fixed(auth: AuthSettings, key: str) -> Sent:
         return Sent(headers={auth.header.name.lower(): _with_key(auth.header.value, key)})
     if auth.query is not None:
         return Sent(query=((auth.query.name, _with_key(auth.query.value, key)),))
+    if auth.body is not None:
+        return Sent(body={auth.body.name: _with_key(auth.body.value, key)})
     if auth.basic is not None:
         return basic(_with_key(auth.basic.username, key), _with_key(auth.basic.password, key))
     return bearer("" if auth.bearer is None else _with_key(auth.bearer, key))
@@ -131,10 +133,7 @@ def auth_secrets(settings: ProviderSettings) -> Iterator[str]:
     if auth is None:
         return
     found = [auth.bearer]
-    if auth.header is not None:
-        found.append(auth.header.value)
-    if auth.query is not None:
-        found.append(auth.query.value)
+    found += [part.value for part in (auth.header, auth.query, auth.body) if part is not None]
     if auth.basic is not None:
         found += [auth.basic.username, auth.basic.password]
     if auth.jwt_hs256 is not None:

@@ -8,7 +8,7 @@ from notifier.config.problem import Fault, Unusable
 from notifier.config.tree import plant
 
 NEEDED = ("base_url", "poll")
-"""Settings that only a preset makes superfluous; `provider_agreement` tells when they are missing."""
+"""Settings that only a preset makes superfluous, if it has them; `provider_agreement` tells when they are missing."""
 
 
 class Missing(Unusable):
@@ -41,9 +41,8 @@ def _laid(name: str, body: Any) -> Any:
     if not isinstance(body, dict):
         return body
     chosen = preset_of(name, body)
-    if chosen is None:
-        return {**dict.fromkeys(NEEDED, Missing()), **body}
-    return {**PRESETS[chosen], "preset": chosen, **body}
+    known = {} if chosen is None else {**PRESETS[chosen], "preset": chosen}
+    return {**dict.fromkeys(NEEDED, Missing()), **known, **body}
 
 
 def preset_of(name: str, body: Mapping[str, Any]) -> str | None:

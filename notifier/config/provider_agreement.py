@@ -18,7 +18,7 @@ API_KEY = "{api_key}"
 REQUIRED = "required"
 """What `vars` says of a value that each watch must give."""
 
-AUTH_KINDS = ("bearer", "header", "query", "basic", "jwt_hs256", "command")
+AUTH_KINDS = ("bearer", "header", "query", "body", "basic", "jwt_hs256", "command")
 _DESCRIBING = ("docs", "base_url", "auth", "poll", "vars", "rules", "status", "completed", "failed", "urls", "result")
 _WHAT_TO_GIVE = {
     "base_url": "write where the API is, as in https://api.acme.example",
@@ -27,7 +27,7 @@ _WHAT_TO_GIVE = {
     "completed": "write the status words of a success, as in [succeeded, done]",
 }
 _EITHER = {
-    "auth": (AUTH_KINDS, "write bearer, header, query, basic, jwt_hs256 or command, or auth: null for no credentials"),
+    "auth": (AUTH_KINDS, f"write {', '.join(AUTH_KINDS[:-1])} or command, or auth: null for no credentials"),
     "expires": (("after", "at"), "write after: 24h, or at: and the JMESPath of a time"),
     "hint": (("header", "seconds"), "write header: retry-after, or seconds: and a JMESPath"),
     "result": (("path", "url"), "write the path of the second request, or url: and a JMESPath"),
@@ -99,6 +99,14 @@ def _exclusive(body: dict[str, Any], path: Path) -> Iterator[Fault]:
     poll = body.get("poll")
     if isinstance(poll, dict) and poll.get("body") is not None and poll.get("method", "GET") == "GET":
         yield Fault((*path, "poll", "body"), "is for a POST only (write method: POST, or remove it)")
+    auth = body.get("auth")
+    if isinstance(poll, dict) and isinstance(auth, dict) and auth.get("body") is not None and not _posts_object(poll):
+        yield Fault((*path, "auth", "body"), "needs a poll that posts a JSON object (choose another way to send it)")
+
+
+def _posts_object(poll: Mapping[str, Any]) -> bool:
+    """Also an empty one, where no body is described."""
+    return poll.get("method") == "POST" and isinstance(poll.get("body"), dict | None)
 
 
 def _one_of(section: dict[str, Any], ways: tuple[str, ...], advice: str, path: Path) -> Iterator[Fault]:

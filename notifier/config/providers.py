@@ -72,6 +72,15 @@ class QueryAuthSettings(Section):
     value: BearerSecret = setting("Its value.")
 
 
+class BodyAuthSettings(Section):
+    """A member of the JSON object that is posted."""
+
+    name: Annotated[str, PlainValidator(described.query_name), text_shape(minLength=1)] = setting(
+        "The name of the member."
+    )
+    value: BearerSecret = setting("Its value.")
+
+
 class BasicAuthSettings(Section):
     """HTTP Basic (RFC 7617)."""
 
@@ -95,6 +104,7 @@ class AuthSettings(Section):
     )
     header: HeaderAuthSettings | None = setting("A header of your choice.", None)
     query: QueryAuthSettings | None = setting("A parameter of the query string.", None)
+    body: BodyAuthSettings | None = setting("A member of the JSON object that is posted.", None)
     basic: BasicAuthSettings | None = setting("HTTP Basic.", None)
     jwt_hs256: TokenAuthSettings | None = setting("A token that is signed anew as it expires.", None)
     command: Annotated[tuple[Text, ...], AfterValidator(described.command)] = setting(
@@ -221,6 +231,7 @@ SECTIONS: dict[tuple[str, ...], type[Any]] = {
     ("auth",): AuthSettings,
     ("auth", "header"): HeaderAuthSettings,
     ("auth", "query"): QueryAuthSettings,
+    ("auth", "body"): BodyAuthSettings,
     ("auth", "basic"): BasicAuthSettings,
     ("auth", "jwt_hs256"): TokenAuthSettings,
     ("poll",): PollSettings,

@@ -73,6 +73,7 @@ SLOTS = (
     Slot(("providers", ANY), ("api_key", "api_key_file"), judge_bearer, needed=False),
     Slot((*_AUTH, "header"), ("value", "value_file"), _judge_header),
     Slot((*_AUTH, "query"), ("value", "value_file"), _judge_text),
+    Slot((*_AUTH, "body"), ("value", "value_file"), _judge_text),
     Slot((*_AUTH, "basic"), ("username", "username_file"), _judge_user),
     Slot((*_AUTH, "basic"), ("password", "password_file"), _judge_text, needed=False),
     Slot((*_AUTH, "jwt_hs256"), ("access_key", "access_key_file"), _judge_text),

@@ -28,10 +28,12 @@ _TOKEN = re.compile(r"[\x21-\x7e]+")
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What goes along with a request: header fields, and parameters of the query string."""
+    """What goes along with a request: header fields, parameters of the query string, and members of a POST's JSON
+    object."""
 
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     query: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    body: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -152,10 +152,17 @@ class DescribedApi:
         url, headers = _with_query(request.url, sent.query), {**request.headers, **sent.headers}
         if request.method == "GET":
             return await self._http.get(url, headers=headers, timeout=seconds, cap=MAX_ANSWER_BYTES)
-        body = request.body or b""
+        body = _with_members(request.body or b"", sent.body)
         return await self._http.post(
             url, headers=headers, body=body, timeout=seconds, cap=MAX_ANSWER_BYTES, grace=None
         )
+
+
+def _with_members(body: bytes, members: Mapping[str, str]) -> bytes:
+    """The JSON object with further members; an empty body is an empty object."""
+    if not members:
+        return body
+    return json.dumps({**(json.loads(body) if body else {}), **members}, ensure_ascii=False).encode()
 
 
 def _filled(pairs: tuple[tuple[str, Template], ...], values: Values) -> tuple[tuple[str, str], ...]:

@@ -102,7 +102,7 @@ def test_the_example_passes_a_check_as_it_is():
     assert type(load(EXAMPLE, {}, secrets="optional")).__name__ == "Loaded"
     outcome = load(EXAMPLE, {}, secrets="required")
     assert all("environment variable" in problem.message for problem in outcome.problems)
-    assert len(outcome.problems) == 11
+    assert len(outcome.problems) == 12
 
 
 @pytest.mark.parametrize("where", SECTIONS, ids=lambda where: ".".join(where) or "top")
