@@ -27,12 +27,13 @@ KEEPALIVE_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """`credentials` are what went along with each request, as it may be shown; `mask` takes every secret out of any
-    text."""
+    """What went along with each request, as it may be shown: `headers`, and the names of parameters of the query string
+    and of members of the body. `mask` takes every secret out of any text."""
 
     poll: Poll
     headers: Mapping[str, str]
     query: tuple[str, ...]
+    body: tuple[str, ...]
     mask: Callable[[str], str]
 
 
@@ -72,6 +73,8 @@ def _secrets_of(auth: AuthSettings) -> Iterator[tuple[str, SecretStr | None]]:
         yield "auth.header.value", auth.header.value
     if auth.query is not None:
         yield "auth.query.value", auth.query.value
+    if auth.body is not None:
+        yield "auth.body.value", auth.body.value
     if auth.basic is not None:
         yield "auth.basic.username", auth.basic.username
     if auth.jwt_hs256 is not None:
@@ -97,13 +100,14 @@ async def try_out(settings: Settings, name: str, task_id: str, variables: Mappin
         poll,
         headers={name: _header_shown(value) for name, value in shown.headers.items()},
         query=tuple(name for name, _ in shown.query),
+        body=tuple(shown.body),
         mask=masker([*secret_values(settings), *auth_secrets(provider), *learned, *sent]),
     )
 
 
 def _texts(sent: Sent) -> Iterator[str]:
     """Every text of the credentials that must not be shown, with its scheme and without."""
-    values = [*sent.headers.values(), *(value for _, value in sent.query)]
+    values = [*sent.headers.values(), *(value for _, value in sent.query), *sent.body.values()]
     for value in values:
         yield value
         yield value.rpartition(" ")[2]

@@ -1,5 +1,6 @@
 """How an answer of a provider is shown: what was asked and heard, what it means, why, and what follows."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 
 import typer
@@ -31,8 +32,8 @@ def show_exchange(exchange: Exchange, tried: Tried, description: Description) ->
     request, mask = exchange.request, tried.mask
     _say(mask(f"{request.method} {_with_names(request.url, tried.query)}"))
     _say_fields({**request.headers, **tried.headers}, mask)
-    if request.body:
-        _say(mask("  " + request.body.decode("utf-8", "replace")))
+    if request.body is not None:
+        _say(mask("  " + _with_members(request.body, tried.body)))
     typer.echo()
     if exchange.heard is None:
         show_unheard(exchange.reading.answer, mask)
@@ -46,6 +47,12 @@ def show_exchange(exchange: Exchange, tried: Tried, description: Description) ->
 def _with_names(url: str, names: tuple[str, ...]) -> str:
     added = "&".join(f"{name}={MASK}" for name in names)
     return f"{url}{'&' if '?' in url else '?'}{added}" if added else url
+
+
+def _with_members(body: bytes, names: tuple[str, ...]) -> str:
+    if not names:
+        return body.decode("utf-8", "replace")
+    return json.dumps({**(json.loads(body) if body else {}), **dict.fromkeys(names, MASK)}, ensure_ascii=False)
 
 
 def _telling(headers: Mapping[str, str], description: Description) -> Iterator[tuple[str, str]]:

@@ -62,7 +62,7 @@ def _auth_kind(auth: Any) -> str | None:
     if not isinstance(auth, dict):
         return None
     kind = next(key.removesuffix("_file") for key in auth if key != "ttl")
-    name = auth[kind].get("name") if kind in ("header", "query") else None
+    name = auth[kind].get("name") if kind in ("header", "query", "body") else None
     return kind if name is None else f"{kind} {name}"
 
 
