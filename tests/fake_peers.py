@@ -66,15 +66,18 @@ class Remote(Generic[T]):
 
 
 class FakeProvider(Remote[Answer]):
-    """`asked` lists task ids with the (monotonic) time of each poll; `running` until a script says otherwise."""
+    """`asked` lists task ids with the (monotonic) time of each poll, `variables` what came with them; `running` until a
+    script says otherwise."""
 
     def __init__(self, crew: FakeCrew, clock: FakeClock) -> None:
         super().__init__(crew, Running("processing", known=True))
         self._clock = clock
         self.asked: list[tuple[str, float]] = []
+        self.variables: list[Mapping[str, str]] = []
 
     async def poll(self, task_id: str, variables: Mapping[str, str]) -> Answer:
         self.asked.append((task_id, self._clock.monotonic()))
+        self.variables.append(variables)
         return await self._answer(task_id)
 
     def times(self, task_id: str) -> list[float]:

@@ -69,7 +69,7 @@ class FakeStore:
         self, registrations: Sequence[Registration], now: datetime, announce: Announce, known: Known
     ) -> Declared:
         self._reach("declare")
-        wanted = {(one.provider, one.task_id, one.callback_url): one for one in registrations}
+        wanted = {_identity(one): one for one in registrations}
         missing = [
             watch
             for watch in self.watches.values()
@@ -206,7 +206,7 @@ class FakeStore:
     def _register(self, asked: Registration, now: datetime, announce: Announce) -> Registered:
         self._usual[asked.provider] = asked.usual_interval
         for watch in self.watches.values():
-            if _identity(watch) == (asked.provider, asked.task_id, asked.callback_url) and watch.state != "cancelled":
+            if _identity(watch) == _identity(asked) and watch.state != "cancelled":
                 key = self.view(watch.id).task_key
                 return Registered(self.view(watch.id), False, self._merge(key) if watch.state == "watching" else None)
         key = self._task_for(asked, now)
@@ -222,7 +222,8 @@ class FakeStore:
         ended = known is not None and known.end is not None and known.end.state != "abandoned"
         if not ended and not any(self._watching(key)):
             deadline_at = now + timedelta(seconds=asked.deadline)
-            self.tasks[key] = Task(key, asked.provider, asked.task_id, asked.usual_interval, deadline_at)
+            named = Task(key, asked.provider, asked.task_id, asked.usual_interval, deadline_at)
+            self.tasks[key] = replace(named, variables=asked.variables)
         return key
 
     def _change(self, result: Registered, asked: Registration) -> bool:
@@ -288,12 +289,17 @@ def _watch(asked: Registration, now: datetime) -> Watch:
         ended_at=None,
         source=asked.source,
         metadata=asked.metadata,
+        variables=asked.variables,
     )
 
 
-def _identity(watch: Watch) -> tuple[str, str, str]:
-    return watch.provider, watch.task_id, watch.callback_url
+def _identity(watch: Watch | Registration) -> tuple[str, ...]:
+    return watch.provider, watch.task_id, watch.variables, watch.callback_url
 
 
 def _names(task: Task, watch: Watch | Registration) -> bool:
-    return (task.provider, task.task_id) == (watch.provider, watch.task_id)
+    return _task_name(task) == _task_name(watch)
+
+
+def _task_name(one: Task | Watch | Registration) -> tuple[str, ...]:
+    return one.provider, one.task_id, one.variables

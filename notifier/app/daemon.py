@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
 from typing import TypeAlias
@@ -45,6 +46,8 @@ FLUSH_SECONDS = 3.0
 POLL_KEEPALIVE_SECONDS = 60.0
 POST_KEEPALIVE_SECONDS = 4.0
 """Shorter than what receivers' servers usually do, for a POST on a connection that is just being closed fails."""
+MOST_TOKENS = 64
+"""Of those that providers' commands printed, the latest stay out of the log."""
 
 
 Load: TypeAlias = Callable[[], Loaded | Rejected]
@@ -73,7 +76,8 @@ class Daemon:
         self._poll_http = Http(guard=None, keepalive=POLL_KEEPALIVE_SECONDS)
         self._post_http = Http(guard=lambda: self._callable, keepalive=POST_KEEPALIVE_SECONDS)
         self._tokens: Mapping[Caller, str] = {}
-        self._book = wiring.ProviderBook(self._poll_http, self._clock)
+        self._printed = deque[str](maxlen=MOST_TOKENS)
+        self._book = wiring.ProviderBook(self._poll_http, self._clock, self._learn_token)
         self._build_services(settings)
         self.health = Health(store, self.scheduler, self.poller, self.dispatcher, self._clock)
         self.board = StatusBoard(store, self.health, self.dispatcher, self.metrics, self._clock)
@@ -161,8 +165,16 @@ class Daemon:
         self.poller.configure(self._book.providers(settings))
         self.dispatcher.configure(wiring.dispatch_policy(settings, self.endpoints.receivers), sender, sender)
 
+    def _learn_token(self, token: str) -> None:
+        """A provider's command printed it: no log line may hold it either."""
+        self._printed.append(token)
+        self._hide()
+
+    def _hide(self) -> None:
+        logs.hide([*self.endpoints.secrets(), *self._printed])
+
     def _readdress(self, receivers: Receivers) -> None:
-        logs.hide(self.endpoints.secrets())
+        self._hide()
         self.dispatcher.readdress(receivers)
 
     async def _declare(self, settings: Settings) -> Declared:

@@ -1,12 +1,13 @@
 """Settings → the plain values that services work with. No setting reaches further than this file."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from notifier import __version__
 from notifier.adapters.api import Caller
 from notifier.adapters.http import Http
-from notifier.adapters.providers import PRESETS, JsonApi
+from notifier.adapters.providers import DescribedApi
+from notifier.app.describing import auth_secrets, credentials, describe
 from notifier.config import EndpointSettings, ProviderSettings, Settings
 from notifier.domain.delivery import RetrySchedule
 from notifier.domain.endpoint import Endpoint, Terms, declared
@@ -65,10 +66,18 @@ def tokens(settings: Settings) -> Mapping[Caller, str]:
 
 
 def watch_rules(settings: Settings) -> Mapping[str, WatchRules]:
-    return {
-        name: WatchRules(provider.interval, provider.min_interval, provider.deadline)
-        for name, provider in settings.providers.items()
-    }
+    return {name: _rules_of(provider) for name, provider in settings.providers.items()}
+
+
+def _rules_of(provider: ProviderSettings) -> WatchRules:
+    description = describe(provider)
+    return WatchRules(
+        provider.interval,
+        provider.min_interval,
+        provider.deadline,
+        variables=description.variables,
+        judge_variables=description.judge_variables,
+    )
 
 
 def declared_watches(settings: Settings) -> tuple[WatchRequest, ...]:
@@ -80,6 +89,7 @@ def declared_watches(settings: Settings) -> tuple[WatchRequest, ...]:
             interval=watch.interval,
             deadline=watch.deadline,
             metadata=watch.metadata,
+            variables=watch.vars,
         )
         for watch in settings.watches
     )
@@ -91,17 +101,23 @@ def poll_limits(provider: ProviderSettings) -> PollLimits:
         rate=provider.rate,
         concurrency=provider.concurrency,
         not_found_grace=provider.not_found_grace,
+        min_interval=provider.min_interval,
     )
 
 
-class ProviderBook:
-    """The providers that are in use: one whose address, key and time-out did not change stays the same object, so that
-    a reload about something else does not end its pause."""
+LIMITS = ("preset", "docs", "interval", "min_interval", "deadline", "rate", "concurrency", "not_found_grace")
+"""What of a provider's settings does not change how it is asked."""
 
-    def __init__(self, http: Http, clock: Clock) -> None:
+
+class ProviderBook:
+    """The providers that are in use: one that is asked and read as before stays the same object, so that a reload about
+    something else does not end its pause. `learned` is told every token that a provider's command prints."""
+
+    def __init__(self, http: Http, clock: Clock, learned: Callable[[str], None]) -> None:
         self._http = http
         self._clock = clock
-        self._built: dict[str, tuple[tuple[str, ...], Provider]] = {}
+        self._learned = learned
+        self._built: dict[str, tuple[ProviderSettings, Provider]] = {}
 
     def providers(self, settings: Settings) -> Mapping[str, tuple[Provider, PollLimits]]:
         return {
@@ -110,21 +126,21 @@ class ProviderBook:
         }
 
     def _provider(self, name: str, settings: ProviderSettings) -> Provider:
-        key = settings.api_key.get_secret_value()
-        marks = (settings.preset, settings.base_url, key, str(settings.timeout))
+        marks = settings.model_copy(update=dict.fromkeys(LIMITS))
         known = self._built.get(name)
         if known is None or known[0] != marks:
-            built = JsonApi(
-                PRESETS[settings.preset],
-                base_url=settings.base_url,
-                api_key=key,
-                timeout=settings.timeout,
-                http=self._http,
-                clock=self._clock,
-                user_agent=USER_AGENT,
-            )
-            known = self._built[name] = (marks, built)
+            known = self._built[name] = (marks, self._build(settings))
         return known[1]
+
+    def _build(self, settings: ProviderSettings) -> DescribedApi:
+        return DescribedApi(
+            describe(settings),
+            credentials(settings, self._clock, self._learned),
+            timeout=settings.timeout,
+            http=self._http,
+            clock=self._clock,
+            user_agent=USER_AGENT,
+        )
 
 
 def secret_values(settings: Settings) -> frozenset[str]:
@@ -133,4 +149,5 @@ def secret_values(settings: Settings) -> frozenset[str]:
     secrets += [token.token for token in settings.intake.tokens]
     secrets += settings.webhooks.secrets
     secrets += [secret for endpoint in settings.endpoints for secret in endpoint.secrets]
-    return frozenset(secret.get_secret_value() for secret in secrets)
+    of_auth = (text for provider in settings.providers.values() for text in auth_secrets(provider))
+    return frozenset(secret.get_secret_value() for secret in secrets).union(of_auth)

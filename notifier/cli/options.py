@@ -21,6 +21,24 @@ ConfigOption = Annotated[
 ]
 
 
+VarOption = Annotated[
+    list[str] | None,
+    typer.Option("--var", metavar="NAME=VALUE", help="What the provider needs beside the task id; may be repeated."),
+]
+
+
+def variables(texts: list[str] | None) -> dict[str, str]:
+    """Those that `--var` gives; which there are is for the provider to say."""
+    found: dict[str, str] = {}
+    for text in texts or ():
+        name, equals, value = text.partition("=")
+        if not name or not equals:
+            raise typer.BadParameter("is not written as NAME=VALUE, as in region=europe-west4", param_hint="--var")
+        if found.setdefault(name, value) != value:
+            raise typer.BadParameter(f"gives {name} two values", param_hint="--var")
+    return found
+
+
 def load_or_exit(config: Path, *, secrets: Literal["required", "optional"]) -> Settings:
     """The settings, or every problem of the file on stderr and exit 78."""
     loaded = load(config, os.environ, secrets=secrets)

@@ -11,6 +11,7 @@ from notifier.cli.delivery import app as delivery_commands
 from notifier.cli.demo import demo
 from notifier.cli.endpoint import app as endpoint_commands
 from notifier.cli.install import install, uninstall
+from notifier.cli.provider import app as provider_commands
 from notifier.cli.run import run
 from notifier.cli.secret import app as secret_commands
 from notifier.cli.simulate import simulate
@@ -53,6 +54,7 @@ app.command()(backup)
 app.add_typer(watch_commands, name="watch")
 app.add_typer(delivery_commands, name="delivery")
 app.add_typer(endpoint_commands, name="endpoint")
+app.add_typer(provider_commands, name="provider")
 app.add_typer(secret_commands, name="secret")
 app.command()(verify)
 app.command()(schema)

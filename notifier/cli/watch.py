@@ -17,6 +17,7 @@ from notifier.cli.client import (
     segment,
 )
 from notifier.cli.listing import print_list
+from notifier.cli.options import VarOption, variables
 from notifier.cli.table import moment, show_members
 from notifier.domain.quantity import format_duration, parse_duration
 from notifier.domain.watch import WATCH_STATES
@@ -75,6 +76,7 @@ def add(
     metadata: Annotated[
         str | None, typer.Option(metavar="JSON", help="An object; returned in the event.", callback=_metadata)
     ] = None,
+    var: VarOption = None,
     url: UrlOption = None,
     token: TokenOption = None,
     config: ConfigOption = None,
@@ -88,6 +90,7 @@ def add(
         "interval": interval,
         "deadline": deadline,
         "metadata": None if metadata is None else _read(metadata),
+        "vars": variables(var) or None,
     }
     asked = {name: value for name, value in body.items() if value is not None}
     reply, watch = Intake(url, token, config).ask_json("POST", "/v1/watches", body=asked)

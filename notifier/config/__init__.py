@@ -8,19 +8,19 @@
 from notifier.config.listen import Listen, SystemdListen, TcpListen, UnixListen
 from notifier.config.load import Loaded, Rejected, Secrets, as_reloaded, load, needs_restart, parse
 from notifier.config.model import (
-    PRESETS,
     EndpointSettings,
     IntakeSettings,
     LogSettings,
     NodeSettings,
-    ProviderSettings,
     Settings,
     StoreSettings,
     TokenSettings,
     WatchSettings,
     WebhookSettings,
 )
+from notifier.config.presets import PRESETS
 from notifier.config.problem import Problem
+from notifier.config.providers import ProviderSettings
 from notifier.config.schema import json_schema
 
 __all__ = [

@@ -4,6 +4,7 @@ It is judged on the file's own data, so that a mistake in one setting hides noth
 at the values that are right by themselves, and is silent where one that it needs is not.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from ipaddress import ip_network
 from typing import Any, TypeVar
@@ -12,10 +13,15 @@ from pydantic import SecretStr
 
 from notifier.config import fields
 from notifier.config.listen import is_private, parse_listen
-from notifier.config.model import IntakeSettings, ProviderSettings
+from notifier.config.model import IntakeSettings
 from notifier.config.problem import Fault, Path, Unusable, did_you_mean, shown
+from notifier.config.provider_agreement import Needs, needs_of, provider_disagreements
+from notifier.config.providers import ProviderSettings
 from notifier.domain.address import Refusal, examine
+from notifier.domain.description import misfits
 from notifier.domain.quantity import format_duration
+from notifier.domain.template import VARIABLE_NAME
+from notifier.domain.variables import variables_text
 
 T = TypeVar("T")
 
@@ -23,7 +29,9 @@ _EVERYTHING = [ip_network("0.0.0.0/0"), ip_network("::/0")]
 
 
 def disagreements(data: dict[str, Any]) -> Iterator[Fault]:
-    """All faults between settings; `data` has its variables filled in."""
+    """All faults between settings; `data` has its variables filled in, and
+    providers laid over their presets."""
+    yield from provider_disagreements(_mapping(data, "providers"))
     yield from _intake(_mapping(data, "intake"))
     yield from _callbacks(data)
     yield from _repeated(data, "endpoints", "url")
@@ -82,16 +90,40 @@ def _repeated(data: dict[str, Any], section: str, key: str) -> Iterator[Fault]:
 
 def _watches(data: dict[str, Any]) -> Iterator[Fault]:
     providers = _mapping(data, "providers")
+    needs = {name: needs_of(body) for name, body in providers.items() if isinstance(body, dict)}
     first: dict[tuple[str, ...], int] = {}
     for index, watch in _entries(data, "watches"):
         path = ("watches", index)
         name = _provider_of(watch, providers)
         if name is not None:
             yield from _provider(watch, name, providers, path)
-        identity = (name, _text(watch, "task_id"), _text(watch, "callback_url"))
+        given = {key: _known(fields.variable, value) for key, value in _mapping(watch, "vars").items()}
+        need = needs.get(name or "")
+        if need is not None:
+            yield from _misfits(given, need, (*path, "vars"))
+        variables = None if need is None else _whole(given, need)
+        identity = (name, _text(watch, "task_id"), variables, _text(watch, "callback_url"))
         whole = tuple(part for part in identity if part is not None)
         if len(whole) == len(identity) and first.setdefault(whole, index) != index:
             yield Fault(path, f"is the same task and callback_url as watches[{first[whole]}] (keep one of them)")
+
+
+def _misfits(given: dict[str, str | None], need: Needs, path: Path) -> Iterator[Fault]:
+    """Variables that the provider does not know, or needs, or cannot take; None is one that is wrong by itself."""
+    right = {name: value for name, value in given.items() if value is not None}
+    usual = {name: value for name, value in need.usual.items() if given.get(name, "") is not None}
+    for name, wrong in misfits(usual, need.texts, right):
+        if name in usual:
+            yield Fault((*path, name), wrong)
+        elif name not in need.declared and re.fullmatch(VARIABLE_NAME, name):
+            yield Fault((*path, name), wrong, "key")
+
+
+def _whole(given: dict[str, str | None], need: Needs) -> str | None:
+    """What makes the watch's task another than that of the same id; None if that is not known."""
+    whole = need.usual | given
+    known = {name: value for name, value in whole.items() if value is not None}
+    return variables_text(known) if len(known) == len(whole) else None
 
 
 def _provider_of(watch: dict[str, Any], providers: dict[str, Any]) -> str | None:

@@ -13,6 +13,7 @@ from urllib.parse import SplitResult, urlsplit
 from notifier.config.problem import Substituted, did_you_mean, shown
 from notifier.domain.prefix import Prefix, parse_prefix
 from notifier.domain.quantity import parse_duration, parse_rate
+from notifier.domain.variables import judge_value
 from notifier.domain.watch import judge_task_id, metadata_text
 
 Network: TypeAlias = IPv4Network | IPv6Network
@@ -116,6 +117,18 @@ def metadata(value: Any) -> dict[str, Any]:
     except ValueError as error:
         raise ValueError(f"{error} (keep a reference instead)") from None
     found: dict[str, Any] = json.loads(written)
+    return found
+
+
+def variable(value: Any) -> str:
+    """A value of a watch's variable; a whole number is the text that it is written as, any other goes in quotes, as
+    YAML would change it."""
+    if isinstance(value, float | bool):
+        raise ValueError(f"{shown(value)} is not text (put it in quotes)")  # noqa: TRY004 - of the file, not the call
+    found = str(value) if isinstance(value, int) else text(value)
+    wrong = judge_value(found)
+    if wrong is not None:
+        raise ValueError(f"{shown(found)} {wrong} (write the value that the provider knows)")
     return found
 
 

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from notifier.config.agreement import disagreements
 from notifier.config.model import Settings
 from notifier.config.nodes import decode
+from notifier.config.presets import lay
 from notifier.config.problem import START, Fault, Path, Problem, locate
 from notifier.config.secret import is_secret, settle
 from notifier.config.substitute import substitute
@@ -90,8 +91,9 @@ def _verdict(tree: Tree, environ: Mapping[str, str], *, required: bool) -> tuple
     """The settings, if they are right by themselves, and all that is wrong with them or the tree."""
     filled, unset = substitute(tree.data, environ, lambda path: not required and is_secret(path))
     settled, wrong_secrets = settle(filled, required=required)
-    settings = _validate(settled)
-    faults = [*tree.faults, *unset, *wrong_secrets, *disagreements(settled)]
+    laid = lay(settled)
+    settings = _validate(laid)
+    faults = [*tree.faults, *unset, *wrong_secrets, *disagreements(laid)]
     if isinstance(settings, Settings):
         return settings, faults
     return None, [*faults, *settings]

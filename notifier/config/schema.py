@@ -16,8 +16,8 @@ def json_schema() -> dict[str, Any]:
     schema = Settings.model_json_schema()
     for slot in SLOTS:
         _add_ways(schema["$defs"][verdict.SECTIONS[slot.where].__name__], slot)
-    # A provider with a preset's name needs no `preset`, a watch with only one provider no `provider`.
-    schema["$defs"]["ProviderSettings"]["required"].remove("preset")
+    # What a preset gives need not be written; a watch with only one provider needs no `provider`.
+    del schema["$defs"]["ProviderSettings"]["required"]
     schema["$defs"]["WatchSettings"]["required"].remove("provider")
     return {"$schema": DIALECT, **_tidied(schema), "title": "Configuration of Notifier"}
 
@@ -39,7 +39,10 @@ def _add_ways(definition: dict[str, Any], slot: Slot) -> None:
         usual.pop("default", None)
     definition["required"] = [key for key in definition.get("required", []) if key != slot.target]
     ways = [{"required": [key]} for key in slot.keys]
-    definition["oneOf"] = ways if slot.needed else [*ways, {"not": {"anyOf": ways}}]
+    one_of = {"oneOf": ways if slot.needed else [*ways, {"not": {"anyOf": ways}}]}
+    if "oneOf" in definition:
+        definition["allOf"] = [{"oneOf": definition.pop("oneOf")}]
+    definition |= one_of if "allOf" not in definition else {"allOf": [*definition["allOf"], one_of]}
 
 
 def _tidied(schema: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from notifier.config.problem import Fault, Path, Substituted, Unusable
+from notifier.domain.headers import header_value
 from notifier.domain.signature import parse_secret
 
 ANY = "*"
@@ -35,6 +36,7 @@ class Slot:
 
 
 _VISIBLE = re.compile(r"[\x21-\x7e]+")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def judge_bearer(text: str) -> None:
@@ -47,11 +49,36 @@ def _judge_signing(text: str) -> None:
     parse_secret(text)
 
 
+def _judge_header(text: str) -> None:
+    header_value(text)
+
+
+def _judge_text(text: str) -> None:
+    if _CONTROL.search(text):
+        raise ValueError("has a control character in it (write it on one line)")
+
+
+def _judge_user(text: str) -> None:
+    """RFC 7617, section 2."""
+    _judge_text(text)
+    if ":" in text:
+        raise ValueError("has a colon in it, which the name of a user cannot have (remove it)")
+
+
+_AUTH = ("providers", ANY, "auth")
 _SIGNING_KEYS = ("secret", "secret_file", "secrets", "secrets_file")
 
 SLOTS = (
     Slot(("intake", "tokens", ANY), ("token", "token_file"), judge_bearer),
-    Slot(("providers", ANY), ("api_key", "api_key_file"), judge_bearer),
+    Slot(("providers", ANY), ("api_key", "api_key_file"), judge_bearer, needed=False),
+    Slot((*_AUTH, "header"), ("value", "value_file"), _judge_header),
+    Slot((*_AUTH, "query"), ("value", "value_file"), _judge_text),
+    Slot((*_AUTH, "body"), ("value", "value_file"), _judge_text),
+    Slot((*_AUTH, "basic"), ("username", "username_file"), _judge_user),
+    Slot((*_AUTH, "basic"), ("password", "password_file"), _judge_text, needed=False),
+    Slot((*_AUTH, "jwt_hs256"), ("access_key", "access_key_file"), _judge_text),
+    Slot((*_AUTH, "jwt_hs256"), ("secret_key", "secret_key_file"), _judge_text),
+    Slot(_AUTH, ("bearer", "bearer_file"), judge_bearer, needed=False),
     Slot(("webhooks",), _SIGNING_KEYS, _judge_signing),
     Slot(("endpoints", ANY), ("secrets", "secrets_file", "secret", "secret_file"), _judge_signing, needed=False),
 )

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ValidationError
 
 from notifier.config import model, secret
 from notifier.config.problem import Fault, Path, Unusable, did_you_mean, shown
+from notifier.config.providers import SECTIONS as PROVIDER_SECTIONS
 from notifier.config.secret import ANY
 
 SECTIONS: Mapping[tuple[str, ...], type[BaseModel]] = {
@@ -14,7 +15,7 @@ SECTIONS: Mapping[tuple[str, ...], type[BaseModel]] = {
     ("store",): model.StoreSettings,
     ("intake",): model.IntakeSettings,
     ("intake", "tokens", ANY): model.TokenSettings,
-    ("providers", ANY): model.ProviderSettings,
+    **{("providers", ANY, *where): section for where, section in PROVIDER_SECTIONS.items()},
     ("webhooks",): model.WebhookSettings,
     ("endpoints", ANY): model.EndpointSettings,
     ("watches", ANY): model.WatchSettings,
@@ -27,7 +28,8 @@ _WHAT_TO_GIVE: Mapping[tuple[str, ...], str] = {
     ("providers",): "name at least one, as in videos: {api_key: ${VIDEOS_API_KEY}}",
     ("webhooks",): "events must be signed; begin with secret: ${WEBHOOK_SECRET}",
     ("intake", "tokens", ANY, "name"): "say whose token it is",
-    ("providers", ANY, "preset"): f"the provider's name is not that of a preset; write {' or '.join(model.PRESETS)}",
+    ("providers", ANY, "rules", ANY, "outcome"): "write what such an answer means, as in unavailable",
+    ("providers", ANY, "poll", "path"): 'write it below base_url, as in "/v1/jobs/{task_id}"',
     ("endpoints", ANY, "url"): "write the callback URL that these settings are for",
     ("watches", ANY, "task_id"): "write the provider's id of the task",
     ("watches", ANY, "callback_url"): "write who is told how the task ended",
@@ -84,7 +86,7 @@ def _message(detail: Any) -> str:
         case "too_short":
             return "is empty (give at least one, or remove the line for the default)"
         case "too_long":
-            return f"has {context['actual_length']} items (at most {context['max_length']})"
+            return f"has {context['actual_length'] or 'too many'} items (at most {context['max_length']})"
         case _:
             return str(detail["msg"])
 

@@ -1,16 +1,8 @@
-"""What a provider's answer to one poll means.
+"""What a provider's answer to one poll can mean, for every provider. `reading` finds out which of it."""
 
-`interpret()` is the table every provider shares: HTTP status first, then the JSON body. What the body's words mean is
-the provider family's own knowledge and comes in as a function.
-"""
-
-import json
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Never, TypeAlias, assert_never
-
-from notifier.domain.retry_after import parse_retry_after
+from typing import TypeAlias, assert_never
 
 MAX_ANSWER_BYTES = 1024 * 1024
 """An answer over 1 MiB is no status report; it is not read to its end."""
@@ -97,7 +89,6 @@ class Unavailable:
     message: str
 
 
-Meaning: TypeAlias = Running | Completed | Failed
 Answer: TypeAlias = Running | Completed | Failed | Missed | Throttled | Unauthorized | Unavailable
 
 
@@ -123,68 +114,6 @@ def outcome_name(answer: Answer) -> str:
             return "unavailable"
         case _:
             assert_never(answer)
-
-
-def interpret(
-    *,
-    http_status: int,
-    retry_after: str | None,
-    body: bytes,
-    truncated: bool,
-    task_id: str,
-    now: datetime,
-    read: Callable[[Mapping[str, Any], str | None], Meaning],
-) -> Answer:
-    """What one HTTP answer to a poll for `task_id` means.
-
-    `retry_after` is the header as it came, `truncated` says that the body went on past MAX_ANSWER_BYTES, and
-    `read(document, response)` turns the JSON object of a 2xx answer into its meaning.
-    """
-    if 200 <= http_status < 300:
-        return _interpret_body(body, truncated, task_id, read)
-    wait = parse_retry_after(retry_after, now)
-    if http_status == 429 or (http_status == 503 and wait is not None):
-        return Throttled(None if wait is None else min(max(wait, MIN_PAUSE_SECONDS), MAX_PAUSE_SECONDS))
-    if http_status in (401, 403):
-        return Unauthorized(http_status)
-    if 400 <= http_status < 500:
-        document = None if truncated else parse_object(body)
-        response = None if document is None else response_text(body)
-        return Missed(refused=http_status != 404, message=f"HTTP {http_status}", response=response)
-    if 300 <= http_status < 400:
-        return Unavailable(f"HTTP {http_status}: redirects are not followed; check base_url")
-    return Unavailable(f"HTTP {http_status}")
-
-
-def _interpret_body(
-    body: bytes, truncated: bool, task_id: str, read: Callable[[Mapping[str, Any], str | None], Meaning]
-) -> Meaning | Unavailable:
-    if truncated:
-        return Unavailable("the answer is larger than 1 MiB")
-    document = parse_object(body)
-    if document is None:
-        return Unavailable("the answer is not a JSON object")
-    if document.get("id") is not None and str(document["id"]) != task_id:
-        return Unavailable("the answer is about another task: its id is not ours")
-    return read(document, response_text(body))
-
-
-def parse_object(body: bytes) -> Mapping[str, Any] | None:
-    """The JSON object in `body` (RFC 8259: UTF-8, no NaN or Infinity), or None when it is anything else."""
-    try:
-        document = json.loads(body.decode("utf-8-sig"), parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):  # UnicodeDecodeError and JSONDecodeError are ValueErrors
-        return None
-    return document if isinstance(document, dict) else None
-
-
-def _refuse_constant(name: str) -> Never:
-    raise ValueError(f"{name} is not JSON")
-
-
-def response_text(body: bytes) -> str | None:
-    """The answer's own JSON text, to be passed on byte for byte; None when it is over MAX_RESPONSE_BYTES."""
-    return None if len(body) > MAX_RESPONSE_BYTES else body.decode("utf-8-sig").strip()
 
 
 def clean_text(value: object, longest: int = MAX_WORD_CHARACTERS) -> str | None:

@@ -66,7 +66,7 @@ class Registration:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """One promise. (provider, task_id, callback_url) is unique among the watches that were not cancelled."""
+    """One promise. (provider, task_id, variables, callback_url) is unique among the watches that were not cancelled."""
 
     id: str
     provider: str

@@ -94,9 +94,9 @@ class WatchStore(Protocol):
     async def register(
         self, registrations: Sequence[Registration], now: datetime, announce: Announce
     ) -> Sequence[Registered]:
-        """Accept each once, in order. (provider, task_id, callback_url) with a watch that was not cancelled gives that
-        watch unchanged. On a task known to be completed or failed the watch ends at once and its delivery is owed; on
-        an abandoned or no longer watched task polling starts afresh."""
+        """Accept each once, in order. (provider, task_id, variables, callback_url) with a watch that was not cancelled
+        gives that watch unchanged. On a task known to be completed or failed the watch ends at once and its delivery is
+        owed; on an abandoned or no longer watched task polling starts afresh."""
         ...
 
     async def cancel(self, watch_id: str, now: datetime, known: Known) -> Cancelled | None:

@@ -20,12 +20,13 @@ MAX_WORDS_REMEMBERED = 1000
 
 @dataclass(frozen=True, slots=True)
 class PollLimits:
-    """A provider's numbers: `interval` and `not_found_grace` in seconds, `rate` in polls a second."""
+    """A provider's numbers: `interval`, `not_found_grace` and `min_interval` in seconds, `rate` in polls a second."""
 
     interval: float
     rate: float
     concurrency: int
     not_found_grace: float
+    min_interval: float = 0.0
 
 
 Visit: TypeAlias = "Callable[[Channel, Turn[int]], Awaitable[bool]]"

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from notifier.domain.answer import Answer, Throttled, Unauthorized
+from notifier.domain.answer import Answer, Running, Throttled, Unauthorized
 from notifier.domain.deadlines import Deadlines
 from notifier.domain.delivery import Delivery
 from notifier.domain.pace import Pause, Turn
@@ -221,6 +221,8 @@ class Poller:
         if step.back_off:
             wait = backoff(task.interval, step.task.setbacks, self._chance.spread())
             self._timetable.postpone(task.key, wait)
+        elif isinstance(answer, Running) and answer.ask_again is not None:
+            self._timetable.postpone(task.key, max(answer.ask_again, channel.limits.min_interval))
         if step.changed:
             try:
                 await self._store.save([step.task])

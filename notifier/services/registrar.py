@@ -1,8 +1,8 @@
 """Accept a watch once, reject a bad one, reconcile the file's watches."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
@@ -10,6 +10,7 @@ import structlog
 from notifier.domain.address import Refusal
 from notifier.domain.delivery import Delivery
 from notifier.domain.quantity import format_duration
+from notifier.domain.variables import takes_none, variables_text
 from notifier.domain.watch import Registration, Source, Watch, judge_task_id, metadata_text
 from notifier.ports import Announce, Cancelled, Chance, Clock, Declared, Guard, Registered, WatchStore
 from notifier.services.poller import Poller
@@ -27,7 +28,8 @@ PORTION = 200
 
 @dataclass(frozen=True, slots=True)
 class WatchRequest:
-    """A watch that somebody asks for, as it was written: right in its types, not yet judged. Durations in seconds."""
+    """A watch that somebody asks for, as it was written: right in its types, not yet judged. Durations in seconds;
+    `variables` are what it gives of those that its provider has."""
 
     task_id: str
     callback_url: str
@@ -35,14 +37,16 @@ class WatchRequest:
     interval: float | None = None
     deadline: float | None = None
     metadata: Mapping[str, Any] | None = None
+    variables: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Invalid:
-    """Why a request cannot become a watch; `field` is the part of the request that is wrong."""
+    """Why a request cannot become a watch; `field` is the part of the request that is wrong, `member` what in it."""
 
     field: str
     message: str
+    member: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +56,15 @@ class Busy:
 
 @dataclass(frozen=True, slots=True)
 class WatchRules:
-    """What a provider allows and assumes, in seconds."""
+    """What a provider allows and assumes, in seconds. `variables` are what its watches may give beside their task ids,
+    with their defaults (None: must be given); `judge_variables` names those that are wrong, with sentences that go on
+    after the names."""
 
     interval: float
     min_interval: float
     deadline: float
+    variables: Mapping[str, str | None] = field(default_factory=dict)
+    judge_variables: Callable[[Mapping[str, str]], Iterable[tuple[str, str]]] = takes_none
 
 
 class Registrar:
@@ -148,7 +156,8 @@ class Registrar:
         if request.interval is not None and request.interval < rules.min_interval:
             least = format_duration(rules.min_interval)
             return Invalid("interval", f"must be at least {least}, the min_interval of provider {provider!r}")
-        return self._registration(request, provider, metadata, "intake")
+        misfit = _misfit(request.variables or {}, rules)
+        return misfit or self._registration(request, provider, metadata, "intake")
 
     def _provider(self, name: str | None) -> str | Invalid:
         known = ", ".join(sorted(self._rules))
@@ -168,6 +177,7 @@ class Registrar:
             deadline=rules.deadline if request.deadline is None else request.deadline,
             metadata=metadata,
             source=source,
+            variables=_whole(request.variables or {}, rules),
         )
 
     def _take_up(self, result: Registered, by: str | None) -> None:
@@ -211,6 +221,17 @@ class Registrar:
 
     def _declared_provider(self, request: WatchRequest) -> str:
         return request.provider if request.provider is not None else next(iter(self._rules))
+
+
+def _misfit(given: Mapping[str, str], rules: WatchRules) -> Invalid | None:
+    return next((Invalid("vars", wrong, name) for name, wrong in rules.judge_variables(given)), None)
+
+
+def _whole(given: Mapping[str, str], rules: WatchRules) -> str:
+    """With the defaults of the provider, so that a watch that writes one out watches the same task as one that does
+    not."""
+    usual = {name: value for name, value in rules.variables.items() if value is not None}
+    return variables_text(usual | dict(given))
 
 
 def _tell_registered(watch: Watch, event_id: str | None, by: str | None) -> None:

@@ -1,15 +1,19 @@
 """Our signatures and other people's: what one side signs, the other verifies."""
 
+import asyncio
 import base64
 import json
 from datetime import UTC, datetime
 
+import jwt
 import pytest
 import standardwebhooks
 import svix
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from notifier.adapters.clock import SystemClock
+from notifier.adapters.providers import SignedToken
 from notifier.domain.signature import Ed25519Key, HmacKey, Valid, parse_secret, sign, verify
 
 ASYMMETRIC = Ed25519Key(bytes(range(32)))
@@ -44,3 +48,18 @@ def test_we_verify_what_foreign_libraries_sign(secret: bytes, body: str) -> None
     signature = standardwebhooks.Webhook(whsec(secret)).sign("msg_1", datetime.fromtimestamp(at, UTC), body)
     verdict = verify([parse_secret(whsec(secret))], "msg_1", str(at), signature, body.encode(), now=at)
     assert verdict == Valid()
+
+
+@settings(max_examples=25, deadline=None)
+@given(issuer=texts, secret=st.text(st.characters(codec="utf-8"), min_size=32, max_size=80))
+def test_a_foreign_library_accepts_the_tokens_that_we_sign_for_providers(issuer: str, secret: str) -> None:
+    """PyJWT reads the claims with the same secret, within the token's time, and refuses it with another one."""
+    clock = SystemClock()
+    sent = asyncio.run(SignedToken(issuer, secret, 60.0, clock).now())
+    scheme, _, token = sent.headers["authorization"].partition(" ")
+    claims = jwt.decode(token, secret, algorithms=["HS256"], options={"require": ["iss", "exp", "nbf"]})
+    now = int(clock.now().timestamp())
+    assert (scheme, claims["iss"], claims["exp"] - claims["nbf"]) == ("Bearer", issuer, 65)
+    assert abs(claims["exp"] - now - 60) <= 5
+    with pytest.raises(jwt.InvalidSignatureError):
+        jwt.decode(token, secret + "x", algorithms=["HS256"])

@@ -13,6 +13,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from notifier.adapters.api.problems import Complaint, pointer
 from notifier.domain.delivery import DeliveryState
 from notifier.domain.quantity import DURATION_PATTERN, LEAST_SECONDS, MOST_SECONDS, parse_duration
+from notifier.domain.template import VARIABLE_NAME
+from notifier.domain.variables import MAX_VALUE_CHARACTERS, MAX_VARIABLES, judge_value, variable_text
 from notifier.domain.watch import MAX_TASK_ID_CHARACTERS, WatchState, judge_task_id
 from notifier.services.registrar import WatchRequest
 
@@ -43,6 +45,14 @@ def _limit(value: Any) -> Any:
     return int(value)
 
 
+def _variable(value: Any) -> str:
+    text = variable_text(value)
+    wrong = judge_value(text)
+    if wrong is not None:
+        raise ValueError(wrong)
+    return text
+
+
 def _task_id(value: str) -> str:
     wrong = judge_task_id(value)
     if wrong is not None:
@@ -59,6 +69,18 @@ Duration = Annotated[
                 {"type": "string", "pattern": f"^({DURATION_PATTERN})$"},
                 {"type": "number", "minimum": LEAST_SECONDS, "maximum": MOST_SECONDS},
                 {"type": "null"},
+            ]
+        }
+    ),
+]
+Variable = Annotated[
+    str,
+    BeforeValidator(_variable),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "maxLength": MAX_VALUE_CHARACTERS, "pattern": r"^[^\u0000-\u001f\u007f]*$"},
+                {"type": "number"},
             ]
         }
     ),
@@ -113,10 +135,16 @@ class NewWatch(Shape):
     metadata: dict[str, Any] | None = Field(
         default=None, description="Returned untouched in the event; at most 4 KiB as JSON."
     )
+    vars: Annotated[dict[str, Variable], Field(max_length=MAX_VARIABLES)] | None = Field(
+        default=None,
+        description="Values that the provider needs beside the task id, or that differ from its defaults; a number is "
+        "taken as the text that it is.",
+        json_schema_extra={"propertyNames": {"pattern": f"^{VARIABLE_NAME}$"}},
+    )
 
     def request(self) -> WatchRequest:
         return WatchRequest(
-            self.task_id, self.callback_url, self.provider, self.interval, self.deadline, self.metadata
+            self.task_id, self.callback_url, self.provider, self.interval, self.deadline, self.metadata, self.vars
         )
 
 
@@ -238,7 +266,8 @@ def _sentence(error: Any, names: Sequence[str]) -> str:
         case "list_type":
             return "must be an array"
         case "too_long":
-            return f"holds {context['actual_length']}; at most {context['max_length']} are taken at once"
+            held = context["actual_length"] or "more"  # nobody counts a mapping to the end
+            return f"holds {held}; at most {context['max_length']} are taken at once"
         case "too_short":
             return f"holds {context['actual_length']}; give at least {context['min_length']}"
         case "literal_error":

@@ -39,8 +39,9 @@ def watch_json(view: WatchView, interval: float | None, task: Task | None, next_
         "source": watch.source,
     }
     tail = {"last_error": newest.last_error, "delivery": None if view.delivery is None else _brief(view.delivery)}
-    # Metadata is JSON text already and goes out as it came in: no number changes its form on the way.
-    return encode(head)[:-1] + b',"metadata":' + watch.metadata.encode() + b"," + encode(tail)[1:]
+    # Both are JSON text already; metadata goes out as it came in: no number changes its form on the way.
+    kept = f',"vars":{watch.variables},"metadata":{watch.metadata},'
+    return encode(head)[:-1] + kept.encode() + encode(tail)[1:]
 
 
 def delivery_json(view: DeliveryView, circuit: OpenCircuit | None) -> bytes:

@@ -137,7 +137,8 @@ def _read(item: Any, index: int, caller: Caller) -> NewWatch | tuple[Complaint, 
 
 
 def _complaint(wrong: Invalid, *at: str | int) -> Complaint:
-    return Complaint(wrong.message, pointer(*at, wrong.field))
+    inner = () if wrong.member is None else (wrong.member,)
+    return Complaint(wrong.message, pointer(*at, wrong.field, *inner))
 
 
 def _item_problem(wrong: Sequence[Complaint]) -> bytes:

@@ -55,10 +55,10 @@ class Http:
         body: bytes,
         timeout: float,  # noqa: ASYNC109  # one deadline for all
         cap: int,
-        grace: float,
+        grace: float | None,
     ) -> Reply | Fault:
-        """POST within `timeout` seconds. The status alone counts, so once the headers are in, the rest of the answer
-        has `grace` seconds (within the deadline), and whatever becomes of it changes nothing."""
+        """POST within `timeout` seconds. With a `grace` the status alone counts: once the headers are in, the rest of
+        the answer has so many seconds (within the deadline), and whatever becomes of it changes nothing."""
         return await self._ask("POST", url, headers, body, timeout=timeout, cap=cap, grace=grace)
 
     async def check(self, url: str, timeout: float = CHECK_SECONDS) -> Refusal | None:  # noqa: ASYNC109  # of the look-up

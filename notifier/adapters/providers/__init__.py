@@ -1,6 +1,28 @@
-"""Providers: one file for each family of APIs, and the literal table of what is known."""
+"""Providers: whatever can be described is asked by the same code; what differs is how they are told who asks."""
 
-from notifier.adapters.providers.json_api import JsonApi
-from notifier.adapters.providers.presets import PRESETS, Preset
+from notifier.adapters.providers.credentials import (
+    Command,
+    Credentials,
+    Fixed,
+    Sent,
+    SignedToken,
+    Unready,
+    basic,
+    bearer,
+)
+from notifier.adapters.providers.described import DescribedApi, Exchange, Poll, Request
 
-__all__ = ["PRESETS", "JsonApi", "Preset"]
+__all__ = [
+    "Command",
+    "Credentials",
+    "DescribedApi",
+    "Exchange",
+    "Fixed",
+    "Poll",
+    "Request",
+    "Sent",
+    "SignedToken",
+    "Unready",
+    "basic",
+    "bearer",
+]

@@ -17,7 +17,7 @@ from notifier.domain.result_file import ResultFile
 from notifier.domain.task import End, Task
 from notifier.domain.watch import DeliveryBrief, Watch, WatchView
 
-AnyRow: TypeAlias = "Row[*tuple[Any, ...]]"
+AnyRow: TypeAlias = Row[*tuple[Any, ...]]
 Query: TypeAlias = "Select[*tuple[Any, ...]]"
 Params: TypeAlias = dict[str, Any]
 
@@ -34,6 +34,7 @@ SHOWN_WATCH = select(
     watches,
     tasks.c.provider,
     tasks.c.task_id,
+    tasks.c.variables,
     tasks.c.status,
     tasks.c.polls,
     tasks.c.last_polled_at,
@@ -53,7 +54,7 @@ def shown_watch(row: AnyRow) -> WatchView:
     if row.delivery_id is not None:
         brief = DeliveryBrief(row.delivery_id, row.delivery_state, row.attempts, row.next_attempt_at)
     return WatchView(
-        watch=watch_of(row, row.provider, row.task_id),
+        watch=watch_of(row, row),
         task_key=row.task_key,
         status=row.status,
         polls=row.polls,
@@ -63,11 +64,12 @@ def shown_watch(row: AnyRow) -> WatchView:
     )
 
 
-def watch_of(row: AnyRow, provider: str, task_id: str) -> Watch:
+def watch_of(row: AnyRow, of: AnyRow | Task) -> Watch:
+    """A watch of this task."""
     return Watch(
         id=row.id,
-        provider=provider,
-        task_id=task_id,
+        provider=of.provider,
+        task_id=of.task_id,
         callback_url=row.callback_url,
         state=row.state,
         interval=row.interval,
@@ -76,6 +78,7 @@ def watch_of(row: AnyRow, provider: str, task_id: str) -> Watch:
         ended_at=row.ended_at,
         source=row.source,
         metadata=row.metadata,
+        variables=of.variables,
     )
 
 

@@ -33,8 +33,8 @@ INTERVAL_AT_REST = 60.0
 """Seconds. Stands in for the interval of a provider that the configuration does not name: its tasks are not polled."""
 
 T = TypeVar("T")
-Name: TypeAlias = tuple[str, str]
-"""A task's provider and its id there."""
+Name: TypeAlias = tuple[str, str, str]
+"""A task's provider, its id there and its variables (canonical JSON text): what makes it this task and no other."""
 
 _TERMS = (
     select(
@@ -58,7 +58,11 @@ _WATCHED = _with_terms(_TERMS)
 _CURRENT = _with_terms(_TERMS.where(watches.c.task_key.in_(bindparam("keys", expanding=True))))
 _NAMED = (
     select(tasks)
-    .where(tasks.c.provider == bindparam("of"), tasks.c.task_id.in_(bindparam("ids", expanding=True)))
+    .where(
+        tasks.c.provider == bindparam("of"),
+        tasks.c.variables == bindparam("given"),
+        tasks.c.task_id.in_(bindparam("ids", expanding=True)),
+    )
     .order_by(tasks.c.key)  # every node locks in the same order
     .with_for_update()
 )
@@ -146,7 +150,7 @@ def _end_watches(
     if not rows:
         return []
     connection.execute(_END_WATCH, [{"wanted": row.seq, "state": how.state, "ended_at": how.at} for row in rows])
-    ended = [replace(watch_of(row, task.provider, task.task_id), state=how.state, ended_at=how.at) for row in rows]
+    ended = [replace(watch_of(row, task), state=how.state, ended_at=how.at) for row in rows]
     return deliveries.owe(connection, [(task, watch) for watch in ended], announce, how.at)
 
 
@@ -155,14 +159,14 @@ def _end_watches(
 
 def find(connection: Connection, names: Collection[Name]) -> dict[Name, AnyRow]:
     """The rows of those tasks that are known, locked."""
-    by_provider: dict[str, list[str]] = {}
-    for provider, task_id in names:
-        by_provider.setdefault(provider, []).append(task_id)
+    alike: dict[tuple[str, str], list[str]] = {}
+    for provider, task_id, variables in names:
+        alike.setdefault((provider, variables), []).append(task_id)
     return {
-        (row.provider, row.task_id): row
-        for provider, ids in sorted(by_provider.items())
+        (row.provider, row.task_id, row.variables): row
+        for (provider, variables), ids in sorted(alike.items())
         for portion in portions(ids)
-        for row in connection.execute(_NAMED, {"of": provider, "ids": portion})
+        for row in connection.execute(_NAMED, {"of": provider, "given": variables, "ids": portion})
     }
 
 
@@ -170,7 +174,8 @@ def create(connection: Connection, names: Collection[Name]) -> dict[Name, AnyRow
     """New tasks, to be polled."""
     if not names:
         return {}
-    connection.execute(_INSERT, [{"provider": provider, "task_id": task_id} for provider, task_id in names])
+    columns = ("provider", "task_id", "variables")
+    connection.execute(_INSERT, [dict(zip(columns, name, strict=True)) for name in names])
     return find(connection, names)
 
 

@@ -72,10 +72,10 @@ def _admit(
     connection: Connection, registrations: Sequence[Registration], now: datetime, announce: Announce, *, declared: bool
 ) -> _Admission:
     """Find or make the watch of each registration, in order; a task that was given up is polled afresh."""
-    names = list(dict.fromkeys((one.provider, one.task_id) for one in registrations))
+    names = list(dict.fromkeys(_name(one) for one in registrations))
     known = tasks.find(connection, names)
     rows = known | tasks.create(connection, [name for name in names if name not in known])
-    owners = [rows[one.provider, one.task_id] for one in registrations]
+    owners = [rows[_name(one)] for one in registrations]
     promises = tuple((row.key, one.callback_url) for row, one in zip(owners, registrations, strict=True))
     existing = _existing(connection, promises, {row.key for row in known.values()})
     fresh: dict[Promise, tuple[AnyRow, Registration]] = {}
@@ -84,6 +84,10 @@ def _admit(
             fresh.setdefault(promise, (row, one))  # the first of several equal registrations makes the watch
     created, owed = _make(connection, fresh, now, announce, declared=declared)
     return _Admission(promises, existing, created, owed)
+
+
+def _name(registration: Registration) -> tasks.Name:
+    return registration.provider, registration.task_id, registration.variables
 
 
 def _make(
@@ -134,6 +138,7 @@ def _new_watch(task: AnyRow, registration: Registration, now: datetime) -> Watch
         ended_at=now if over else None,
         source=registration.source,
         metadata=registration.metadata,
+        variables=registration.variables,
     )
 
 

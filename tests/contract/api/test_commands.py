@@ -26,6 +26,7 @@ from notifier.domain.receiver import Receiver, Receivers
 from notifier.domain.signature import Ed25519Key, HmacKey, new_private_key, new_secret, parse_secret, public_key
 from notifier.ports import Counts, Oldest, Space
 from notifier.services.dispatcher import DispatchPolicy
+from notifier.services.registrar import WatchRules
 from tests.contract.api.world import HOOK, World
 from tests.fakes import START
 
@@ -74,9 +75,20 @@ async def test_a_watch_from_registration_to_cancelling(live: Live) -> None:
     shown = (await live.notifier("watch", "show", watch_id)).stdout
     assert 'metadata        {"order": 1042}\n' in shown
     assert "interval        45s\n" in shown
+    assert "vars            {}\n" in shown
     cancelled = await live.notifier("watch", "cancel", watch_id)
     assert (cancelled.exit_code, cancelled.stdout) == (0, f"{watch_id}  cancelled, or it had ended before\n")
     assert (await live.json("watch", "show", watch_id))["state"] == "cancelled"
+
+
+async def test_variables_are_options(live: Live) -> None:
+    """`--var NAME=VALUE`, more than once; the value may have an equals sign in it."""
+    rules = WatchRules(30.0, 5.0, 86_400.0, {"path": None, "region": "us"}, lambda given: ())
+    live.world.registrar.configure({"videos": rules}, live.world.guard)
+    watch = await live.json("watch", "add", "vid_1", HOOK, "--var", "path=a/b=c", "--var", "region=eu")
+    assert watch["vars"] == {"path": "a/b=c", "region": "eu"}
+    shown = (await live.notifier("watch", "show", watch["id"])).stdout
+    assert 'vars            {"path": "a/b=c", "region": "eu"}\n' in shown
 
 
 async def test_json_is_the_intakes_answer_unchanged(live: Live) -> None:

@@ -1,12 +1,14 @@
 """Watches over HTTP: register, list, show, cancel."""
 
 import json
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
 
 from notifier.domain.address import Refusal
 from notifier.domain.answer import Completed, Running, Unavailable
+from notifier.services.registrar import WatchRules
 from tests.contract.api.world import HOOK, World, assert_problem
 
 
@@ -31,6 +33,7 @@ async def test_a_registration_is_answered_with_the_watch(world: World) -> None:
         "polls": 0,
         "ended_at": None,
         "source": "intake",
+        "vars": {},
         "metadata": {},
         "last_error": None,
         "delivery": None,
@@ -62,6 +65,52 @@ async def test_null_counts_as_absent(world: World) -> None:
     """An optional member may be null."""
     watch = await world.add(provider=None, interval=None, deadline=None, metadata=None)
     assert (watch["interval"], watch["metadata"]) == (30, {})
+
+
+def judge_regional(given: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    yield from ((name, "is not known") for name in given.keys() - {"region", "a/b"})
+    yield from ((name, "is missing") for name in {"a/b"} - given.keys())
+
+
+def with_variables(world: World) -> None:
+    """Its provider wants a variable, and has a default for another."""
+    rules = WatchRules(30.0, 5.0, 86_400.0, {"a/b": None, "region": "us"}, judge_regional)
+    world.registrar.configure({"videos": rules}, world.guard)
+
+
+async def test_variables_are_shown_with_the_defaults(world: World) -> None:
+    """Numbers as the text that they are; with other variables it is another watch, with equal ones the same."""
+    with_variables(world)
+    watch = await world.add(vars={"a/b": 7})
+    assert watch["vars"] == {"a/b": "7", "region": "us"}
+    assert (await world.add(vars={"region": "us", "a/b": "7"}))["id"] == watch["id"]
+    assert (await world.add(vars={"region": "eu", "a/b": "7"}))["id"] != watch["id"]
+    assert (await world.call("GET", f"/v1/watches/{watch['id']}")).json()["vars"] == watch["vars"]
+
+
+@pytest.mark.parametrize(
+    ("given", "pointer", "says"),
+    [
+        (None, "#/vars/a~1b", "is missing"),
+        ({}, "#/vars/a~1b", "is missing"),
+        ({"a/b": "1", "Region": "eu"}, "#/vars/Region", "is not known"),
+        ({"a/b": True}, "#/vars/a~1b", "must be a string or a number"),
+        ({"a/b": None}, "#/vars/a~1b", "must be a string or a number"),
+        ({"a/b": "x" * 513}, "#/vars/a~1b", "must have at most 512 characters"),
+        ({"a/b": "x\u0000"}, "#/vars/a~1b", "must not hold control"),
+        ([], "#/vars", "must be a JSON object"),
+        ({f"v{n}": "" for n in range(17)}, "#/vars", "holds more; at most 16 are taken at once"),
+    ],
+)
+async def test_a_wrong_variable_is_pointed_at(world: World, given: object, pointer: str, says: str) -> None:
+    """By its name, alone and in a batch; nothing is registered."""
+    with_variables(world)
+    body = {"task_id": "vid_1", "callback_url": HOOK, "vars": given}
+    problem = assert_problem(await world.call("POST", "/v1/watches", body), 422, pointer)
+    assert says in problem["detail"]
+    (result,) = (await world.call("POST", "/v1/watches/batch", {"watches": [body]})).json()["results"]
+    assert result["error"]["pointer"] == pointer.replace("#/", "#/watches/0/")
+    assert world.store.watches == {}
 
 
 async def test_metadata_goes_out_as_it_came_in(world: World) -> None:

@@ -3,12 +3,16 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import TypeAlias
 
 from notifier.domain.delivery import Attempt, Delivery, new_delivery
 from notifier.domain.event import Event, announce
 from notifier.domain.task import End, Task
 from notifier.domain.watch import Registration, Watch, WatchState
 from notifier.ports import Known
+
+Name: TypeAlias = tuple[str, str, str]
+"""A task's provider, its id there, and its variables."""
 
 USUAL = {"videos": 30.0, "images": 20.0}
 
@@ -18,6 +22,10 @@ def tell(task: Task, watch: Watch) -> Event | None:
     if watch.callback_url.endswith("/deaf") and task.end and task.end.state == "failed":
         return None
     return announce(task, watch, watch.id.replace("wch_", "evt_"))
+
+
+def name_of(one: Task | Watch | Registration) -> Name:
+    return one.provider, one.task_id, one.variables
 
 
 @dataclass
@@ -30,7 +38,7 @@ class ModelTask:
 
 @dataclass
 class Model:
-    tasks: dict[tuple[str, str], ModelTask] = field(default_factory=dict)
+    tasks: dict[Name, ModelTask] = field(default_factory=dict)
     watches: dict[str, Watch] = field(default_factory=dict)
     declared: set[str] = field(default_factory=set)
     deliveries: dict[str, Delivery] = field(default_factory=dict)
@@ -38,13 +46,13 @@ class Model:
 
     # Reading
 
-    def of(self, name: tuple[str, str]) -> Iterator[Watch]:
-        return (watch for watch in self.watches.values() if (watch.provider, watch.task_id) == name)
+    def of(self, name: Name) -> Iterator[Watch]:
+        return (watch for watch in self.watches.values() if name_of(watch) == name)
 
-    def watching(self, name: tuple[str, str]) -> list[Watch]:
+    def watching(self, name: Name) -> list[Watch]:
         return [watch for watch in self.of(name) if watch.state == "watching"]
 
-    def task(self, name: tuple[str, str]) -> Task | None:
+    def task(self, name: Name) -> Task | None:
         """The task as it is to be polled, or None."""
         watching = self.watching(name)
         if not watching:
@@ -60,17 +68,18 @@ class Model:
 
     def register(self, one: Registration, now: datetime, key: Callable[[], int]) -> tuple[Watch, bool, Delivery | None]:
         """The watch, whether it is new, and what it is owed at once. `key` tells the key of a task that is new."""
-        name = (one.provider, one.task_id)
+        name = name_of(one)
         for watch in self.of(name):
             if watch.callback_url == one.callback_url and watch.state != "cancelled":
                 return watch, False, None
         task = self.tasks.get(name)
         if task is None or task.state in ("abandoned", "idle"):
-            fresh = Task(key() if task is None else task.known.key, *name, interval=0.0, deadline_at=now)
+            fresh = Task(key() if task is None else task.known.key, *name[:2], interval=0.0, deadline_at=now)
+            fresh = replace(fresh, variables=one.variables)
             task = self.tasks[name] = ModelTask(fresh)
         deadline_at = now + timedelta(seconds=one.deadline)
-        words = (one.interval, now, deadline_at, None, one.source, one.metadata)
-        watch = Watch(one.id, *name, one.callback_url, "watching", *words)
+        words = (one.interval, now, deadline_at, None, one.source, one.metadata, one.variables)
+        watch = Watch(one.id, *name[:2], one.callback_url, "watching", *words)
         self.watches[watch.id] = watch
         if task.state == "watching":
             return watch, True, None
@@ -79,7 +88,7 @@ class Model:
 
     def cancel(self, watch: Watch, now: datetime, known: Known) -> None:
         if watch.state == "watching":
-            kept = self.tasks[watch.provider, watch.task_id]
+            kept = self.tasks[name_of(watch)]
             told = known(kept.known.key)
             if told is not None and told.end is None:
                 kept.known = told
@@ -114,13 +123,13 @@ class Model:
         kept = self._open(task)
         if kept is None or task.end is None:
             return []
-        return self._end(kept, task, self.watching((task.provider, task.task_id)))
+        return self._end(kept, task, self.watching(name_of(task)))
 
     def expire(self, task: Task, now: datetime) -> list[Delivery]:
         kept = self._open(task)
         if kept is None:
             return []
-        watching = self.watching((task.provider, task.task_id))
+        watching = self.watching(name_of(task))
         due = [watch for watch in watching if watch.deadline_at <= now]
         owed = self._end(kept, replace(task, end=End("abandoned", now, reason="deadline")), due)
         if len(due) < len(watching):
@@ -128,7 +137,7 @@ class Model:
         return owed
 
     def _open(self, task: Task) -> ModelTask | None:
-        kept = self.tasks.get((task.provider, task.task_id))
+        kept = self.tasks.get(name_of(task))
         return kept if kept and kept.known.key == task.key and kept.state == "watching" else None
 
     def _end(self, kept: ModelTask, task: Task, watches: list[Watch]) -> list[Delivery]:
@@ -150,7 +159,7 @@ class Model:
         return delivery
 
     def _rest(self, watch: Watch) -> None:
-        name = (watch.provider, watch.task_id)
+        name = name_of(watch)
         if not self.watching(name):
             self.tasks[name].state = "idle"
 

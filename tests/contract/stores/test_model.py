@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,14 @@ from notifier.domain.task import Task
 from notifier.domain.watch import Registration
 from notifier.ports import Page
 from tests.contract.stores.building import BACKENDS, at, completed, delivered, failed, given_up, registration, tried
-from tests.contract.stores.model import USUAL, Model, tell
+from tests.contract.stores.model import USUAL, Model, name_of, tell
 
-NAMES = [("videos", "vid_1"), ("videos", "vid_2"), ("images", "vid_1")]
+NAMES = [
+    ("videos", "vid_1", "{}"),
+    ("videos", "vid_1", '{"region":"eu"}'),
+    ("videos", "vid_2", "{}"),
+    ("images", "vid_1", "{}"),
+]
 URLS = ["https://app.example.com/hook", "https://app.example.com/deaf"]
 EVERYTHING = Page(1000)
 
@@ -36,6 +42,7 @@ wishes = st.builds(
     lambda name, url, interval, deadline: {
         "provider": name[0],
         "task": name[1],
+        "variables": name[2],
         "url": url,
         "interval": interval,
         "deadline": deadline,
@@ -108,7 +115,7 @@ class StoreMachine(RuleBasedStateMachine):
             assert list(result.owed) == ([] if owed is None else [owed])
             self.hear(owed=result.owed)
         for result in results:
-            name = (result.view.watch.provider, result.view.watch.task_id)
+            name = name_of(result.view.watch)
             watching = result.created and result.view.watch.state == "watching"
             assert result.task == (self.model.task(name) if watching else None)
             self.hear(tasks=[result.task] if result.task else [])
@@ -126,7 +133,7 @@ class StoreMachine(RuleBasedStateMachine):
         return known
 
     @rule(
-        asked=st.lists(wishes, max_size=3, unique_by=lambda wish: (wish["provider"], wish["task"], wish["url"])),
+        asked=st.lists(wishes, max_size=3, unique_by=itemgetter("provider", "task", "variables", "url")),
         news=news,
     )
     def declare(self, asked, news) -> None:
@@ -134,8 +141,8 @@ class StoreMachine(RuleBasedStateMachine):
         known = self.known(news)
         before, watched = dict(self.model.watches), {name: self.model.task(name) for name in NAMES}
         declared = self.ask(self.store.declare(wanted, self.now, tell, known))
-        keys = {(task.provider, task.task_id): task.key for task in declared.tasks}
-        self.model.declare(wanted, self.now, lambda one: keys[one.provider, one.task_id], known)
+        keys = {name_of(task): task.key for task in declared.tasks}
+        self.model.declare(wanted, self.now, lambda one: keys[name_of(one)], known)
         after = self.model.watches
         was = [each for each in before if before[each].state == "watching"]
         assert {watch.id: watch for watch in declared.added} == {each: after[each] for each in after.keys() - before}
@@ -158,7 +165,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(number=numbers, news=news)
     def cancel(self, number, news) -> None:
         watch = pick(self.model.watches, number)
-        name = (watch.provider, watch.task_id)
+        name = name_of(watch)
         self.model.cancel(watch, self.now, self.known(news))
         cancelled = self.ask(self.store.cancel(watch.id, self.now, self.known(news)))
         if watch.state != "watching":
@@ -190,7 +197,7 @@ class StoreMachine(RuleBasedStateMachine):
         task = pick(self.heard, number)
         expired = self.ask(self.store.expire(task, self.now, tell))
         assert list(expired.owed) == self.model.expire(task, self.now)
-        left = self.model.task((task.provider, task.task_id))
+        left = self.model.task(name_of(task))
         if left is None or left.key != task.key:
             assert expired.task is None
         else:
@@ -232,10 +239,10 @@ class StoreMachine(RuleBasedStateMachine):
         shown = {view.watch.id: view for view in (await store.watches(EVERYTHING)).watches}
         assert {each: view.watch for each, view in shown.items()} == model.watches
         for view in shown.values():
-            task = model.tasks[view.watch.provider, view.watch.task_id].known
+            task = model.tasks[name_of(view.watch)].known
             assert (view.task_key, view.status, view.polls) == (task.key, task.status, task.polls)
             assert (view.delivery and view.delivery.id) == getattr(model.delivery_of(view.watch), "id", None)
-        polled = {(task.provider, task.task_id): task for task in await store.watched(USUAL)}
+        polled = {name_of(task): task for task in await store.watched(USUAL)}
         assert polled == {name: task for name in NAMES if (task := model.task(name)) is not None}
         waiting = {each.id: each.next_attempt_at for each in await store.waiting()}
         pending = {each.id: each.next_attempt_at for each in model.deliveries.values() if each.state == "pending"}

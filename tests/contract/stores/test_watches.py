@@ -35,6 +35,29 @@ async def polled(store: SqlStore) -> dict[str, Task]:
 # Registering
 
 
+async def test_other_variables_are_another_task(store, announcer):
+    """The same id of the same provider for the same URL: two tasks with an end each, and each watch stays with its
+    own over a restart; equal variables are the same watch."""
+    plain, european = registration(1), registration(2, variables='{"region":"eu"}')
+    first, second, again = await register(store, plain, european, replace(european, id=watch_id(3)))
+    assert (first.created, second.created, again.created) == (True, True, False)
+    assert again.view == second.view
+    assert first.view.task_key != second.view.task_key
+    tasks = {task.key: task.variables for task in await store.watched({"videos": 30.0})}
+    assert tasks == {first.view.task_key: "{}", second.view.task_key: '{"region":"eu"}'}
+    await store.end(completed(second.task), announcer)
+    assert announcer.told[0][1].variables == '{"region":"eu"}'
+    states = {view.watch.variables: view.watch.state for view in (await store.watches(Page(10))).watches}
+    assert states == {"{}": "watching", '{"region":"eu"}': "completed"}
+
+
+async def test_declared_watches_keep_to_their_variables(store, announcer):
+    """A changed value cancels the one watch and adds another."""
+    await store.declare([declaration(1, variables='{"a":"1"}')], at(0), announcer, nothing_known)
+    declared = await store.declare([declaration(2, variables='{"a":"2"}')], at(1), announcer, nothing_known)
+    assert ([watch.id for watch in declared.added], declared.changed, declared.cancelled) == ([watch_id(2)], 0, 1)
+
+
 async def test_a_new_watch_is_shown_as_asked_for(store, announcer):
     """A registration's values come back; the deadline counts from now; its task is to be polled, untouched."""
     (result,) = await register(store, registration(1, interval=45.0, deadline=3600.0))

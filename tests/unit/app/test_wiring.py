@@ -2,10 +2,8 @@
 
 import base64
 
-from notifier.adapters.providers import PRESETS
 from notifier.adapters.webhook import KEPT_BYTES, kept
 from notifier.app import wiring
-from notifier.config import PRESETS as CONFIGURABLE
 from notifier.config import Loaded, Settings, parse
 from notifier.domain.endpoint import receiver
 from notifier.domain.receiver import Receivers, public_keys
@@ -30,11 +28,6 @@ def settings(text: str = CONFIG) -> Settings:
 def merged(read: Settings) -> Receivers:
     endpoints = {each.url: receiver(each.terms) for each in wiring.declared_endpoints(read)}
     return Receivers(wiring.usual_receiver(read), endpoints)
-
-
-def test_every_preset_that_can_be_configured_can_be_polled() -> None:
-    """And the other way round."""
-    assert PRESETS.keys() == CONFIGURABLE.keys()
 
 
 def test_a_token_is_known_by_its_name_and_what_it_is_limited_to() -> None:

@@ -151,7 +151,7 @@ PROVIDERS = [
     ("{videos: {}}", "1:21: providers.videos.api_key: is missing (take it from the environment with ${NAME}, or g"),
     ("{'a b': {preset: videos, api_key: k}}", '1:13: providers["a b"]: is not a name for a provider (write up to 64'),
     ("{mine: {api_key: k}}", "1:19: providers.mine.preset: is missing (the provider's name is not that of a prese"),
-    ("{mine: {preset: video, api_key: k}}", "1:28: providers.mine.preset: 'video' is not one of videos (did you m"),
+    ("{mine: {preset: video, api_key: k}}", "1:28: providers.mine.preset: 'video' is not a preset (did you mean"),
     ("{mine: {preset: videos, api_key: k}}", None),
     ("{videos: {api_key: k, rate: 10}}", "1:40: providers.videos.rate: 10 is not a rate (write 10/s, 600/m or 360"),
     ("{videos: {api_key: k, rate: 100001/s}}", "1:40: providers.videos.rate: '100001/s' is too high (at most 1000"),
@@ -204,6 +204,13 @@ WATCHES = [
         "5:61: watches[1]: is the same task and callback_url as watches[0] (keep one of them)",
     ),
     ("{task_id: a, CALL}, {task_id: b, CALL}", None),
+    ("{task_id: a, CALL, vars: [a]}", "5:66: watches[0].vars: a list is not a mapping (write the settings"),
+    ("{task_id: a, CALL, vars: {1a: b}}", "5:67: watches[0].vars.1a: is not the name of a variable (write "),
+    ("{task_id: a, CALL, vars: {a: 1.50}}", "5:70: watches[0].vars.a: 1.5 is not text (put it in quotes)"),
+    ("{task_id: a, CALL, vars: {a: true}}", "5:70: watches[0].vars.a: true is not text (put it in quotes)"),
+    ("{task_id: a, CALL, vars: {a: [b]}}", "5:70: watches[0].vars.a: a list is not text"),
+    ("{task_id: a, CALL, vars: {a: " + "x" * 513 + "}}", "5:70: watches[0].vars.a: 'xxxxxxxxxxxxxxxxxxxxxxxxxxxx"),
+    ("{task_id: a, CALL, vars: {region: eu}}", "5:67: watches[0].vars.region: is no variable of this provider (k"),
 ]
 
 
@@ -493,3 +500,39 @@ def test_any_structure_is_loaded_or_rejected(data):
     """Whatever a file holds, the outcome is settings or problems; nothing is ever raised."""
     outcome = parse(repr(data).replace("None", "null"), "FILE", {"A": "1"}, secrets="optional")
     assert isinstance(outcome, Loaded | Rejected)
+
+
+REGIONAL = """\
+providers:
+  acme:
+    base_url: https://api.acme.example
+    auth: null
+    vars: {path: required, region: us}
+    poll: {path: "/{+vars.path}/{vars.region}/{task_id}"}
+    status: state
+    completed: [done]
+webhooks:
+  secret: SECRET
+watches:
+"""
+
+
+@pytest.mark.parametrize(
+    ("watches", "problem"),
+    [
+        (["vars: {path: a/b}"], None),
+        (["vars: {path: 7, region: eu}"], None),
+        ([""], "12:5: watches[0].vars.path: is missing, and this provider cannot be asked without it"),
+        (["vars: {region: eu}"], "12:60: watches[0].vars.path: is missing, and this provider"),
+        (["vars: {path: a, regoin: eu}"], "12:70: watches[0].vars.regoin: is no variable of this provider (known"),
+        (["vars: {path: a//b}"], "12:67: watches[0].vars.path: has an empty segment, or one of dots, that would lead"),
+        (["vars: {path: ['a']}"], "12:67: watches[0].vars.path: a list is not text"),
+        (["vars: {path: a}", "vars: {path: a, region: eu}"], None),
+        (["vars: {path: a}", "vars: {path: a, region: us}"], "13:5: watches[1]: is the same task and callback_url"),
+    ],
+)
+def test_variables_of_a_watch_are_those_of_its_provider(problems_in, secret, watches, problem):
+    """A missing one is told at the innermost mapping, an unknown one at its name, one that its place in the request
+    does not take at its value. Watches with other variables are others, and a default may be written out."""
+    lines = [f"  - {{task_id: a, callback_url: 'https://a.example/', {one}}}\n" for one in watches]
+    expect(problems_in(REGIONAL.replace("SECRET", secret) + "".join(lines)), problem)

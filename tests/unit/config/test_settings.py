@@ -17,7 +17,7 @@ def test_the_shortest_file_gets_every_default(settings_of, least, secret):
     provider, webhooks = settings.providers["videos"], settings.webhooks
     assert (settings.store.url, settings.store.retention) == ("sqlite:///notifier.db", 30 * 86_400.0)
     assert (settings.intake.listen, settings.intake.tokens) == (TcpListen("127.0.0.1", 8470), ())
-    assert (provider.preset, provider.base_url) == ("videos", PRESETS["videos"])
+    assert (provider.preset, provider.base_url) == ("videos", PRESETS["videos"]["base_url"])
     assert provider.api_key == SecretStr("key")
     assert (provider.interval, provider.min_interval, provider.deadline) == (30.0, 5.0, 86_400.0)
     assert (provider.timeout, provider.rate, provider.concurrency) == (30.0, 10.0, 32)

@@ -8,9 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from notifier.domain.answer import TaskError, clean_text, interpret
+from notifier.domain.answer import Running, TaskError, clean_text
+from notifier.domain.description import Description, Question
 from notifier.domain.event import announce, announce_test, event_type
+from notifier.domain.reading import HttpAnswer, read
 from notifier.domain.task import End, Task
+from notifier.domain.template import parse_template
 from notifier.domain.watch import Watch
 
 NOW = datetime(2026, 11, 22, 13, 33, 0, 123456, tzinfo=UTC)
@@ -123,16 +126,9 @@ documents = st.dictionaries(
 def test_every_body_is_json_in_utf_8(answer, metadata, word, message, urls, polls):
     """Whatever a provider said and whatever the metadata is, receivers can parse it and find it unchanged."""
     raw = json.dumps(answer).encode("ascii")
-    meant = interpret(
-        http_status=200,
-        retry_after=None,
-        body=raw,
-        truncated=False,
-        task_id="x",
-        now=NOW,
-        read=lambda _, response: response,
-    )
-    response = meant if isinstance(meant, str) else None
+    description = Description("https://api.example", Question(parse_template("/{task_id}", "path")))
+    meant = read(description, HttpAnswer(200, {}, raw), {"task_id": "x"}, now=NOW).answer
+    response = meant.response if isinstance(meant, Running) else None
     task = replace(
         TASK, status=word, response=response, polls=polls, end=End("failed", NOW, urls, TaskError(word, message))
     )

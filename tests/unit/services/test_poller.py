@@ -1,5 +1,6 @@
 """From a registered watch, over its polls, to the end that is saved and told."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -369,3 +370,13 @@ async def test_lag_counts_from_when_a_poll_was_due(world):
     await world.crew.run()
     assert [lag for *_, lag in world.meter.polls] == [0.0, 1.5]
     assert world.timetable.postponed == [(1, 30.0)]
+
+
+@pytest.mark.parametrize(("told", "second"), [(90.0, 90.0), (2.0, 5.0)])
+async def test_a_provider_may_say_when_to_ask_again(world, told, second):
+    """The next poll is then, but never sooner than the provider's `min_interval`; later ones come by the interval."""
+    world.configure(videos=replace(LIMITS, min_interval=5.0))
+    world.provider.script("vid_1", Running("processing", known=True, ask_again=told))
+    await world.watch()
+    await world.crew.advance(130)
+    assert world.provider.times("vid_1")[:3] == [0, second, second + 30]

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -17,7 +18,7 @@ from notifier.ports import Registered, StoreUnavailableError
 from notifier.services import registrar
 from notifier.services.registrar import Busy, Invalid, WatchRequest
 from tests.fakes import START
-from tests.unit.services.world import HOOK, KEY, LIMITS
+from tests.unit.services.world import HOOK, KEY, LIMITS, RULES
 
 DONE = Completed("completed", ("https://cdn.example/1.mp4",))
 NOT_FOUND = Missed(False, "HTTP 404")
@@ -403,6 +404,65 @@ async def test_after_a_cancel_the_same_registration_is_a_new_watch(world):
     result = await world.watch()
     assert (result.created, result.view.watch.id) == (True, "wch_2")
     assert world.provider.times("vid_1") == [0, 0]
+
+
+# Variables
+
+
+def judge_region(given):
+    """A provider with two variables: where its tasks are, and what they belong to."""
+    yield from ((name, "is not known") for name in given.keys() - {"region", "path"})
+    if "path" not in given:
+        yield "path", "is missing"
+
+
+@pytest.fixture
+def regional(world):
+    """A world whose only provider wants a path and assumes a region."""
+    rules = replace(RULES, variables={"path": None, "region": "us"}, judge_variables=judge_region)
+    world.registrar.configure({"videos": rules}, world.guard)
+    return world
+
+
+@pytest.mark.parametrize(
+    ("variables", "wrong"),
+    [
+        (None, Invalid("vars", "is missing", "path")),
+        ({"region": "eu"}, Invalid("vars", "is missing", "path")),
+        ({"path": "a", "colour": "red"}, Invalid("vars", "is not known", "colour")),
+    ],
+)
+async def test_variables_are_judged_by_the_provider_s_rules(regional, variables, wrong):
+    """What is missing, unknown or unfit is named, and nothing is registered."""
+    assert await one(regional, variables=variables) == wrong
+    assert regional.store.watches == {}
+
+
+async def test_a_provider_without_variables_refuses_any(world):
+    """Somebody took it for another provider, or misspelt a word of the API."""
+    refused = await one(world, variables={"region": "eu"})
+    assert refused == Invalid("vars", "is no variable of this provider, which has none", "region")
+
+
+async def test_defaults_are_a_part_of_what_is_watched(regional):
+    """Who writes a default out watches the same task as who does not; another value is another task, polled by
+    itself with its own variables."""
+    first = await one(regional, variables={"path": "a"})
+    same = await one(regional, variables={"region": "us", "path": "a"})
+    other = await one(regional, variables={"path": "a", "region": "eu"})
+    assert (first.created, same.created, other.created) == (True, False, True)
+    assert first.view.watch.variables == '{"path":"a","region":"us"}'
+    assert other.view.task_key != first.view.task_key
+    await regional.crew.run()
+    assert regional.provider.variables == [{"path": "a", "region": "us"}, {"path": "a", "region": "eu"}]
+
+
+async def test_declared_watches_have_variables_too(regional):
+    """A change of them is another watch, and the one that was is cancelled."""
+    await declare(regional, WatchRequest("vid_1", HOOK, variables={"path": "a"}))
+    declared = await declare(regional, WatchRequest("vid_1", HOOK, variables={"path": "b"}))
+    assert (len(declared.added), declared.changed, declared.cancelled) == (1, 0, 1)
+    assert regional.store.watches["wch_2"].variables == '{"path":"b","region":"us"}'
 
 
 # The file's watches

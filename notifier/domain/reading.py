@@ -1,0 +1,285 @@
+"""What a provider's answer to one poll means, by its description.
+
+In this order: the rules; the HTTP status; a body that is not JSON, or too large; an id that is not ours; the status
+words. Nothing but a mapped word or a rule ends a task.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, assert_never
+
+from notifier.domain.answer import (
+    MAX_PAUSE_SECONDS,
+    MAX_RESPONSE_BYTES,
+    MIN_PAUSE_SECONDS,
+    Answer,
+    Completed,
+    Failed,
+    Missed,
+    Running,
+    Throttled,
+    Unauthorized,
+    Unavailable,
+)
+from notifier.domain.description import (
+    Description,
+    ErrorPaths,
+    ExpiresAfter,
+    ExpiresAt,
+    Expressions,
+    HintHeader,
+    HintSeconds,
+    Rule,
+    SecondLook,
+)
+from notifier.domain.expression import parse_json
+from notifier.domain.extract import (
+    NO_REASON,
+    error_at,
+    first,
+    moment_at,
+    number_at,
+    placeholders,
+    progress_at,
+    reason_at,
+    urls_at,
+    word_at,
+)
+from notifier.domain.retry_after import parse_retry_after
+from notifier.domain.template import Values
+
+ENDS = ("completed", "failed")
+MAX_SAID_CHARACTERS = 200
+"""Of a provider's own words in a message of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """As it came. The names of `headers` are found in any case; `truncated`: the body went on past 1 MiB."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    truncated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """An answer's meaning, and how it was found: `rule` is the index of the one that decided, if any did; `document`
+    is the JSON object or array of the body, None where it is anything else."""
+
+    answer: Answer
+    document: Any = None
+    rule: int | None = None
+
+
+def read(description: Description, heard: HttpAnswer, values: Values, *, now: datetime) -> Reading:
+    """`values` are those that the request was filled with."""
+    document = parse_document(heard)
+    seen = _Seen(description, heard, document, values, now, description.urls, description.error)
+    number = matching_rule(description.rules, heard.status, document)
+    if number is not None:
+        answer = seen.by_rule(description.rules[number])
+    elif 200 <= heard.status < 300:
+        answer = seen.by_words()
+    else:
+        answer = by_status(heard, document, now)
+    return Reading(answer, document, number)
+
+
+def read_result(
+    description: Description, success: Completed, heard: HttpAnswer, values: Values, *, now: datetime
+) -> Reading:
+    """What the second request's answer makes of a success. Whatever keeps the result from us ends nothing."""
+    look = description.result or SecondLook()
+    document, error = parse_document(heard), look.error or description.error
+    seen = _Seen(description, heard, document, values, now, look.urls or description.urls, error)
+    number = matching_rule(look.rules, heard.status, document)
+    if number is not None and look.rules[number].outcome != "completed":
+        answer: Answer = seen.by_rule(look.rules[number])
+    elif number is None and not 200 <= heard.status < 300:
+        answer = by_status(heard, document, now)
+        if isinstance(answer, Missed):
+            answer = Unavailable(f"{answer.message} for the result of a completed task")
+    elif number is None and (fault := seen.unreadable()) is not None:
+        answer = fault
+    else:
+        answer = seen.completed(success.status)
+        if isinstance(answer, Completed):
+            expires_at = answer.expires_at or success.expires_at
+            answer = replace(answer, expires_at=expires_at, model=answer.model or success.model)
+    return Reading(answer, document, number)
+
+
+def matching_rule(rules: Sequence[Rule], http_status: int, document: Any) -> int | None:
+    """The index of the first rule that fits. What ends a task without naming the HTTP status counts in a 2xx only, so
+    that no error page does."""
+    for number, rule in enumerate(rules):
+        ranges = rule.http or (((200, 299),) if rule.outcome in ENDS else ())
+        fits = not ranges or any(low <= http_status <= high for low, high in ranges)
+        if fits and (rule.when is None or _true(rule.when.find(document))):
+            return number
+    return None
+
+
+def by_status(heard: HttpAnswer, document: Any, now: datetime) -> Answer:
+    """Every provider's table for an HTTP status that is not a 2xx."""
+    status = heard.status
+    wait = parse_retry_after(heard.headers.get("retry-after"), now)
+    if status == 429 or (status == 503 and wait is not None):
+        return _throttled(wait)
+    if status in (401, 403):
+        return Unauthorized(status)
+    if 400 <= status < 500:
+        response = _text_of(heard) if isinstance(document, dict) else None
+        return Missed(refused=status != 404, message=f"HTTP {status}", response=response)
+    if 300 <= status < 400:
+        return Unavailable(f"HTTP {status}: redirects are not followed; check base_url")
+    return Unavailable(f"HTTP {status}")
+
+
+def parse_document(heard: HttpAnswer) -> Any:
+    """The JSON object or array of the body; None for anything else, and for one that is too large."""
+    if heard.truncated:
+        return None
+    try:
+        document = parse_json(heard.body.decode("utf-8-sig"))
+    except (ValueError, RecursionError):  # UnicodeDecodeError and JSONDecodeError are ValueErrors
+        return None
+    return document if isinstance(document, dict | list) else None
+
+
+def _throttled(wait: float | None) -> Throttled:
+    return Throttled(None if wait is None else min(max(wait, MIN_PAUSE_SECONDS), MAX_PAUSE_SECONDS))
+
+
+def _true(value: Any) -> bool:
+    """As JMESPath has it: 0 is true."""
+    return value is not None and value is not False and value not in ("", [], {})
+
+
+def _text_of(heard: HttpAnswer) -> str | None:
+    """The answer's own JSON text, to be passed on byte for byte; None when it is over MAX_RESPONSE_BYTES."""
+    return None if len(heard.body) > MAX_RESPONSE_BYTES else heard.body.decode("utf-8-sig").strip()
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """One answer beside the description; `urls` and `error` are where those are looked for."""
+
+    description: Description
+    heard: HttpAnswer
+    document: Any
+    values: Values
+    now: datetime
+    urls: Expressions | None
+    error: ErrorPaths
+
+    def by_words(self) -> Answer:
+        if (fault := self.unreadable() or self.foreign()) is not None:
+            return fault
+        status = self.status()
+        word = "" if status is None else status.strip().lower()
+        if status is not None and word in self.description.completed:
+            return self.completed(status)
+        if status is not None and word in self.description.failed:
+            return self.failed(status)
+        if status is None and isinstance(self.document, list):
+            return Unavailable("the answer is not a JSON object")
+        return self.running(status, known=word in self.description.running)
+
+    def by_rule(self, rule: Rule) -> Answer:
+        match rule.outcome:
+            case "running":
+                return self.running(self.status(), known=True)
+            case "completed":
+                return self.foreign() or self.completed(self.status() or "completed")
+            case "failed":
+                return self.foreign() or self.failed(self.status() or "failed")
+            case "not_found" | "refused":
+                return Missed(rule.outcome == "refused", self.message(), self.response())
+            case "throttled":
+                return _throttled(parse_retry_after(self.heard.headers.get("retry-after"), self.now))
+            case "unauthorized":
+                return Unauthorized(self.heard.status)
+            case "unavailable":
+                return Unavailable(self.message())
+            case _:
+                assert_never(rule.outcome)
+
+    def unreadable(self) -> Unavailable | None:
+        if self.heard.truncated:
+            return Unavailable("the answer is larger than 1 MiB")
+        return Unavailable("the answer is not a JSON object") if self.document is None else None
+
+    def foreign(self) -> Unavailable | None:
+        """Whether the answer names an id, and it is another task's."""
+        found = first(self.description.id, self.document)
+        if found is None or (isinstance(found, str | int | float) and str(found) == self.values["task_id"]):
+            return None
+        return Unavailable("the answer is about another task: its id is not ours")
+
+    def running(self, status: str | None, *, known: bool) -> Running:
+        progress = progress_at(self.description.progress, self.document)
+        return Running(status, known, self.response(), progress, self.ask_again(), self.model())
+
+    def completed(self, status: str) -> Completed | Failed:
+        """An error inside a success is a failure."""
+        if (error := error_at(self.error, self.document)) is not None:
+            return Failed(status, error, self.response(), self.model())
+        urls = () if self.urls is None else urls_at(self.urls, self.document, self.description.base_url)
+        downloads = () if urls else self.downloads()
+        final = self.urls is None or bool(downloads)
+        return Completed(status, urls, self.response(), self.expires_at(), downloads, final, self.model())
+
+    def failed(self, status: str) -> Failed:
+        return Failed(status, reason_at(self.error, self.document), self.response(), self.model())
+
+    def status(self) -> str | None:
+        return word_at(self.description.status, self.document)
+
+    def model(self) -> str | None:
+        return word_at(self.description.model, self.document)
+
+    def response(self) -> str | None:
+        return None if self.document is None else _text_of(self.heard)
+
+    def message(self) -> str:
+        """What the log and the watch say of an answer that a rule gave another meaning."""
+        error = error_at(self.error, self.document)
+        said = "" if error is None or error.message == NO_REASON else f": {error.message[:MAX_SAID_CHARACTERS]}"
+        return f"HTTP {self.heard.status}{said}"
+
+    def ask_again(self) -> float | None:
+        match self.description.hint:
+            case None:
+                return None
+            case HintHeader(name=name):
+                seconds = parse_retry_after(self.heard.headers.get(name), self.now)
+            case HintSeconds(paths=paths):
+                seconds = number_at(paths, self.document)
+            case never:
+                assert_never(never)
+        return None if seconds is None else min(max(seconds, MIN_PAUSE_SECONDS), MAX_PAUSE_SECONDS)
+
+    def expires_at(self) -> datetime | None:
+        match self.description.expires:
+            case None:
+                return None
+            case ExpiresAfter(seconds=seconds):
+                return self.now + timedelta(seconds=seconds)
+            case ExpiresAt(paths=paths):
+                return moment_at(paths, self.document)
+            case never:
+                assert_never(never)
+
+    def downloads(self) -> tuple[str, ...]:
+        template = self.description.download
+        if template is None:
+            return ()
+        try:
+            path = template.fill({**self.values, **placeholders(template.names, self.document)})
+        except ValueError:  # the answer does not name what the path needs
+            return ()
+        return (self.description.base_url + path,)
