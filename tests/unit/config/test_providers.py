@@ -45,12 +45,12 @@ ADDED = [
     ("rules: [{http: [2XX, 404], outcome: runing}]", "10:41: providers.acme.rules[0].outcome: 'runing' is not one of"),
     ("rules: [{when: 'a ==', outcome: running}]", "10:20: providers.acme.rules[0].when: is not JMESPath"),
     ("hosts: ['https://x']", "10:13: providers.acme.hosts[0]: 'https://x' is not the name of a host"),
-    ("expires: {}", "10:14: providers.acme.expires: says nothing (write after: 24h, or at: and the JMESPath of a time)"),
+    ("expires: {}", "10:14: providers.acme.expires: says nothing (write after: 24h, or at: and the JMESPath of a time"),
     ("expires: {after: 1h, at: a}", "10:30: providers.acme.expires.at: cannot stand beside after (keep one of them)"),
     ("expires: {after: soon}", "10:22: providers.acme.expires.after: 'soon' is not a duration"),
     ("hint: {header: retry after}", "10:20: providers.acme.hint.header: 'retry after' is not the name of a header"),
     ("hint: {header: retry-after, seconds: a}", "10:42: providers.acme.hint.seconds: cannot stand beside header"),
-    ("result: {}", "10:13: providers.acme.result: says nothing (write the path of the second request, or url: and a JM"),
+    ("result: {}", "10:13: providers.acme.result: says nothing (write the path of the second request, or url: and a J"),
     ("result: {path: /r, url: u}", "10:29: providers.acme.result.url: cannot stand beside path"),
     ("result: {path: '/r/{answers.x}'}", "10:20: providers.acme.result.path: '/r/{answers.x}' has an unknown placeh"),
     ("result: {path: '/r/{answer.x}'}", None),
@@ -58,7 +58,7 @@ ADDED = [
     ("result: {path: /r, rules: [{outcome: failed}]}", "10:32: providers.acme.result.rules[0]: fits every answer"),
     ("download: {path: 'r'}", "10:22: providers.acme.download.path: 'r' does not begin with a slash (write the path"),
     ("download: {}", "10:15: providers.acme.download.path: is missing (write it)"),
-    ("auth: {}", "10:11: providers.acme.auth: says nothing (write bearer, header, query, basic, jwt_hs256 or command, or"),
+    ("auth: {}", "10:11: providers.acme.auth: says nothing (write bearer, header, query, basic, jwt_hs256 or command,"),
     ("auth: {bearer: a, command: [x]}", "10:32: providers.acme.auth.command: cannot stand beside bearer"),
     ("auth: {bearer: 'a b'}", "10:20: providers.acme.auth.bearer: cannot go into an HTTP header"),
     ("auth: {bearer: a, bearer_file: b}", "10:36: providers.acme.auth.bearer_file: cannot stand beside bearer"),
@@ -85,11 +85,9 @@ def test_a_mistake_in_a_description_is_told_at_its_place(problems_in, added, pro
     """Once, with what to write in its stead."""
     found = problems_in(ACME + f"    {added}\n")
     if added == "auth: {berer: a}":
-        assert found == [
-            "10:11: providers.acme.auth: says nothing (write bearer, header, query, basic, jwt_hs256 or command, or "
-            "auth: null for no credentials)",
-            "10:12: providers.acme.auth.berer: unknown key (did you mean 'bearer'?)",
-        ]
+        silent, unknown = found
+        assert silent.startswith("10:11: providers.acme.auth: says nothing (write bearer, header, query, basic, jwt")
+        assert unknown == "10:12: providers.acme.auth.berer: unknown key (did you mean 'bearer'?)"
     elif problem is None:
         assert found == []
     else:
@@ -98,10 +96,10 @@ def test_a_mistake_in_a_description_is_told_at_its_place(problems_in, added, pro
 
 
 POLLS = [
-    ('{path: "/{id}"}', "6:18: providers.acme.poll.path: '/{id}' has an unknown placeholder {id} (known here are {task"),
+    ('{path: "/{id}"}', "6:18: providers.acme.poll.path: '/{id}' has an unknown placeholder {id} (known here are {tas"),
     ('{path: "/{answer.x}"}', "6:18: providers.acme.poll.path: '/{answer.x}' has an unknown placeholder"),
     ('{path: "/{task_id"}', "6:18: providers.acme.poll.path: '/{task_id' has a '{' that belongs to no placeholder"),
-    ('{path: "/{vars.regoin}"}', "6:18: providers.acme.poll.path: has {vars.regoin}, and vars names no regoin (did you"),
+    ('{path: "/{vars.regoin}"}', "6:18: providers.acme.poll.path: has {vars.regoin}, and vars names no regoin (did yo"),
     ('{path: "jobs/{task_id}"}', "6:18: providers.acme.poll.path: 'jobs/{task_id}' does not begin with a slash"),
     ('{path: "/x?id={task_id}"}', "6:18: providers.acme.poll.path: '/x?id={task_id}' is not the path of a URL"),
     ("{}", "6:11: providers.acme.poll.path: is missing (write it below base_url, as in"),
@@ -112,7 +110,7 @@ POLLS = [
     ("{path: /x, headers: {Host: a}}", "6:32: providers.acme.poll.headers.Host: is set by Notifier itself"),
     ("{path: /x, headers: {A: é}}", "6:35: providers.acme.poll.headers.A: has a character in it that cannot be sent"),
     ("{path: /x, headers: {A: b, a: c}}", "6:31: providers.acme.poll.headers: 'a' and 'A' are the same header"),
-    ("{path: /x, body: {a: b}}", "6:28: providers.acme.poll.body: is for a POST only (write method: POST, or remove it"),
+    ("{path: /x, body: {a: b}}", "6:28: providers.acme.poll.body: is for a POST only (write method: POST, or remove i"),
     ('{path: /x, method: POST, body: {a: ["{id}"]}}', "6:42: providers.acme.poll.body: has a text that has an unkno"),
     ('{path: /x, method: POST, body: {a: ["{vars.b}"]}}', "6:47: providers.acme.poll.body.a[0]: has {vars.b}, and v"),
     ("{path: /x, method: POST, body: [1, null, {}]}", None),
@@ -130,6 +128,9 @@ def test_a_mistake_in_a_request_is_told_at_its_place(problems_in, poll, problem)
         assert found[0].startswith(problem)
 
 
+NEEDED = ("api_key", "base_url", "completed", "poll", "status")
+
+
 @pytest.mark.parametrize(
     ("removed", "problems"),
     [
@@ -140,7 +141,7 @@ def test_a_mistake_in_a_request_is_told_at_its_place(problems_in, poll, problem)
         (["api_key"], ["4:5: providers.acme.api_key: is missing"]),
         (
             ["base_url", "poll", "status", "completed", "api_key"],
-            [f"4:5: providers.acme.{key}: is missing" for key in ("api_key", "base_url", "completed", "poll", "status")],
+            [f"4:5: providers.acme.{key}: is missing" for key in NEEDED],
         ),
     ],
 )
@@ -176,8 +177,8 @@ def test_secrets_of_auth_come_from_files_and_the_environment(settings_of, proble
     """Each has a `_file` twin, and a check needs none of them."""
     (tmp_path / "secret").write_text("planted\n")
     bare = ACME.replace("    api_key: k\n", "")
-    auth = settings_of(f"{bare}    auth: {{header: {{name: X, value_file: {tmp_path}/secret}}}}\n").providers["acme"].auth
-    assert auth.header.value == SecretStr("planted")
+    settings = settings_of(f"{bare}    auth: {{header: {{name: X, value_file: {tmp_path}/secret}}}}\n")
+    assert settings.providers["acme"].auth.header.value == SecretStr("planted")
     for one in ("{bearer: '${NO}'}", "{jwt_hs256: {access_key: '${NO}', secret_key_file: /none}}", "{bearer_file: /n}"):
         assert problems_in(f"{bare}    auth: {one}\n", secrets="optional") == []
         assert problems_in(f"{bare}    auth: {one}\n") != []
@@ -222,8 +223,9 @@ def test_laying_leaves_other_shapes_alone():
 
 def test_every_part_of_a_description_reaches_the_domain(settings_of):
     """Either form of what has two."""
-    first = describe(settings_of(ACME + "    expires: {after: 1h}\n    hint: {header: Retry-After}\n").providers["acme"])
-    second = describe(settings_of(ACME + "    expires: {at: a}\n    hint: {seconds: b}\n").providers["acme"])
+    one = "    expires: {after: 1h}\n    hint: {header: Retry-After}\n"
+    other = "    expires: {at: a}\n    hint: {seconds: b}\n"
+    first, second = (describe(settings_of(ACME + added).providers["acme"]) for added in (one, other))
     assert (first.expires, first.hint) == (ExpiresAfter(3600.0), HintHeader("retry-after"))
     assert isinstance(second.expires, ExpiresAt)
     assert isinstance(second.hint, HintSeconds)
