@@ -15,7 +15,7 @@ from notifier.domain.template import JsonTemplate, Template
 API_KEY = "{api_key}"
 """Stands for the provider's `api_key` in what `auth` says."""
 
-AUTH_KINDS = ("bearer", "header", "query", "body", "basic", "jwt_hs256", "command")
+AUTH_KINDS = ("bearer", "header", "query", "basic", "jwt_hs256", "body", "command")
 _DESCRIBING = ("docs", "base_url", "auth", "poll", "vars", "rules", "status", "completed", "failed", "urls", "result")
 _WHAT_TO_GIVE = {
     "base_url": "write where the API is, as in https://api.acme.example",
