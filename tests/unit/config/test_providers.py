@@ -109,6 +109,7 @@ POLLS = [
     ('{path: /x, query: {a: "{+task_id}"}}', "6:33: providers.acme.poll.query.a: '{+task_id}' has {+task_id}, which"),
     ("{path: /x, headers: {Host: a}}", "6:32: providers.acme.poll.headers.Host: is set by Notifier itself"),
     ("{path: /x, headers: {A: é}}", "6:35: providers.acme.poll.headers.A: has a character in it that cannot be sent"),
+    ("{path: /x, headers: {A: 'b{'}}", "6:35: providers.acme.poll.headers.A: has a '{' that belongs to no placeholder"),
     ("{path: /x, headers: {A: b, a: c}}", "6:31: providers.acme.poll.headers: 'a' and 'A' are the same header"),
     ("{path: /x, body: {a: b}}", "6:28: providers.acme.poll.body: is for a POST only (write method: POST, or remove i"),
     ('{path: /x, method: POST, body: {a: ["{id}"]}}', "6:42: providers.acme.poll.body: has a text that has an unkno"),
