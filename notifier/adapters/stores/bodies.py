@@ -37,7 +37,7 @@ def subject(connection: Connection, delivery_id: str) -> Subject | None:
         return None
     found = connection.execute(_FILES, {"wanted": watch.task_key}).all()
     end = replace(task.end, files=tuple(file_of(one) for one in found))
-    return Subject(replace(task, end=end), watch_of(watch, task.provider, task.task_id))
+    return Subject(replace(task, end=end), watch_of(watch, task))
 
 
 def rewrite(connection: Connection, delivery: Delivery, task: Task) -> bool:
