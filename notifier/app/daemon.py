@@ -29,6 +29,7 @@ from notifier.services.dispatcher import Dispatcher
 from notifier.services.endpoints import Endpoints
 from notifier.services.poller import Poller
 from notifier.services.registrar import Registrar
+from notifier.services.rhythms import Rhythms
 
 log = structlog.get_logger()
 
@@ -107,6 +108,7 @@ class Daemon:
             meter=self.metrics,
             announce=self.dispatcher.owe,
             accept=self.dispatcher.accept,
+            rhythms=Rhythms(store, chance=chance),
         )
         self.registrar = Registrar(
             store=store,

@@ -1,8 +1,8 @@
-"""How long tasks take, learned from ends of which only a bracket is known: after the last poll that said running, by the
-final one.
+"""How long tasks take, learned from ends of which only a bracket is known: after the last poll that said running, by
+the final one.
 
-Kept as a histogram of ages in steps of 3 %: its size does not depend on how many ends it has seen. A new end counts more
-than older ones, so that a provider that became slower is known to be so after some tens of tasks.
+Kept as a histogram of ages in steps of 3 %: its size does not depend on how many ends it has seen. A new end counts
+more than older ones, so that a provider that became slower is known to be so after some tens of tasks.
 
 Within its bracket an end is shared out half evenly and half by what is known already (the expectation step of Dempster,
 Laird and Rubin 1977, one end at a time): what is learned is when tasks end, not when they were asked about.

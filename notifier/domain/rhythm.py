@@ -15,6 +15,7 @@ from math import ceil, exp
 from typing import NamedTuple
 
 from notifier.domain.lifetimes import AGES, STEP, Lifetimes
+from notifier.domain.task import PHASE_SPREAD
 
 FEWEST_ENDS = 5
 """Before so many ends are known there is no plan."""
@@ -94,8 +95,11 @@ class Plan:
         return before + (self._ended[number] - before) * (age - low) / (high - low)
 
 
-def next_wait(plan: Plan | None, limits: Limits, clues: Clues, age: float, earliest: float) -> float | None:
-    """Seconds until the next poll; None leaves it to the fixed interval, for nothing better is known.
+def next_wait(
+    plan: Plan | None, limits: Limits, clues: Clues, *, age: float, earliest: float, spread: float
+) -> float | None:
+    """Seconds until the next poll, not before the age `earliest`; None leaves it to the fixed interval, for nothing
+    better is known. `spread` in [-1, 1] moves it as that interval is moved.
 
     The provider's own word counts most. Progress may bring the poll forward, and put it off to twice the planned wait.
     """
@@ -107,7 +111,7 @@ def next_wait(plan: Plan | None, limits: Limits, clues: Clues, age: float, earli
         wait = plan.wait(age, earliest)
         if clues.progress is not None and clues.progress > 0.0:
             wait = min(age / clues.progress - age, 2 * wait)
-    wait = limits.bounded(wait, age, earliest)
+    wait = limits.bounded(wait * (1 + PHASE_SPREAD * spread), age, earliest)
     if clues.time_left is not None and wait > (last := clues.time_left - limits.least):
         return max(last, limits.least, earliest - age)  # one more look before the deadline
     return wait
@@ -124,9 +128,9 @@ class _Known(NamedTuple):
 def _solve(lifetimes: Lifetimes, limits: Limits) -> tuple[list[float], list[float], list[float]]:
     """The ages at which to consider a poll, what has (weighted) ended by each, and what makes each of them dear.
 
-    With E and M the weighted ends, and their ages summed, up to an age: a poll at the age t after one at the age s costs
-    t (E(t) − E(s)) − (M(t) − M(s)), plus all that follows, V(t). Sorted by what depends on t alone, that is cost(t) −
-    t E(s) with cost(t) = t E(t) − M(t) + V(t); as E grows, the best t only ever moves on.
+    With E and M the weighted ends, and their ages summed, up to an age: a poll at the age t after one at the age s
+    costs t (E(t) − E(s)) − (M(t) − M(s)), plus all that follows, V(t). Sorted by what depends on t alone, that is
+    cost(t) − t E(s) with cost(t) = t E(t) − M(t) + V(t); as E grows, the best t only ever moves on.
     """
     known = _doubted(_outline(lifetimes, limits), 1 / (lifetimes.effective() + 2))
     weighted = _weighted(known)
@@ -140,7 +144,7 @@ def _solve(lifetimes: Lifetimes, limits: Limits) -> tuple[list[float], list[floa
     cost[best] = ages[best] * ended[best] - moments[best] + running[best] * later
     for number in range(best - 1, -1, -1):
         soonest = min(bisect_left(ages, ages[number] + limits.least, number + 1), len(ages) - 1)
-        best = min(range(soonest, max(best, soonest) + 1), key=lambda at: cost[at] - ages[at] * ended[number])  # noqa: B023 -- called at once
+        best = min(range(soonest, max(best, soonest) + 1), key=lambda at: cost[at] - ages[at] * ended[number])
         follows = running[number] * price + cost[best] - ages[best] * ended[number] + moments[number]
         cost[number] = ages[number] * ended[number] - moments[number] + follows
     return ages, ended, cost

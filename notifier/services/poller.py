@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from notifier.domain.answer import Answer, Throttled, Unauthorized
+from notifier.domain.answer import Answer, Running, Throttled, Unauthorized
 from notifier.domain.deadlines import Deadlines
 from notifier.domain.delivery import Delivery
 from notifier.domain.pace import Pause, Turn
@@ -30,6 +30,7 @@ from notifier.ports import (
 )
 from notifier.services.channel import Channel, PollLimits
 from notifier.services.ends import EndLog
+from notifier.services.rhythms import Rhythms
 
 log = structlog.get_logger()
 
@@ -53,6 +54,7 @@ class Poller:
         meter: PollMeter,
         announce: Announce,
         accept: Callable[[Sequence[Delivery]], None],
+        rhythms: Rhythms,
     ) -> None:
         self._store = store
         self._timetable = timetable
@@ -62,6 +64,7 @@ class Poller:
         self._meter = meter
         self._announce = announce
         self._accept = accept
+        self._rhythms = rhythms
         self._channels: dict[str, Channel] = {}
         self._tasks: dict[int, Task] = {}
         self._deadlines = Deadlines[int]()
@@ -75,6 +78,7 @@ class Poller:
 
     def configure(self, providers: Mapping[str, tuple[Provider, PollLimits]]) -> None:
         """These are the providers from now on; tasks of a missing one rest until it is back or their deadline."""
+        self._rhythms.configure({name: limits for name, (_, limits) in providers.items()})
         for name in self._channels.keys() - providers.keys():
             self._channels.pop(name).close()
         for name, (provider, limits) in providers.items():
@@ -95,6 +99,7 @@ class Poller:
     async def start(self) -> None:
         """Follow every watched task of the store, the first polls spread out so that they are no burst; only those that
         get a last look go at once."""
+        await self._rhythms.load()
         tasks = await self._load()
         counts = Counter(task.provider for task in tasks)
         now = self._clock.now()
@@ -142,7 +147,9 @@ class Poller:
             self._tasks[task.key] = task
             self._timetable.repeat(task.key, task.interval, delay=delay)
         else:
-            self._tasks[task.key] = replace(known, interval=task.interval, deadline_at=task.deadline_at)
+            self._tasks[task.key] = replace(
+                known, interval=task.interval, deadline_at=task.deadline_at, fixed=task.fixed
+            )
             if known.interval != task.interval:
                 self._timetable.repeat(task.key, task.interval, delay=self._rest(known, task.interval))
         self._deadlines.set(task.key, task.deadline_at)
@@ -161,6 +168,7 @@ class Poller:
             self._channels[task.provider].drop(key)
         self._last_looks.pop(key, None)
         self._ends.settle(key)
+        self._rhythms.forget(key)
         self._deadlines.drop(key)
         self._timetable.drop(key)
 
@@ -209,6 +217,7 @@ class Poller:
         doubted = (now - self._clock.settled()).total_seconds()  # a clock set ahead must not shorten the grace
         step = advance(task, answer, now=now, not_found_grace=channel.limits.not_found_grace + doubted)
         self._tasks[task.key] = step.task
+        self._rhythms.note(task, step.task, now)
         channel.report(task, step.task, answer)
         if step.task.end is not None:
             await self._finish(step.task)
@@ -218,6 +227,8 @@ class Poller:
         if step.back_off:
             wait = backoff(task.interval, step.task.setbacks, self._chance.spread())
             self._timetable.postpone(task.key, wait)
+        elif isinstance(answer, Running) and (due := self._rhythms.wait(step.task, answer, now)) is not None:
+            self._timetable.postpone(task.key, due)
         if step.changed:
             try:
                 await self._store.save([step.task])

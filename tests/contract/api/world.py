@@ -33,7 +33,8 @@ from notifier.services.channel import PollLimits
 from notifier.services.dispatcher import Dispatcher, DispatchPolicy
 from notifier.services.endpoints import Endpoints
 from notifier.services.poller import Poller
-from notifier.services.registrar import Registrar, WatchRules
+from notifier.services.registrar import Registrar
+from notifier.services.rhythms import Rhythms, WatchRules
 from tests.contract.api.catalog import FakeCatalog
 from tests.fake_peers import FakeGuard, FakeProvider, FakeSender
 from tests.fake_store import FakeStore
@@ -86,7 +87,10 @@ class World:
             chance=self.chance,
             tell=self.dispatcher.readdress,
         )
-        self.poller = Poller(**self._tools(), timetable=self.timetable, crew=self.crew, meter=self.meter)
+        rhythms = Rhythms(self.store, chance=self.chance)
+        self.poller = Poller(
+            **self._tools(), timetable=self.timetable, crew=self.crew, meter=self.meter, rhythms=rhythms
+        )
         self.registrar = Registrar(**self._tools(), poller=self.poller, guard=self.guard)
         self.configure("videos")
         self.timetable.on_due, self.alarms.on_due = self.poller.due, self.dispatcher.due

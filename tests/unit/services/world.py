@@ -16,6 +16,7 @@ from notifier.services.dispatcher import Dispatcher, DispatchPolicy
 from notifier.services.endpoints import Endpoints
 from notifier.services.poller import Poller
 from notifier.services.registrar import Registrar, WatchRequest, WatchRules
+from notifier.services.rhythms import Rhythms
 from tests.fake_peers import FakeGuard, FakeProvider, FakeSender
 from tests.fake_store import FakeStore
 from tests.fakes import FakeAlarms, FakeChance, FakeClock, FakeCrew, FakeMeter, FakeTimetable
@@ -80,6 +81,7 @@ class World:
             meter=self.meter,
             announce=self.dispatcher.owe,
             accept=self.dispatcher.accept,
+            rhythms=Rhythms(self.store, chance=self.chance),
         )
         self.registrar = Registrar(
             store=self.store,
