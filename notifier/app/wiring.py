@@ -89,6 +89,8 @@ def poll_limits(provider: ProviderSettings) -> PollLimits:
         rate=provider.rate,
         concurrency=provider.concurrency,
         not_found_grace=provider.not_found_grace,
+        min_interval=provider.min_interval,
+        adaptive=provider.interval.adaptive,
     )
 
 

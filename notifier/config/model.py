@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from notifier.config import fields
+from notifier.config.interval import Interval
 from notifier.config.listen import Listen, parse_listen
 from notifier.config.substitute import VARIABLE_PATTERN
 from notifier.domain.event import EVENT_TYPES, EventType
@@ -140,7 +141,9 @@ class ProviderSettings(_Section):
         description="Where the API is, by default the preset's; may be plain http and private.",
     )
     api_key: BearerSecret = setting("The key for its Authorization header.")
-    interval: Duration = setting("Each task is polled this often.", "30s")
+    interval: Interval = setting(
+        "Each task is polled this often; auto: when its end is due, in no more polls than 30s (or auto 45s).", "30s"
+    )
     min_interval: Duration = setting("A watch that asks for less is refused.", "5s")
     deadline: Duration = setting("Give up on a task after this (event task.abandoned).", "24h")
     timeout: Duration = setting("One poll, from DNS to the last byte.", "30s")

@@ -33,8 +33,8 @@ from notifier.services.channel import PollLimits
 from notifier.services.dispatcher import Dispatcher, DispatchPolicy
 from notifier.services.endpoints import Endpoints
 from notifier.services.poller import Poller
-from notifier.services.registrar import Registrar
-from notifier.services.rhythms import Rhythms, WatchRules
+from notifier.services.registrar import Registrar, WatchRules
+from notifier.services.rhythms import Rhythms
 from tests.contract.api.catalog import FakeCatalog
 from tests.fake_peers import FakeGuard, FakeProvider, FakeSender
 from tests.fake_store import FakeStore
