@@ -27,7 +27,7 @@ class AdaptiveInterval(PollInterval):
 
 def parse_interval(value: Any) -> PollInterval:
     """`30s`, `auto` or `auto 45s`."""
-    if not isinstance(value, str) or not value.startswith(_AUTO):
+    if not isinstance(value, str) or value[:1] not in "aA":
         return PollInterval(fields.duration(value))
     word, _, reference = value.partition(" ")
     if word != _AUTO:

@@ -19,6 +19,7 @@ MEMORY = 30.0
 """An end that is so many ends old counts 1/e of the newest."""
 KEPT = 1 - 1 / MEMORY
 _MOST_UNIT = 1e100
+_WIDEST = 24.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +76,11 @@ class Lifetimes:
 
     def masses(self) -> list[float]:
         """The part of all tasks that ends within each step of `AGES`, smoothed as far as so few ends ask for
-        (Silverman's rule). Needs at least one end."""
+        (Silverman's rule), which is never to more than double or half their age. Needs at least one end."""
         plain = [mass / self._total for mass in self._mass]
         middle = sum(number * mass for number, mass in enumerate(plain))
         variance = sum(mass * (number - middle) ** 2 for number, mass in enumerate(plain))
-        return _smooth(plain, 0.9 * variance**0.5 * self.effective() ** -0.2)
+        return _smooth(plain, min(0.9 * variance**0.5 * self.effective() ** -0.2, _WIDEST))
 
 
 def _smooth(masses: list[float], width: float) -> list[float]:

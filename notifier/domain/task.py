@@ -83,6 +83,10 @@ class Task:
     model: str | None = None
     fixed: bool = False
 
+    def on_terms_of(self, other: "Task") -> "Task":
+        """What is known of this one, polled as the watches ask that the other one goes by."""
+        return replace(self, interval=other.interval, deadline_at=other.deadline_at, fixed=other.fixed)
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -162,6 +166,14 @@ def _miss(task: Task, answer: Missed, now: datetime, grace: float) -> Step:
         reason: Reason = "refused" if answer.refused else "not_found"
         return Step(replace(missed, end=End("abandoned", now, reason=reason)), changed=True)
     return Step(missed, changed=True)
+
+
+def rest_of_interval(task: Task, now: datetime) -> float:
+    """Seconds that are left of an interval that began with the task's last poll."""
+    if task.last_polled_at is None:
+        return 0.0
+    rest = task.interval - (now - task.last_polled_at).total_seconds()
+    return min(max(rest, 0.0), task.interval)  # more than that only when the wall clock was set back
 
 
 def backoff(interval: float, failures: int, spread: float) -> float:

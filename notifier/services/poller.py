@@ -16,7 +16,7 @@ from notifier.domain.answer import Answer, Running, Throttled, Unauthorized
 from notifier.domain.deadlines import Deadlines
 from notifier.domain.delivery import Delivery
 from notifier.domain.pace import Pause, Turn
-from notifier.domain.task import PHASE_SPREAD, Task, advance, backoff
+from notifier.domain.task import PHASE_SPREAD, Task, advance, backoff, rest_of_interval
 from notifier.ports import (
     Announce,
     Chance,
@@ -147,19 +147,10 @@ class Poller:
             self._tasks[task.key] = task
             self._timetable.repeat(task.key, task.interval, delay=delay)
         else:
-            self._tasks[task.key] = replace(
-                known, interval=task.interval, deadline_at=task.deadline_at, fixed=task.fixed
-            )
-            if known.interval != task.interval:
-                self._timetable.repeat(task.key, task.interval, delay=self._rest(known, task.interval))
+            self._tasks[task.key] = renewed = known.on_terms_of(task)
+            if (known.interval, known.fixed) != (task.interval, task.fixed):
+                self._timetable.repeat(task.key, task.interval, delay=rest_of_interval(renewed, self._clock.now()))
         self._deadlines.set(task.key, task.deadline_at)
-
-    def _rest(self, task: Task, interval: float) -> float:
-        """What is left of an interval that began with the task's last poll."""
-        if task.last_polled_at is None:
-            return 0.0
-        rest = interval - (self._clock.now() - task.last_polled_at).total_seconds()
-        return min(max(rest, 0.0), interval)  # more than that only when the wall clock was set back
 
     def forget(self, key: int) -> None:
         """Nobody watches this task any more."""

@@ -136,9 +136,7 @@ def expire(
 def _reduced(connection: Connection, task: Task, usual_intervals: Mapping[str, float]) -> Task | None:
     """The task as its caller knows it, on the terms of the watches that are left."""
     left = current(connection, [task.key], usual_intervals).get(task.key)
-    if left is None:
-        return None
-    return replace(task, interval=left.interval, deadline_at=left.deadline_at, fixed=left.fixed)
+    return None if left is None else task.on_terms_of(left)
 
 
 def _close(connection: Connection, task: Task, how: End) -> bool:
