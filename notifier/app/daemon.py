@@ -122,7 +122,7 @@ class Daemon:
             meter=self.metrics,
             announce=self.dispatcher.owe,
             accept=self.dispatcher.accept,
-            rhythms=Rhythms(store, chance=chance),
+            rhythms=Rhythms(self._store, chance=chance),
         )
 
     def _sender(self, settings: Settings) -> WebhookSender:
