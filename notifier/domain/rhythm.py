@@ -85,11 +85,10 @@ class Plan:
         return ages[min(range(first, final), key=lambda number: cost[number] - ages[number] * ended)] - age
 
     def _ended_by(self, age: float) -> float:
+        """For an age before the last that is known."""
         number = bisect_left(self._ages, age)
         if number == 0:
             return 0.0
-        if number == len(self._ages):
-            return self._ended[-1]
         low, high = self._ages[number - 1], self._ages[number]
         before = self._ended[number - 1]
         return before + (self._ended[number] - before) * (age - low) / (high - low)
