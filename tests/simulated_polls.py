@@ -87,9 +87,9 @@ def one_after_another(jobs: Iterable[Job], limits: Limits = LIMITS, seed: int = 
     return results
 
 
-def leave_one_out(jobs: Sequence[Job], rounds: int, limits: Limits = LIMITS) -> list[Watched]:
-    """Each job is polled by what all the others taught, which were polled at the reference interval."""
-    return [result for seed in range(rounds) for result in _left_out(jobs, limits, seed)]
+def leave_one_out(rounds: Iterable[Sequence[Job]], limits: Limits = LIMITS) -> list[Watched]:
+    """In each round each job is polled by what the others taught, which were polled at the reference interval."""
+    return [result for seed, jobs in enumerate(rounds) for result in _left_out(jobs, limits, seed)]
 
 
 def _left_out(jobs: Sequence[Job], limits: Limits, seed: int) -> Iterator[Watched]:
