@@ -11,7 +11,7 @@ mean; a median can get below it. The rows are online: the first jobs, of which n
 
 Durations:
 - "eight recorded": eight identical video jobs took 83 to 253 s, with a median of 105 s. Only these three figures were
-  recorded; the five others are a RECONSTRUCTION that agrees with them. Leave one out: each job is polled by what the
+  recorded; the others are a RECONSTRUCTION that agrees with them. Leave one out: each job is polled by what the
   seven others taught, which were polled every 30 s; 60 rounds, for the phase of the polls is chance. With so few
   durations a fixed interval may just happen to hit or miss them all; "watched later" takes up to 10 s off each.
 - "three models": render times published in 2026 (vivideo.ai, "AI Video Render-Time Benchmark": fast tiers 30-60 s,
