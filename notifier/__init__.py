@@ -25,6 +25,8 @@
     │   ├── address.py    which addresses and URLs may be called (address_blocks.py: the registries behind it)
     │   ├── deadlines.py  who must be looked at by when
     │   ├── jump.py       a wall clock that was set: when that counts for what cannot be undone
+    │   ├── lifetimes.py  how long tasks take, learned from the brackets in which they ended
+    │   ├── rhythm.py     when to ask next by that: the best moment for a poll, and its limits
     │   ├── pace.py       who may go next: first come first served, within concurrency, rate and pause
     │   ├── lanes.py      whose turn it is to be sent: lanes of callback URLs, their hosts, all together
     │   ├── freshness.py  when result URLs are too old to be sent, and what asking again makes of their event
@@ -37,6 +39,7 @@
     │   ├── poller.py     one poll: fetch, advance, save – or end the task and owe deliveries
     │   ├── ends.py       what the log hears of ended tasks
     │   ├── channel.py    one provider: whose turn it is, and the pause when it will not talk to us
+    │   ├── rhythms.py    what each provider's tasks taught, and whose next poll goes by it
     │   ├── dispatcher.py deliveries: whose turn it is, what each attempt makes of it
     │   ├── refresher.py  fresh result URLs for late deliveries (inquiries.py: asking about ended tasks)
     │   ├── courier.py    one HTTP try: sign, post, report

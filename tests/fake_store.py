@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from notifier.domain.delivery import Attempt, Delivery, new_delivery, redeliver
 from notifier.domain.endpoint import Endpoint, Overfull
+from notifier.domain.lifetimes import Life
 from notifier.domain.task import End, Task
 from notifier.domain.watch import DeliveryBrief, Registration, Watch, WatchView
 from notifier.ports import (
@@ -146,6 +147,22 @@ class FakeStore:
         self._reach("remove_endpoint")
         return self.registered.pop(endpoint_id, None) is not None
 
+    # History
+
+    async def lives(self) -> Sequence[Life]:
+        self._reach()
+        over = [task for task in self.tasks.values() if task.end is not None and task.end.state != "abandoned"]
+        return [
+            Life(
+                task.provider,
+                task.model,
+                (task.seen_running_at - task.watched_since).total_seconds(),
+                (task.end.at - task.watched_since).total_seconds(),
+            )
+            for task in sorted(over, key=lambda task: task.end.at)
+            if task.seen_running_at is not None
+        ]
+
     # DeliveryStore
 
     async def waiting(self) -> Sequence[Waiting]:
@@ -222,8 +239,8 @@ class FakeStore:
         ended = known is not None and known.end is not None and known.end.state != "abandoned"
         if not ended and not any(self._watching(key)):
             deadline_at = now + timedelta(seconds=asked.deadline)
-            named = Task(key, asked.provider, asked.task_id, asked.usual_interval, deadline_at)
-            self.tasks[key] = replace(named, variables=asked.variables)
+            fresh = Task(key, asked.provider, asked.task_id, asked.usual_interval, deadline_at)
+            self.tasks[key] = replace(fresh, variables=asked.variables, watched_since=now)
         return key
 
     def _change(self, result: Registered, asked: Registration) -> bool:
@@ -272,7 +289,8 @@ class FakeStore:
         task = self.tasks[key]
         usual = self._usual.get(task.provider, task.interval)
         interval = min(usual if watch.interval is None else watch.interval for watch in watches)
-        self.tasks[key] = replace(task, interval=interval, deadline_at=min(watch.deadline_at for watch in watches))
+        deadline_at, fixed = min(watch.deadline_at for watch in watches), any(watch.interval for watch in watches)
+        self.tasks[key] = replace(task, interval=interval, deadline_at=deadline_at, fixed=fixed)
         return self.tasks[key]
 
 

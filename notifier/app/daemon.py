@@ -33,6 +33,7 @@ from notifier.services.inquiries import Inquiries
 from notifier.services.poller import Poller
 from notifier.services.refresher import Refresher
 from notifier.services.registrar import Registrar
+from notifier.services.rhythms import Rhythms
 
 log = structlog.get_logger()
 
@@ -130,6 +131,7 @@ class Daemon:
             meter=self.metrics,
             announce=self.dispatcher.owe,
             accept=self.dispatcher.accept,
+            rhythms=Rhythms(self._store, chance=chance),
         )
 
     def _channel(self, provider: str) -> Channel | None:

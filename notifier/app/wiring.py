@@ -102,6 +102,7 @@ def poll_limits(provider: ProviderSettings) -> PollLimits:
         concurrency=provider.concurrency,
         not_found_grace=provider.not_found_grace,
         min_interval=provider.min_interval,
+        adaptive=provider.interval.adaptive,
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
+from notifier.config.interval import AUTO
 from notifier.config.problem import Fault, Unusable
 from notifier.config.tree import plant
 
@@ -42,7 +43,10 @@ def _laid(name: str, body: Any) -> Any:
         return body
     chosen = preset_of(name, body)
     known = {} if chosen is None else {**PRESETS[chosen], "preset": chosen}
-    return {**dict.fromkeys(NEEDED, Missing()), **known, **body}
+    laid = {**dict.fromkeys(NEEDED, Missing()), **known, **body}
+    if body.get("interval") == AUTO and "interval" in known:  # no more polls than the preset's own
+        laid["interval"] = f"{AUTO} {known['interval']}"
+    return laid
 
 
 def preset_of(name: str, body: Mapping[str, Any]) -> str | None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, PlainValidator, SecretStr, WithJsonSchema
 
 from notifier.config import described, fields
+from notifier.config.interval import Interval
 from notifier.config.kinds import (
     BearerSecret,
     Concurrency,
@@ -217,7 +218,9 @@ class ProviderSettings(Section):
     result: ResultSettings | None = setting("A second request once a task is completed.", None)
     download: DownloadSettings | None = setting("Where the result can be fetched with our key.", None)
     hint: HintSettings | None = setting("When a running answer says when to ask again.", None)
-    interval: Duration = setting("Each task is polled this often.", "30s")
+    interval: Interval = setting(
+        "Each task is polled this often; auto: when its end is due, in no more polls than 30s (or auto 45s).", "30s"
+    )
     min_interval: Duration = setting("A watch that asks for less is refused.", "5s")
     deadline: Duration = setting("Give up on a task after this (event task.abandoned).", "24h")
     timeout: Duration = setting("One poll, from DNS to the last byte.", "30s")

@@ -58,7 +58,8 @@ class Task:
     404s and refusals since `missed_since`, `bare` the successes that named no result URL, `setbacks` the unbroken
     row of unavailable answers. `response` is the provider's last answer as JSON text. `variables` (a JSON object of
     strings, its keys sorted) are what the provider's path needs beside the task id. `watched_since` is when its first
-    watch was registered, `seen_running_at` the last poll that found it running, `model` what runs it.
+    watch was registered, `seen_running_at` the last poll that found it running, `model` what runs it; `fixed` says that
+    a watch asked for an interval of its own, which is kept.
     """
 
     key: int
@@ -80,6 +81,11 @@ class Task:
     watched_since: datetime | None = None
     seen_running_at: datetime | None = None
     model: str | None = None
+    fixed: bool = False
+
+    def on_terms_of(self, other: "Task") -> "Task":
+        """What is known of this one, polled as the watches ask that the other one goes by."""
+        return replace(self, interval=other.interval, deadline_at=other.deadline_at, fixed=other.fixed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +110,13 @@ def advance(task: Task, answer: Answer, *, now: datetime, not_found_grace: float
         return Step(task)
     polled = replace(task, polls=task.polls + 1, last_polled_at=now)
     match answer:
-        case Running(status=status, response=response):
-            return Step(_heard(polled, status, response), changed=_differs(task, status))
+        case Running(status=status, response=response, model=model):
+            running = replace(polled, seen_running_at=now, model=model or task.model)
+            return Step(_heard(running, status, response), changed=_differs(task, status))
         case Completed():
             return _complete(polled, answer, now)
-        case Failed(status=status, error=error, response=response):
-            heard = _heard(polled, status, response)
+        case Failed(status=status, error=error, response=response, model=model):
+            heard = _heard(replace(polled, model=model or task.model), status, response)
             return Step(replace(heard, end=End("failed", now, error=error)), changed=True)
         case Missed():
             return _miss(polled, answer, now, not_found_grace)
@@ -138,7 +145,7 @@ def _differs(task: Task, status: str | None) -> bool:
 
 def _complete(task: Task, answer: Completed, now: datetime) -> Step:
     """A success without a result URL is asked for again a few times: some APIs fill the URL in late."""
-    heard = _heard(task, answer.status, answer.response)
+    heard = _heard(replace(task, model=answer.model or task.model), answer.status, answer.response)
     if not answer.urls and not answer.final and task.bare < POLLS_FOR_A_MISSING_URL:
         return Step(replace(heard, bare=task.bare + 1), changed=True)
     end = End("completed", now, urls=answer.urls, expires_at=answer.expires_at, downloads=answer.downloads)
@@ -159,6 +166,14 @@ def _miss(task: Task, answer: Missed, now: datetime, grace: float) -> Step:
         reason: Reason = "refused" if answer.refused else "not_found"
         return Step(replace(missed, end=End("abandoned", now, reason=reason)), changed=True)
     return Step(missed, changed=True)
+
+
+def rest_of_interval(task: Task, now: datetime) -> float:
+    """Seconds that are left of an interval that began with the task's last poll."""
+    if task.last_polled_at is None:
+        return 0.0
+    rest = task.interval - (now - task.last_polled_at).total_seconds()
+    return min(max(rest, 0.0), task.interval)  # more than that only when the wall clock was set back
 
 
 def backoff(interval: float, failures: int, spread: float) -> float:

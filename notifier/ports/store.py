@@ -8,6 +8,7 @@ from typing import Literal, Protocol, TypeAlias
 from notifier.domain.delivery import Attempt, Delivery
 from notifier.domain.endpoint import Endpoint, Overfull
 from notifier.domain.event import Event
+from notifier.domain.lifetimes import Life
 from notifier.domain.task import Task
 from notifier.domain.watch import Registration, Watch, WatchView
 
@@ -130,6 +131,13 @@ class TaskStore(Protocol):
     async def expire(self, task: Task, now: datetime, announce: Announce) -> Expired:
         """In one transaction: abandon the task's watches whose deadline is not after `now` (reason `deadline`), owe
         their deliveries, and end the task if no watch is left; what the task says of its polls is saved either way."""
+        ...
+
+
+class History(Protocol):
+    async def lives(self) -> Sequence[Life]:
+        """How long the latest tasks took that completed or failed, in the order of their ends: of each provider and
+        model so many as say something about the next one. A task that was over at its first poll is not among them."""
         ...
 
 

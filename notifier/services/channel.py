@@ -20,13 +20,15 @@ MAX_WORDS_REMEMBERED = 1000
 
 @dataclass(frozen=True, slots=True)
 class PollLimits:
-    """A provider's numbers: `interval`, `not_found_grace` and `min_interval` in seconds, `rate` in polls a second."""
+    """A provider's numbers: `interval`, `not_found_grace` and `min_interval` in seconds, `rate` in polls a second. When
+    it is `adaptive`, the interval says how many polls there may be, and how long tasks take says when."""
 
     interval: float
     rate: float
     concurrency: int
     not_found_grace: float
-    min_interval: float = 0.0
+    min_interval: float = 5.0
+    adaptive: bool = False
 
 
 Visit: TypeAlias = "Callable[[Channel, Turn[int]], Awaitable[bool]]"

@@ -16,7 +16,7 @@ from notifier.domain.answer import Answer, Running, Throttled, Unauthorized
 from notifier.domain.deadlines import Deadlines
 from notifier.domain.delivery import Delivery
 from notifier.domain.pace import Pause, Turn
-from notifier.domain.task import PHASE_SPREAD, Task, advance, backoff
+from notifier.domain.task import PHASE_SPREAD, Step, Task, advance, backoff, rest_of_interval
 from notifier.ports import (
     Announce,
     Chance,
@@ -30,6 +30,7 @@ from notifier.ports import (
 )
 from notifier.services.channel import Channel, PollLimits
 from notifier.services.ends import EndLog
+from notifier.services.rhythms import Rhythms
 
 log = structlog.get_logger()
 
@@ -53,6 +54,7 @@ class Poller:
         meter: PollMeter,
         announce: Announce,
         accept: Callable[[Sequence[Delivery]], None],
+        rhythms: Rhythms,
     ) -> None:
         self._store = store
         self._timetable = timetable
@@ -62,6 +64,7 @@ class Poller:
         self._meter = meter
         self._announce = announce
         self._accept = accept
+        self._rhythms = rhythms
         self._channels: dict[str, Channel] = {}
         self._tasks: dict[int, Task] = {}
         self._deadlines = Deadlines[int]()
@@ -75,6 +78,7 @@ class Poller:
 
     def configure(self, providers: Mapping[str, tuple[Provider, PollLimits]]) -> None:
         """These are the providers from now on; tasks of a missing one rest until it is back or their deadline."""
+        self._rhythms.configure({name: limits for name, (_, limits) in providers.items()})
         for name in self._channels.keys() - providers.keys():
             self._channels.pop(name).close()
         for name, (provider, limits) in providers.items():
@@ -95,6 +99,7 @@ class Poller:
     async def start(self) -> None:
         """Follow every watched task of the store, the first polls spread out so that they are no burst; only those that
         get a last look go at once."""
+        await self._rhythms.load()
         tasks = await self._load()
         counts = Counter(task.provider for task in tasks)
         now = self._clock.now()
@@ -142,17 +147,10 @@ class Poller:
             self._tasks[task.key] = task
             self._timetable.repeat(task.key, task.interval, delay=delay)
         else:
-            self._tasks[task.key] = replace(known, interval=task.interval, deadline_at=task.deadline_at)
-            if known.interval != task.interval:
-                self._timetable.repeat(task.key, task.interval, delay=self._rest(known, task.interval))
+            self._tasks[task.key] = renewed = known.on_terms_of(task)
+            if (known.interval, known.fixed) != (task.interval, task.fixed):
+                self._timetable.repeat(task.key, task.interval, delay=rest_of_interval(renewed, self._clock.now()))
         self._deadlines.set(task.key, task.deadline_at)
-
-    def _rest(self, task: Task, interval: float) -> float:
-        """What is left of an interval that began with the task's last poll."""
-        if task.last_polled_at is None:
-            return 0.0
-        rest = interval - (self._clock.now() - task.last_polled_at).total_seconds()
-        return min(max(rest, 0.0), interval)  # more than that only when the wall clock was set back
 
     def forget(self, key: int) -> None:
         """Nobody watches this task any more."""
@@ -161,6 +159,7 @@ class Poller:
             self._channels[task.provider].drop(key)
         self._last_looks.pop(key, None)
         self._ends.settle(key)
+        self._rhythms.forget(key)
         self._deadlines.drop(key)
         self._timetable.drop(key)
 
@@ -212,22 +211,32 @@ class Poller:
         doubted = (now - self._clock.settled()).total_seconds()  # a clock set ahead must not shorten the grace
         step = advance(task, answer, now=now, not_found_grace=channel.limits.not_found_grace + doubted)
         self._tasks[task.key] = step.task
+        self._rhythms.note(task, step.task, now)
         channel.report(task, step.task, answer)
         if step.task.end is not None:
             await self._finish(step.task)
             return
         if (overdue := self._last_looks.pop(task.key, None)) is not None:  # that was the last look
             self.follow(replace(step.task, deadline_at=overdue))
-        if step.back_off:
-            wait = backoff(task.interval, step.task.setbacks, self._chance.spread())
+        wait = self._wait(channel, step, answer, now)
+        if wait is not None:
             self._timetable.postpone(task.key, wait)
-        elif isinstance(answer, Running) and answer.ask_again is not None:
-            self._timetable.postpone(task.key, max(answer.ask_again, channel.limits.min_interval))
         if step.changed:
             try:
                 await self._store.save([step.task])
             except StoreUnavailableError as error:  # kept in memory; the next change or the stop saves it
                 log.warning("task.unsaved", provider=task.provider, task_id=task.task_id, error=str(error))
+
+    def _wait(self, channel: Channel, step: Step, answer: Answer, now: datetime) -> float | None:
+        """Seconds to the task's next poll; None: its interval says it."""
+        if step.back_off:
+            return backoff(step.task.interval, step.task.setbacks, self._chance.spread())
+        if not isinstance(answer, Running):
+            return None
+        due = self._rhythms.wait(step.task, answer, now)
+        if due is None and answer.ask_again is not None:
+            return max(answer.ask_again, channel.limits.min_interval)
+        return due
 
     async def _finish(self, task: Task) -> None:
         """Save an end and what it owes. If the store does not take it, it is kept and the next firing tries again."""

@@ -63,3 +63,34 @@ def test_a_throttled_provider_is_left_alone_and_no_task_suffers(
         after = [at for at in simulator.stats()["tasks"][name]["polled_at"] if at > paused + 1.8]
         assert len(after) >= 3
         assert all(later - at > 0.4 for at, later in pairwise(after))
+
+
+def test_polls_follow_what_was_learned_also_after_a_kill(
+    tmp_path: Path, simulator: Simulator, receiver: ReceiverServer
+) -> None:
+    """With `interval: auto 500ms`, eight tasks of 3 s teach when the ninth is due, and the store tells it to a daemon
+    that was killed: it asks less often before, more often then, and shows the interval in seconds."""
+    providers = simulator.provider(interval="auto 500ms", min_interval="50ms")
+    daemon = DaemonProcess(tmp_path, {"providers": providers})
+    names = [f"old-{number}" for number in range(8)]
+    with running(daemon):
+        for name in names:
+            simulator.script(name, queued=0.5, processing=2.5)
+            daemon.watch(name, f"{receiver.url}/{name}")
+        wait_until(lambda: len(receiver.hooks) >= len(names), "eight ends")
+        daemon.kill()
+        daemon.start()
+        simulator.script("new", queued=0.5, processing=2.5)
+        assert daemon.watch("new", f"{receiver.url}/new")["interval"] == 0.5
+        wait_until(lambda: any(hook.path == "/new" for hook in receiver.hooks), "the ninth")
+        daemon.kill()
+    ages = polled_at(simulator, "new")
+    assert len(ages) <= 7, "a fixed interval makes seven polls"
+    assert max(after - before for before, after in pairwise(ages)) > 0.8, "nothing is asked while no end is likely"
+    assert ages[-1] - ages[-2] < 0.5, "and often when it is due"
+
+
+def polled_at(simulator: Simulator, task_id: str) -> list[float]:
+    """Seconds from its first poll."""
+    times = simulator.stats()["tasks"][task_id]["polled_at"]
+    return [at - times[0] for at in times]

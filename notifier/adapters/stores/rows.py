@@ -24,10 +24,12 @@ Params: TypeAlias = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a task's watching watches ask for together: the smallest interval (seconds) and the earliest deadline."""
+    """What a task's watching watches ask for together: the smallest interval (seconds) and the earliest deadline.
+    `fixed`: one of them names an interval of its own."""
 
     interval: float
     deadline_at: datetime
+    fixed: bool = False
 
 
 SHOWN_WATCH = select(
@@ -119,6 +121,7 @@ def task_of(row: AnyRow, terms: Terms) -> Task:
         watched_since=row.watched_since,
         seen_running_at=row.seen_running_at,
         model=row.model,
+        fixed=terms.fixed,
     )
 
 

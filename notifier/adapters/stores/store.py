@@ -7,12 +7,13 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from notifier.adapters.stores import bodies, catalog, deliveries, endpoints, tasks, upkeep, watches
+from notifier.adapters.stores import bodies, catalog, deliveries, endpoints, lives, tasks, upkeep, watches
 from notifier.adapters.stores.outage import Outage
 from notifier.adapters.stores.reader import Reader
 from notifier.adapters.stores.writer import Writer
 from notifier.domain.delivery import Attempt, Delivery, DeliveryView
 from notifier.domain.endpoint import Endpoint, Overfull
+from notifier.domain.lifetimes import Life
 from notifier.domain.task import Task
 from notifier.domain.watch import Registration, WatchView
 from notifier.ports import (
@@ -42,7 +43,7 @@ LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class SqlStore:
-    """WatchStore, TaskStore, DeliveryStore, BodyStore, EndpointStore, Catalog and Upkeep.
+    """WatchStore, TaskStore, History, DeliveryStore, BodyStore, EndpointStore, Catalog and Upkeep.
 
     It remembers the providers' usual intervals as `watched`, `register` and `declare` last told them: a watch without
     an interval of its own counts with its provider's wherever a task's interval is summed up.
@@ -116,6 +117,11 @@ class SqlStore:
 
     async def expire(self, task: Task, now: datetime, announce: Announce) -> Expired:
         return await self._writer.write(lambda on: tasks.expire(on, task, now, announce, self._usual))
+
+    # History
+
+    async def lives(self) -> Sequence[Life]:
+        return await self._reader.read(lives.latest)
 
     # DeliveryStore
 

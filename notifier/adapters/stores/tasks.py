@@ -68,7 +68,11 @@ _NAMED = (
 )
 _INSERT = insert(tasks).values(state="watching")
 _POLLED = update(tasks).where(tasks.c.key == bindparam("wanted"), tasks.c.state == "watching")
-_RESTART = update(tasks).where(tasks.c.key == bindparam("wanted")).values(state="watching", **UNTOUCHED, **ENDLESS)
+_RESTART = (
+    update(tasks)
+    .where(tasks.c.key == bindparam("wanted"))
+    .values(state="watching", watched_since=bindparam("now"), **UNTOUCHED, **ENDLESS)
+)
 _REST = update(tasks).where(tasks.c.key == bindparam("wanted")).values(state="idle")
 _LOCK = select(tasks.c.key).where(tasks.c.key == bindparam("wanted"), tasks.c.state == "watching").with_for_update()
 _OPEN_WATCHES = (
@@ -95,7 +99,7 @@ def _terms(row: AnyRow, usual_intervals: Mapping[str, float]) -> Terms:
     own, usual = row.own, usual_intervals.get(row.provider, INTERVAL_AT_REST)
     if own is None:
         return Terms(usual, row.earliest)
-    return Terms(min(own, usual) if row.followers else own, row.earliest)
+    return Terms(min(own, usual) if row.followers else own, row.earliest, fixed=True)
 
 
 def save(connection: Connection, learned: Sequence[Task]) -> None:
@@ -136,7 +140,7 @@ def expire(
 def _reduced(connection: Connection, task: Task, usual_intervals: Mapping[str, float]) -> Task | None:
     """The task as its caller knows it, on the terms of the watches that are left."""
     left = current(connection, [task.key], usual_intervals).get(task.key)
-    return None if left is None else replace(task, interval=left.interval, deadline_at=left.deadline_at)
+    return None if left is None else task.on_terms_of(left)
 
 
 def _close(connection: Connection, task: Task, how: End) -> bool:
@@ -170,19 +174,19 @@ def find(connection: Connection, names: Collection[Name]) -> dict[Name, AnyRow]:
     }
 
 
-def create(connection: Connection, names: Collection[Name]) -> dict[Name, AnyRow]:
+def create(connection: Connection, names: Collection[Name], now: datetime) -> dict[Name, AnyRow]:
     """New tasks, to be polled."""
     if not names:
         return {}
     columns = ("provider", "task_id", "variables")
-    connection.execute(_INSERT, [dict(zip(columns, name, strict=True)) for name in names])
+    connection.execute(_INSERT, [dict(zip(columns, name, strict=True)) | {"watched_since": now} for name in names])
     return find(connection, names)
 
 
-def restart(connection: Connection, keys: Collection[int]) -> None:
+def restart(connection: Connection, keys: Collection[int], now: datetime) -> None:
     """Poll these afresh: nothing stays of what was known, so that nothing old can end them."""
     if keys:
-        connection.execute(_RESTART, [{"wanted": key} for key in keys])
+        connection.execute(_RESTART, [{"wanted": key, "now": now} for key in keys])
 
 
 def rest(connection: Connection, keys: Collection[int]) -> None:

@@ -74,7 +74,7 @@ def _admit(
     """Find or make the watch of each registration, in order; a task that was given up is polled afresh."""
     names = list(dict.fromkeys(_name(one) for one in registrations))
     known = tasks.find(connection, names)
-    rows = known | tasks.create(connection, [name for name in names if name not in known])
+    rows = known | tasks.create(connection, [name for name in names if name not in known], now)
     owners = [rows[_name(one)] for one in registrations]
     promises = tuple((row.key, one.callback_url) for row, one in zip(owners, registrations, strict=True))
     existing = _existing(connection, promises, {row.key for row in known.values()})
@@ -101,7 +101,7 @@ def _make(
     """New watches; those of a task whose end is known have ended, and their deliveries (by watch id) are owed."""
     if not fresh:
         return {}, {}
-    tasks.restart(connection, {row.key for row, _ in fresh.values() if row.state in _GIVEN_UP})
+    tasks.restart(connection, {row.key for row, _ in fresh.values() if row.state in _GIVEN_UP}, now)
     made = {promise: _new_watch(row, one, now) for promise, (row, one) in fresh.items()}
     params = [watch_params(watch, task_key=key, declared=declared) for (key, _), watch in made.items()]
     connection.execute(_INSERT, params)

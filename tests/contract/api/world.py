@@ -36,6 +36,7 @@ from notifier.services.inquiries import Inquiries
 from notifier.services.poller import Poller
 from notifier.services.refresher import Refresher
 from notifier.services.registrar import Registrar, WatchRules
+from notifier.services.rhythms import Rhythms
 from tests.contract.api.catalog import FakeCatalog
 from tests.fake_peers import FakeGuard, FakeProvider, FakeSender
 from tests.fake_store import FakeStore
@@ -88,7 +89,10 @@ class World:
             chance=self.chance,
             tell=self.dispatcher.readdress,
         )
-        self.poller = Poller(**self._tools(), timetable=self.timetable, crew=self.crew, meter=self.meter)
+        rhythms = Rhythms(self.store, chance=self.chance)
+        self.poller = Poller(
+            **self._tools(), timetable=self.timetable, crew=self.crew, meter=self.meter, rhythms=rhythms
+        )
         self.registrar = Registrar(**self._tools(), poller=self.poller, guard=self.guard)
         self.configure("videos")
         self.timetable.on_due, self.alarms.on_due = self.poller.due, self.dispatcher.due

@@ -59,7 +59,8 @@ class Model:
             return None
         interval = min(USUAL[name[0]] if watch.interval is None else watch.interval for watch in watching)
         deadline_at = min(watch.deadline_at for watch in watching)
-        return replace(self.tasks[name].known, interval=interval, deadline_at=deadline_at, setbacks=0)
+        fixed = any(watch.interval is not None for watch in watching)
+        return replace(self.tasks[name].known, interval=interval, deadline_at=deadline_at, setbacks=0, fixed=fixed)
 
     def delivery_of(self, watch: Watch) -> Delivery | None:
         return next((each for each in self.deliveries.values() if each.watch_id == watch.id), None)
@@ -75,7 +76,7 @@ class Model:
         task = self.tasks.get(name)
         if task is None or task.state in ("abandoned", "idle"):
             fresh = Task(key() if task is None else task.known.key, *name[:2], interval=0.0, deadline_at=now)
-            fresh = replace(fresh, variables=one.variables)
+            fresh = replace(fresh, variables=one.variables, watched_since=now)
             task = self.tasks[name] = ModelTask(fresh)
         deadline_at = now + timedelta(seconds=one.deadline)
         words = (one.interval, now, deadline_at, None, one.source, one.metadata, one.variables)

@@ -208,7 +208,7 @@ async def test_a_deadline_leaves_those_with_a_later_one(store, announcer):
     task = replace(task, polls=4, setbacks=2)
     expired = await store.expire(task, at(150), announcer)
     assert [owed.watch_id for owed in expired.owed] == [watch_id(1)]
-    assert expired.task == replace(task, interval=30.0, deadline_at=at(DAY))
+    assert expired.task == replace(task, interval=30.0, deadline_at=at(DAY), fixed=False)
     assert (await store.watch(watch_id(2))).watch.state == "watching"
     owed = await store.end(completed(expired.task, 200), announcer)
     assert [delivery.watch_id for delivery in owed] == [watch_id(2)]

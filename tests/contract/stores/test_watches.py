@@ -78,7 +78,8 @@ async def test_a_new_watch_is_shown_as_asked_for(store, announcer):
     assert (view.status, view.polls, view.last_polled_at, view.last_error, view.delivery) == (None, 0, None, None, None)
     assert result.created
     assert result.owed == ()
-    assert result.task == Task(view.task_key, "videos", "vid_1", 45.0, at(3600))
+    task = Task(view.task_key, "videos", "vid_1", 45.0, at(3600), watched_since=T0, fixed=True)
+    assert result.task == task
     assert await store.watch(watch_id(1)) == view
 
 
@@ -192,7 +193,7 @@ async def test_an_abandoned_task_is_polled_afresh(store, announcer):
     await store.end(replace(given_up(first.task), polls=9, status="queued", bare=2, last_error="404"), announcer)
     (fresh,) = await register(store, registration(2, url=OTHER), seconds=500)
     assert fresh.created
-    assert fresh.task == Task(first.task.key, "videos", "vid_1", 30.0, at(500 + DAY))
+    assert fresh.task == Task(first.task.key, "videos", "vid_1", 30.0, at(500 + DAY), watched_since=at(500))
     assert (fresh.view.status, fresh.view.polls, fresh.view.last_error) == (None, 0, None)
     assert await polled(store) == {"vid_1": fresh.task}
     assert (await store.watch(watch_id(1))).watch.state == "abandoned"
@@ -215,7 +216,7 @@ async def test_a_cancelled_promise_can_be_made_again(store):
     (second,) = await register(store, registration(2), seconds=6)
     assert second.created
     assert second.view.watch.id == watch_id(2)
-    assert second.task == Task(first.task.key, "videos", "vid_1", 30.0, at(6 + DAY))
+    assert second.task == Task(first.task.key, "videos", "vid_1", 30.0, at(6 + DAY), watched_since=at(6))
 
 
 async def test_what_a_registration_says_survives_the_process(backend):
@@ -257,7 +258,7 @@ async def test_cancelling_leaves_the_task_to_the_others(store):
     left = (await polled(store))["vid_1"]
     assert left.interval == 5.0
     cancelled = await store.cancel(watch_id(1), at(5), nothing_known)
-    assert cancelled == Cancelled(None, replace(left, interval=30.0, deadline_at=at(DAY)))
+    assert cancelled == Cancelled(None, replace(left, interval=30.0, deadline_at=at(DAY), fixed=False))
 
 
 async def test_cancelling_an_ended_watch_changes_nothing(store, announcer):
@@ -400,7 +401,7 @@ async def test_a_dropped_task_is_polled_afresh(store, announcer):
     await store.declare([], at(50), announcer, nothing_known)
     assert list(await store.end(completed(task), announcer)) == []
     (again,) = await register(store, registration(2), seconds=60)
-    assert again.task == Task(task.key, "videos", "vid_1", 30.0, at(60 + DAY))
+    assert again.task == Task(task.key, "videos", "vid_1", 30.0, at(60 + DAY), watched_since=at(60))
 
 
 async def test_a_removed_watch_leaves_its_task_to_others(store, announcer):

@@ -2,6 +2,8 @@
 
 import base64
 
+import pytest
+
 from notifier.adapters.http import Http
 from notifier.adapters.webhook import KEPT_BYTES, kept
 from notifier.app import wiring
@@ -43,6 +45,20 @@ def test_a_token_is_known_by_its_name_and_what_it_is_limited_to() -> None:
     assert [known[name][1] for name in ("a", "b")] == ["planted-token", "other"]
     assert [known[name][0].allows("https://app.example/") for name in ("a", "b")] == [True, False]
     assert known["b"][0].allows("https://own.example/hook")
+
+
+@pytest.mark.parametrize(
+    ("written", "adaptive", "seconds"),
+    [("45s", False, 45.0), ("20", False, 20.0), ("auto", True, 30.0), ("auto 45s", True, 45.0)],
+)
+def test_an_interval_is_fixed_or_the_reference_of_an_adaptive_one(
+    written: str, adaptive: bool, seconds: float
+) -> None:
+    """Everybody who asks for the interval gets seconds; the poller also hears what they mean."""
+    read = settings(CONFIG.replace("planted-key", f"planted-key, interval: {written}, min_interval: 2s"))
+    limits = wiring.poll_limits(read.providers["videos"])
+    assert (limits.adaptive, limits.interval, limits.min_interval) == (adaptive, seconds, 2.0)
+    assert wiring.watch_rules(read)["videos"].interval == seconds
 
 
 def test_an_endpoint_has_its_own_secrets_headers_events_and_limits() -> None:

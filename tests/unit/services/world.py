@@ -18,6 +18,7 @@ from notifier.services.inquiries import Inquiries
 from notifier.services.poller import Poller
 from notifier.services.refresher import Refresher
 from notifier.services.registrar import Registrar, WatchRequest, WatchRules
+from notifier.services.rhythms import Rhythms
 from tests.fake_peers import FakeGuard, FakeProvider, FakeSender
 from tests.fake_store import FakeStore
 from tests.fakes import FakeAlarms, FakeChance, FakeClock, FakeCrew, FakeMeter, FakeTimetable
@@ -84,6 +85,7 @@ class World:
             meter=self.meter,
             announce=self.dispatcher.owe,
             accept=self.dispatcher.accept,
+            rhythms=Rhythms(self.store, chance=self.chance),
         )
         self.registrar = Registrar(
             store=self.store,
