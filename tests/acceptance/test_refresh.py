@@ -1,5 +1,6 @@
 """Deliveries that come late: fresh result URLs under the old id, or a remark; also over kill -9."""
 
+import time
 from pathlib import Path
 
 from standardwebhooks import Webhook
@@ -93,3 +94,23 @@ def test_after_kill_9_what_was_saved_is_sent(tmp_path: Path, simulator: Simulato
     third = receiver.hooks[2]
     assert (second.id, second.body) == (third.id, third.body) == (delivery, third.body)
     assert third.event["data"]["urls"] == [NEW]
+
+
+def test_a_stop_does_not_wait_for_the_provider(
+    tmp_path: Path, simulator: Simulator, receiver: ReceiverServer
+) -> None:
+    """What was being asked for is still owed, and the next start brings it."""
+    daemon = DaemonProcess(tmp_path, {"providers": simulator.provider(timeout="60s")})
+    with running(daemon):
+        delivery = told(simulator, daemon, receiver)
+        simulator.script("task", queued=0, processing=0, video_url=NEW, misbehave=[{"delay": 60}])
+        polls = simulator.stats()["polls"]
+        assert daemon.call("POST", f"/v1/deliveries/{delivery}/redeliver")[0] == 202
+        wait_until(lambda: simulator.stats()["polls"] > polls, "the question")
+        began = time.monotonic()
+        assert daemon.stop() == 0
+        assert time.monotonic() - began < 9.5  # a question may take ten seconds
+        assert len(receiver.hooks) == 1
+        daemon.start()
+        settled(daemon, delivery)
+    assert (receiver.hooks[1].id, receiver.hooks[1].event["data"]["urls"]) == (delivery, [NEW])
