@@ -128,3 +128,20 @@ def test_no_secret_is_found_in_anything_that_the_daemon_says(tmp_path: Path) -> 
     assert len(said["log"].splitlines()) > 30
     secrets = {what: secret.removeprefix("whsec_") for what, secret in PLANTED.items()}
     assert [(what, where) for what, secret in secrets.items() for where, text in said.items() if secret in text] == []
+
+
+def test_a_token_that_a_provider_s_command_prints_is_in_no_log_line(tmp_path: Path) -> None:
+    """Though no configuration holds it, and the provider says it back as a status."""
+    token = "planted-printed-Zq89"
+    simulator, receiver = Simulator(tmp_path), ReceiverServer(answer)
+    providers = simulator.provider()
+    providers["videos"]["auth"] = {"command": [sys.executable, "-c", f"print({token!r})"]}
+    daemon = DaemonProcess(tmp_path, {"providers": providers, "webhooks": {"secret": PLANTED["signing secret"]}})
+    with running(simulator, daemon):
+        simulator.script("echo", misbehave=[{"body": json.dumps({"id": "echo", "status": token})}] * 3)
+        daemon.call("POST", "/v1/watches", _watch("echo", f"{receiver.url}/own"))
+        wait_until(lambda: daemon.events("status.unknown"), "the provider has said the token")
+        assert daemon.stop() == 0
+    receiver.close()
+    assert [event["status"] for event in daemon.events("status.unknown")] == ["***"]
+    assert token not in daemon.log.read_text()
