@@ -168,6 +168,9 @@ class Poller:
         """The task as it is known now, which may be newer than the store; None if it is not polled."""
         return self._tasks.get(key)
 
+    def channel(self, provider: str) -> Channel | None:
+        return self._channels.get(provider)
+
     def pauses(self) -> Mapping[str, Pause]:
         """Which providers are paused, and why."""
         return {name: channel.pause for name, channel in self._channels.items() if channel.pause is not None}
