@@ -56,7 +56,7 @@ class Poller:
         plan: Callable[[Task], Task],
         follow_up: Callable[[Task], None],
     ) -> None:
-        """`plan` adds to an ended task the files that are to be saved, `follow_up` takes over when its end is stored."""
+        """`plan` adds the files that are to be saved to an ended task, `follow_up` takes over when its end is kept."""
         self._store = store
         self._timetable = timetable
         self._crew = crew
