@@ -13,11 +13,13 @@ from notifier.adapters.crew import AsyncioCrew
 from notifier.adapters.http import Downloads, Home, origin
 from notifier.adapters.scheduler import Scheduler
 from notifier.app import wiring
+from notifier.app.errors import StartError
 from notifier.config import ArchiveSettings, Settings
 from notifier.domain.address import Network
 from notifier.domain.delivery import Delivery
 from notifier.ports import ArchiveUnavailableError, Chance, Clock, FileMeter, ResultStore
 from notifier.services.archivist import Archivist, Ask, Owe, SavingPolicy
+from notifier.services.sweeper import Keeping, Sweeper
 
 log = structlog.get_logger()
 
@@ -117,6 +119,7 @@ class Archiving:
     ) -> None:
         self._crew = AsyncioCrew()
         self._book = ArchiveBook(settings, guard)
+        self._sweeper = Sweeper(store=store, clock=clock)
         self.archivist = Archivist(
             store=store,
             crew=self._crew,
@@ -129,12 +132,15 @@ class Archiving:
         )
 
     async def start(self, settings: Settings, scheduler: Scheduler) -> None:
+        """Raises StartError when there can be no such archive."""
+        if (wrong := self.check(settings)) is not None:
+            raise StartError(wrong)
         await self.apply(settings)
         await self.archivist.start()
         shortest, longest = SWEEP_EVERY_SECONDS
         retention = None if settings.archive is None else settings.archive.retention
         period = longest if retention is None else min(max(retention / 10, shortest), longest)
-        scheduler.every("archive", period, self.archivist.sweep)
+        scheduler.every("archive", period, self._sweeper.sweep)
 
     def check(self, settings: Settings) -> str | None:
         """Why there can be no such archive; None if it can be."""
@@ -148,6 +154,13 @@ class Archiving:
         """These settings from now on; `check` has nothing against them."""
         await self._book.use(settings)
         self.archivist.configure(self._policy(settings))
+        self._sweeper.keeping = self._keeping(settings)
+
+    def _keeping(self, settings: Settings) -> Keeping | None:
+        wanted, archive = settings.archive, self._book.archive(settings)
+        if wanted is None or archive is None or wanted.retention is None:
+            return None
+        return Keeping(archive, wanted.retention)
 
     def _policy(self, settings: Settings) -> SavingPolicy | None:
         wanted, archive = settings.archive, self._book.archive(settings)
@@ -158,7 +171,6 @@ class Archiving:
             concurrency=wanted.concurrency,
             hold=wanted.wait if wanted.notify == "after" else None,
             deadline=wanted.deadline,
-            retention=wanted.retention,
         )
 
     async def stop(self) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Collection, Mapping
-from datetime import timedelta
 from typing import TypeAlias
 
 import structlog
@@ -20,9 +19,9 @@ from notifier.adapters.systemd import ServiceManager
 from notifier.adapters.webhook import WebhookSender
 from notifier.app import wiring
 from notifier.app.archiving import Archiving
-from notifier.app.errors import StartError
 from notifier.app.health import Health
 from notifier.app.listening import Listener, Reach
+from notifier.app.retention import clean
 from notifier.app.status import StatusBoard
 from notifier.config import Loaded, Rejected, Settings, as_reloaded, needs_restart
 from notifier.domain.receiver import Receivers
@@ -134,7 +133,6 @@ class Daemon:
         return self.poller.channel(provider)
 
     def _build_poller(self, chance: Chance) -> Poller:
-        archivist = self.archiving.archivist
         return Poller(
             store=self._store,
             timetable=self.scheduler,
@@ -142,10 +140,7 @@ class Daemon:
             clock=self._clock,
             chance=chance,
             meter=self.metrics,
-            announce=archivist.announce,
-            accept=archivist.accept,
-            plan=archivist.plan,
-            follow_up=archivist.follow,
+            archivist=self.archiving.archivist,
         )
 
     def _sender(self, settings: Settings) -> WebhookSender:
@@ -160,7 +155,7 @@ class Daemon:
         self.metrics.providers(self.settings.providers)
         self.scheduler.start(self.poller.due, self.dispatcher.due)
         await self.dispatcher.start()  # first: what the poller finds ended must not be mistaken for an older delivery
-        await self._start_archiving()
+        await self.archiving.start(self.settings, self.scheduler)
         await self.poller.start()
         await self._declare(self.settings)
         self.scheduler.resume()
@@ -169,11 +164,6 @@ class Daemon:
         shortest, longest = CLEAN_EVERY_SECONDS
         period = min(max(self.settings.store.retention / 10, shortest), longest)
         self.scheduler.every("retention", period, self._clean)
-
-    async def _start_archiving(self) -> None:
-        if (wrong := self.archiving.check(self.settings)) is not None:
-            raise StartError(wrong)
-        await self.archiving.start(self.settings, self.scheduler)
 
     def _configure(self, settings: Settings) -> None:
         sender = self._sender(settings)
@@ -196,15 +186,7 @@ class Daemon:
         return declared
 
     async def _clean(self) -> None:
-        before = self._clock.settled() - timedelta(seconds=self.settings.store.retention)
-        archive = self.settings.archive
-        try:
-            cleaned = await self._store.clean(before, keep_files=archive is not None and archive.retention is not None)
-        except StoreUnavailableError as error:
-            log.warning("store.uncleaned", error=str(error))
-            return
-        if cleaned:
-            log.info("store.cleaned", watches=cleaned)
+        await clean(self._store, self._clock, self.settings)
 
     # Reload
 

@@ -93,10 +93,7 @@ class World:
             clock=self.clock,
             chance=self.chance,
             meter=self.meter,
-            announce=self.archivist.announce,
-            accept=self.archivist.accept,
-            plan=self.archivist.plan,
-            follow_up=self.archivist.follow,
+            archivist=self.archivist,
         )
         self.registrar = Registrar(
             store=self.store,
