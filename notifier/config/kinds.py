@@ -3,7 +3,8 @@
 Durations are float seconds, rates floats per second.
 """
 
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, SecretStr, WithJsonSchema
 
@@ -14,6 +15,7 @@ from notifier.domain.prefix import Prefix
 from notifier.domain.quantity import DURATION_PATTERN, LEAST_SECONDS, RATE_PATTERN
 
 MOST_CONCURRENCY = 1000
+T = TypeVar("T")
 
 
 def setting(description: str, default: Any = ..., **more: Any) -> Any:
@@ -32,6 +34,12 @@ def text_shape(**limits: Any) -> WithJsonSchema:
 
 def words_shape(*words: str) -> WithJsonSchema:
     return shape({"enum": list(words)})
+
+
+def optional(parse: Callable[[Any], T], accepted: WithJsonSchema) -> tuple[PlainValidator, WithJsonSchema]:
+    """A value that may be null as well."""
+    schema = {"anyOf": [*(accepted.json_schema or {}).get("anyOf", []), {"type": "null"}]}
+    return PlainValidator(lambda value: None if value is None else parse(value)), WithJsonSchema(schema)
 
 
 DURATION_SHAPE = shape(

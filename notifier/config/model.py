@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, TypeAlias, get_args
 from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema, model_validator
 
 from notifier.config import fields
+from notifier.config.archive import ArchiveSettings
 from notifier.config.kinds import (
     Age,
     BearerSecret,
@@ -27,6 +28,7 @@ from notifier.config.kinds import (
     ProviderName,
     Section,
     SigningSecret,
+    optional,
     setting,
     shape,
     text_shape,
@@ -89,6 +91,9 @@ class IntakeSettings(Section):
     )
     hosts: tuple[HostName, ...] = setting(
         "Names by which clients reach an intake that listens on loopback, such as a reverse proxy's.", ()
+    )
+    public_url: Annotated[str | None, *optional(fields.base_url, text_shape(pattern="^https?://"))] = setting(
+        "Where receivers reach the intake, such as https://notifier.example.com; events then link to saved files.", None
     )
 
 
@@ -180,6 +185,7 @@ class Settings(Section):
         "The APIs that run tasks, by the names that watches use."
     )
     webhooks: WebhookSettings = setting("How events are sent.")
+    archive: ArchiveSettings | None = setting("Where results are saved; null: they are not.", None)
     endpoints: tuple[EndpointSettings, ...] = setting("Registered callback URLs with their own secrets.", ())
     watches: tuple[WatchSettings, ...] = setting("Watches that are declared here.", ())
     node: NodeSettings = setting("This daemon among those that share a store.", {})

@@ -3,8 +3,17 @@
 Times are aware datetimes in UTC unless a name says monotonic; durations are seconds.
 """
 
+from notifier.ports.archive import (
+    Archive,
+    ArchiveUnavailableError,
+    FileGoneError,
+    Saved,
+    SaveOrder,
+    Unsaved,
+    UnsavedReason,
+)
 from notifier.ports.catalog import Catalog, Counts, DeliveryPage, Oldest, Page, Space, Upkeep, WatchPage
-from notifier.ports.meter import AttemptMeter, PollMeter
+from notifier.ports.meter import AttemptMeter, FileMeter, PollMeter
 from notifier.ports.store import (
     Alter,
     Announce,
@@ -16,12 +25,16 @@ from notifier.ports.store import (
     Expired,
     History,
     Known,
+    Outdated,
     Registered,
+    ResultStore,
+    Retell,
     StoreFault,
     StoreUnavailableError,
     Subject,
     TaskStore,
     TooManyListsError,
+    Unsettled,
     Waiting,
     WatchStore,
 )
@@ -31,6 +44,8 @@ __all__ = [
     "Alarms",
     "Alter",
     "Announce",
+    "Archive",
+    "ArchiveUnavailableError",
     "AttemptMeter",
     "BodyStore",
     "Cancelled",
@@ -44,15 +59,22 @@ __all__ = [
     "DeliveryStore",
     "EndpointStore",
     "Expired",
+    "FileGoneError",
+    "FileMeter",
     "Guard",
     "GuardBusyError",
     "History",
     "Known",
     "Oldest",
+    "Outdated",
     "Page",
     "PollMeter",
     "Provider",
     "Registered",
+    "ResultStore",
+    "Retell",
+    "SaveOrder",
+    "Saved",
     "Sender",
     "Space",
     "StoreFault",
@@ -61,6 +83,9 @@ __all__ = [
     "TaskStore",
     "Timetable",
     "TooManyListsError",
+    "Unsaved",
+    "UnsavedReason",
+    "Unsettled",
     "Upkeep",
     "Waiting",
     "WatchPage",

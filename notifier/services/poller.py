@@ -6,7 +6,7 @@ The poller keeps the watched tasks in memory: a poll that changes nothing writes
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -18,7 +18,6 @@ from notifier.domain.delivery import Delivery
 from notifier.domain.pace import Pause, Turn
 from notifier.domain.task import PHASE_SPREAD, Step, Task, advance, backoff, rest_of_interval
 from notifier.ports import (
-    Announce,
     Chance,
     Clock,
     Crew,
@@ -28,6 +27,7 @@ from notifier.ports import (
     TaskStore,
     Timetable,
 )
+from notifier.services.archivist import Archivist
 from notifier.services.channel import Channel, PollLimits
 from notifier.services.ends import EndLog
 from notifier.services.rhythms import Rhythms
@@ -52,8 +52,7 @@ class Poller:
         clock: Clock,
         chance: Chance,
         meter: PollMeter,
-        announce: Announce,
-        accept: Callable[[Sequence[Delivery]], None],
+        archivist: Archivist,
         rhythms: Rhythms,
     ) -> None:
         self._store = store
@@ -62,8 +61,7 @@ class Poller:
         self._clock = clock
         self._chance = chance
         self._meter = meter
-        self._announce = announce
-        self._accept = accept
+        self._archivist = archivist
         self._rhythms = rhythms
         self._channels: dict[str, Channel] = {}
         self._tasks: dict[int, Task] = {}
@@ -241,8 +239,9 @@ class Poller:
     async def _finish(self, task: Task) -> None:
         """Save an end and what it owes. If the store does not take it, it is kept and the next firing tries again."""
         self._saving.add(task.key)
+        task = self._archivist.plan(task)
         try:
-            owed = await self._store.end(task, self._announce)
+            owed = await self._store.end(task, self._archivist.announce)
         except StoreUnavailableError as error:
             self._ends.untaken(task, error)
             self._timetable.postpone(task.key, SAVE_AGAIN_SECONDS)
@@ -253,11 +252,12 @@ class Poller:
         self.forget(task.key)
         if owed or first:  # else its deadline was saved before, and told
             self._owe(task, owed)
+        self._archivist.follow(task)
 
     def _owe(self, task: Task, owed: Sequence[Delivery]) -> None:
         """Tell of an end, and hand over what it owes."""
         self._ends.ended(task, owed)
-        self._accept(owed)
+        self._archivist.accept(owed)
 
     # Deadlines, and the stop
 
@@ -280,7 +280,7 @@ class Poller:
     async def _expire(self, task: Task, now: datetime) -> bool:
         """False if the store did not take it; then it is tried again at the next look."""
         try:
-            expired = await self._store.expire(task, now, self._announce)
+            expired = await self._store.expire(task, now, self._archivist.announce)
         except Exception as error:  # even after a fault of ours the deadline holds
             self._deadlines.set(task.key, task.deadline_at)
             if not isinstance(error, StoreUnavailableError):

@@ -1,12 +1,11 @@
 """What deliveries are about, and bodies that are written anew."""
 
-from dataclasses import replace
-
 from sqlalchemy import Connection, bindparam, or_, select, update
 
+from notifier.adapters.stores import files
 from notifier.adapters.stores import tasks as task_rows
-from notifier.adapters.stores.rows import end_params, file_of, watch_of
-from notifier.adapters.stores.schema import HELD, PENDING, deliveries, files, tasks, watches
+from notifier.adapters.stores.rows import end_params, watch_of
+from notifier.adapters.stores.schema import HELD, PENDING, deliveries, tasks, watches
 from notifier.domain.delivery import Delivery
 from notifier.domain.task import Task
 from notifier.ports import Subject
@@ -17,7 +16,6 @@ _WATCH = (
     .where(deliveries.c.id == bindparam("wanted"))
 )
 _TASK = select(tasks).where(tasks.c.key == bindparam("wanted"))
-_FILES = select(files).where(files.c.task_key == bindparam("wanted")).order_by(files.c.n)
 _REWRITE = update(deliveries).where(
     deliveries.c.id == bindparam("wanted"), deliveries.c.attempts == bindparam("attempts_before"), PENDING, ~HELD
 )
@@ -33,11 +31,9 @@ def subject(connection: Connection, delivery_id: str) -> Subject | None:
         return None
     row = connection.execute(_TASK, {"wanted": watch.task_key}).one()
     task = task_rows.ended(row)
-    if task is None or task.end is None:
+    if task is None:
         return None
-    found = connection.execute(_FILES, {"wanted": watch.task_key}).all()
-    end = replace(task.end, files=tuple(file_of(one) for one in found))
-    return Subject(replace(task, end=end), watch_of(watch, task))
+    return Subject(files.with_files(connection, task), watch_of(watch, task))
 
 
 def rewrite(connection: Connection, delivery: Delivery, task: Task) -> bool:

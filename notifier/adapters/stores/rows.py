@@ -188,8 +188,19 @@ def end_params(end: End) -> Params:
     }
 
 
+def renewed_params(task: Task, end: End) -> Params:
+    """What asking for the URLs of an ended task again can change."""
+    known = end_params(end)
+    names = ("urls", "expires_at", "downloads", "refreshed_at")
+    return {"status": task.status, "response": task.response, **{name: known[name] for name in names}}
+
+
 def file_of(row: AnyRow) -> ResultFile:
     return ResultFile(**{name: getattr(row, name) for name in _FILE})
+
+
+def file_params(file: ResultFile) -> Params:
+    return {name: getattr(file, name) for name in _FILE}
 
 
 _FILE = tuple(field.name for field in fields(ResultFile))

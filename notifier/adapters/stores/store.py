@@ -7,7 +7,18 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from notifier.adapters.stores import bodies, catalog, deliveries, endpoints, lives, tasks, upkeep, watches
+from notifier.adapters.stores import (
+    bodies,
+    catalog,
+    deliveries,
+    endpoints,
+    files,
+    lives,
+    results,
+    tasks,
+    upkeep,
+    watches,
+)
 from notifier.adapters.stores.outage import Outage
 from notifier.adapters.stores.reader import Reader
 from notifier.adapters.stores.writer import Writer
@@ -25,13 +36,16 @@ from notifier.ports import (
     DeliveryPage,
     Expired,
     Known,
+    Outdated,
     Page,
     Registered,
+    Retell,
     Space,
     StoreFault,
     StoreUnavailableError,
     Subject,
     TooManyListsError,
+    Unsettled,
     Waiting,
     WatchPage,
 )
@@ -43,7 +57,7 @@ LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class SqlStore:
-    """WatchStore, TaskStore, History, DeliveryStore, BodyStore, EndpointStore, Catalog and Upkeep.
+    """WatchStore, TaskStore, History, DeliveryStore, ResultStore, BodyStore, EndpointStore, Catalog and Upkeep.
 
     It remembers the providers' usual intervals as `watched`, `register` and `declare` last told them: a watch without
     an interval of its own counts with its provider's wherever a task's interval is summed up.
@@ -137,6 +151,26 @@ class SqlStore:
     async def redeliver(self, delivery_id: str, now: datetime) -> Delivery | None:
         return await self._writer.write(lambda on: deliveries.redeliver(on, delivery_id, now))
 
+    # ResultStore
+
+    async def unsettled(self) -> Unsettled:
+        return await self._reader.read(results.unsettled)
+
+    async def result(self, key: int) -> Task | None:
+        return await self._reader.read(lambda on: results.result(on, key))
+
+    async def keep(self, task: Task, now: datetime, retell: Retell) -> Sequence[Delivery]:
+        return await self._writer.write(lambda on: results.keep(on, task, now, retell))
+
+    async def release(self, delivery_id: str, now: datetime, retell: Retell) -> Delivery | None:
+        return await self._writer.write(lambda on: results.release(on, delivery_id, now, retell))
+
+    async def outdated(self, before: datetime, most: int) -> Sequence[Outdated]:
+        return await self._reader.read(lambda on: files.outdated(on, before, most))
+
+    async def forget(self, file: Outdated, why: str) -> None:
+        await self._writer.write(lambda on: files.forget(on, file, why))
+
     # BodyStore
 
     async def subject(self, delivery_id: str) -> Subject | None:
@@ -189,11 +223,11 @@ class SqlStore:
 
     # Upkeep
 
-    async def clean(self, before: datetime) -> int:
+    async def clean(self, before: datetime, *, keep_files: bool = False) -> int:
         """In portions, each a transaction of its own, so that other writes slip in between."""
         deleted, since = 0, LONG_AGO
         while True:
-            cleaned = await self._writer.write(_cleaning(before, since))
+            cleaned = await self._writer.write(_cleaning(before, since, keep_files=keep_files))
             deleted += cleaned.watches
             if cleaned.resume is None:
                 return deleted
@@ -211,5 +245,5 @@ class SqlStore:
         return await asyncio.to_thread(self._space)
 
 
-def _cleaning(before: datetime, since: datetime) -> Callable[[Connection], upkeep.Cleaned]:
-    return lambda on: upkeep.clean(on, before, since)
+def _cleaning(before: datetime, since: datetime, *, keep_files: bool) -> Callable[[Connection], upkeep.Cleaned]:
+    return lambda on: upkeep.clean(on, before, since, keep_files=keep_files)

@@ -11,6 +11,7 @@ from notifier.domain.receiver import Receiver, Receivers
 from notifier.domain.signature import HmacKey
 from notifier.domain.task import Task
 from notifier.ports import Registered
+from notifier.services.archivist import Archivist, SavingPolicy
 from notifier.services.channel import Channel, PollLimits
 from notifier.services.dispatcher import Dispatcher, DispatchPolicy
 from notifier.services.endpoints import Endpoints
@@ -19,7 +20,7 @@ from notifier.services.poller import Poller
 from notifier.services.refresher import Refresher
 from notifier.services.registrar import Registrar, WatchRequest, WatchRules
 from notifier.services.rhythms import Rhythms
-from tests.fake_peers import FakeGuard, FakeProvider, FakeSender
+from tests.fake_peers import FakeArchive, FakeGuard, FakeProvider, FakeSender
 from tests.fake_store import FakeStore
 from tests.fakes import FakeAlarms, FakeChance, FakeClock, FakeCrew, FakeMeter, FakeTimetable
 
@@ -41,6 +42,7 @@ class World:
     chance: FakeChance = field(default_factory=FakeChance)
     guard: FakeGuard = field(default_factory=FakeGuard)
     meter: FakeMeter = field(default_factory=FakeMeter)
+    saving: SavingPolicy | None = None
 
     def __post_init__(self) -> None:
         self.crew = FakeCrew(self.clock)
@@ -48,6 +50,7 @@ class World:
         self.alarms = FakeAlarms(self.crew, self.clock)
         self.provider = FakeProvider(self.crew, self.clock)
         self.sender = FakeSender(self.crew, self.clock)
+        self.files = FakeArchive(self.crew)
         self.build()
 
     def build(self) -> None:
@@ -68,6 +71,16 @@ class World:
             meter=self.meter,
             user_agent="notifier/1.2.3",
         )
+        self.archivist = Archivist(
+            store=self.store,
+            crew=self.crew,
+            clock=self.clock,
+            chance=self.chance,
+            meter=self.meter,
+            ask=self.inquiries.ask,
+            owe=self.dispatcher.owe,
+            accept=self.dispatcher.accept,
+        )
         self.endpoints = Endpoints(
             usual=self.policy.receivers.usual,
             store=self.store,
@@ -83,8 +96,7 @@ class World:
             clock=self.clock,
             chance=self.chance,
             meter=self.meter,
-            announce=self.dispatcher.owe,
-            accept=self.dispatcher.accept,
+            archivist=self.archivist,
             rhythms=Rhythms(self.store, chance=self.chance),
         )
         self.registrar = Registrar(
@@ -93,12 +105,13 @@ class World:
             guard=self.guard,
             clock=self.clock,
             chance=self.chance,
-            announce=self.dispatcher.owe,
-            accept=self.dispatcher.accept,
+            announce=self.archivist.announce,
+            accept=self.archivist.accept,
         )
         self.timetable.on_due = self.poller.due
         self.alarms.on_due = self.dispatcher.due
         self.configure(videos=self.limits)
+        self.archivist.configure(self.saving)
 
     def channel(self, provider: str) -> Channel | None:
         return self.poller.channel(provider)
@@ -108,6 +121,12 @@ class World:
         self.poller.configure({name: (self.provider, one) for name, one in limits.items()})
         rules = {name: replace(RULES, interval=one.interval) for name, one in limits.items()}
         self.registrar.configure(rules, self.guard)
+
+    def archive(self, **changes: Any) -> None:
+        """Save results from now on, by a policy with these changes."""
+        plain = self.saving or SavingPolicy(self.files, concurrency=4, hold=600.0, deadline=86_400.0)
+        self.saving = replace(plain, **changes)
+        self.archivist.configure(self.saving)
 
     def apply(self, **changes: Any) -> None:
         """Another dispatch policy from now on (a reload)."""
