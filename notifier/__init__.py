@@ -11,12 +11,14 @@
     ├── domain/           PURE: no I/O, no clock, no randomness, no async, no logging
     │   ├── quantity.py   durations, sizes and rates as people write them
     │   ├── task.py       Task and advance(): what one answer makes of a task
-    │   ├── watch.py      Watch and its states
+    │   ├── watch.py      Watch and its states (variables.py: what it gives beside its task id)
     │   ├── event.py      announce(): an ended task becomes the message it owes
     │   ├── result_file.py  what a completed task made, saved before its URL expires
     │   ├── delivery.py   Delivery, Attempt, RetrySchedule, settle()
     │   ├── signature.py  sign(), verify(): Standard Webhooks, several secrets, both algorithms
-    │   ├── answer.py     what a provider's answer means
+    │   ├── answer.py     what a provider's answer can mean; reading.py finds out which, explanation.py says why
+    │   ├── description.py   a provider, described (expression.py: JMESPath, template.py: requests with places to fill
+    │   │                    in, extract.py: what expressions find in an answer)
     │   ├── receiver.py   whose secrets sign for which URL, and which events it wants
     │   ├── endpoint.py   a registered callback URL and what changes make of it (headers.py: what it may send along)
     │   ├── prefix.py     which callback URLs a limited token may name
@@ -44,7 +46,7 @@
         ├── scheduler.py  APScheduler: an interval job per watched task, date jobs for retries, housekeeping
         ├── http/         guarded requests: pool, deadline, size cap, address check at connect time
         ├── webhook.py    an attempt as an HTTP request; its answer as a receipt
-        ├── providers/    one file per family of APIs, one literal table
+        ├── providers/    asking what a description says; how a provider is told who asks
         ├── stores/       SQL stores behind one contract: group commit, migrations
         ├── systemd.py    what systemd and its service say to each other: readiness, watchdog, passed sockets
         ├── serving.py (uvicorn), listener.py, connections.py (what one client may take of it), intake_client.py

@@ -1,8 +1,9 @@
 """The configuration: YAML → frozen `Settings`, or every problem in the file with its line and column.
 
     text ──nodes──▶ nodes ──tree──▶ data + places ──substitute──▶ ${NAME} filled in ──secret──▶ secrets read
-         ──model──▶ Settings          and beside it: agreement (what settings must agree on), verdict (pydantic's
-                                      findings in the reader's words), problem (where, and how it is told)
+         ──presets──▶ providers laid over presets.yaml ──model, providers──▶ Settings
+    and beside it: agreement (what settings must agree on), verdict (pydantic's findings in the reader's words), problem
+    (where, and how it is told)
 """
 
 from notifier.config.listen import Listen, SystemdListen, TcpListen, UnixListen

@@ -2,11 +2,15 @@
 
 import base64
 
+from notifier.adapters.http import Http
 from notifier.adapters.webhook import KEPT_BYTES, kept
 from notifier.app import wiring
 from notifier.config import Loaded, Settings, parse
 from notifier.domain.endpoint import receiver
 from notifier.domain.receiver import Receivers, public_keys
+from notifier.ports import Provider
+from notifier.services.channel import PollLimits
+from tests.fakes import FakeClock
 
 ONE, TWO = ("whsk_" + base64.b64encode(bytes([number]) * 32).decode() for number in (1, 2))
 CONFIG = f"""
@@ -57,9 +61,45 @@ def test_public_keys_are_shown_of_everybody_who_signs_with_one() -> None:
     assert len(public_keys(merged(settings()))) == 2
 
 
+AUTHS = """
+providers:
+  a: {preset: videos, auth: {bearer: planted-a}}
+  b: {preset: videos, auth: {header: {name: X, value: planted-b}}}
+  c: {preset: videos, auth: {query: {name: x, value: planted-c}}}
+  d: {preset: videos, auth: {basic: {username: planted-d, password: planted-e}}}
+  f: {preset: videos, auth: {jwt_hs256: {access_key: planted-f, secret_key: planted-g}}}
+  h: {preset: videos, auth: {command: [planted-h]}}
+  i: {preset: videos, auth: null}
+  j: {preset: videos, api_key: planted-k, auth: {header: {name: X, value: "Key {api_key}"}}}
+webhooks: {secret: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw}
+"""
+
+
 def test_every_secret_is_known_to_the_log() -> None:
-    """Keys, tokens and signing secrets, those of endpoints too."""
+    """Keys, tokens and signing secrets, those of endpoints too, and however a provider is told who asks."""
     assert wiring.secret_values(settings()) >= {"planted-key", "planted-token", ONE, TWO}
+    found = wiring.secret_values(settings(AUTHS))
+    assert found >= {f"planted-{letter}" for letter in "abcdefgk"} | {"Key planted-k"}
+    assert "planted-h" not in found
+
+
+def test_only_a_provider_that_is_asked_otherwise_is_another_one() -> None:
+    """A reload about its limits, or about other providers, must not end its pause; one about anything else does."""
+    book = wiring.ProviderBook(Http(guard=None, keepalive=1.0), FakeClock(), lambda _: None)
+
+    def built(more: str) -> tuple[Provider, PollLimits]:
+        text = f"providers: {{a: {{preset: videos, api_key: k, {more}}}, b: {{preset: videos, api_key: l}}}}\n"
+        return book.providers(settings(text + CONFIG.partition("\n")[2].partition("\n")[2]))["a"]
+
+    first, limits = built("interval: 30s")
+    assert limits.min_interval == 5.0
+    assert built("interval: 31s, rate: 1/s, deadline: 1h, docs: https://a.example, min_interval: 1s")[0] is first
+    changes = ["timeout: 3s", "auth: {bearer: x}", "completed: [done]", "urls: x"]
+    changes += ["rules: [{http: [202], outcome: running}]", "vars: {a: b}", "poll: {path: /x}", "hosts: [b.example]"]
+    for change in changes:
+        other, _ = built(change)
+        assert other is not first
+        first = other
 
 
 def test_at_most_1_kib_of_an_answer_is_kept() -> None:
