@@ -23,5 +23,6 @@ def test_the_transcript_of_explain_is_what_happens(tmp_path: Path) -> None:
     (tmp_path / "answer.json").write_text(steps[0][1])
     for command, output in steps[1:]:
         script = f'notifier() {{ "{sys.executable}" -m notifier "$@"; }}; {command}'
-        ran = subprocess.run(["sh", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+        shell = ["sh", "-c", script]
+        ran = subprocess.run(shell, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
         assert (ran.stdout, ran.stderr, ran.returncode) == (output, "", 0), command
