@@ -77,6 +77,7 @@ def status_range(value: Any) -> tuple[int, int]:
 def _template(place: Place, *, answer: bool) -> Callable[[Any], Template]:
     def parse(value: Any) -> Template:
         found = fields.text(value)
+        subject = "" if place == "header" else f"{shown(value)} "  # a header's value may be a secret
         if place == "path" and not found.startswith("/") and not isinstance(value, Unusable):
             raise ValueError(f"{shown(value)} does not begin with a slash (write the path below base_url)")
         if _CONTROL.search(found) or (place == "header" and not found.isascii()):
@@ -84,7 +85,7 @@ def _template(place: Place, *, answer: bool) -> Callable[[Any], Template]:
         try:
             return parse_template(found, place, answer=answer)
         except ValueError as error:
-            raise ValueError(f"{shown(value)} {error}") from None
+            raise ValueError(f"{subject}{error}") from None
 
     return parse
 

@@ -18,7 +18,7 @@ API_KEY = "{api_key}"
 REQUIRED = "required"
 """What `vars` says of a value that each watch must give."""
 
-AUTH_KINDS = ("bearer", "header", "query", "body", "basic", "jwt_hs256", "command")
+AUTH_KINDS = ("bearer", "header", "query", "basic", "jwt_hs256", "body", "command")
 _DESCRIBING = ("docs", "base_url", "auth", "poll", "vars", "rules", "status", "completed", "failed", "urls", "result")
 _WHAT_TO_GIVE = {
     "base_url": "write where the API is, as in https://api.acme.example",

@@ -65,14 +65,14 @@ def _url(text: str, base_url: str) -> str | None:
 def error_at(paths: ErrorPaths, document: Any) -> TaskError | None:
     """What the answer says went wrong; None when it says nothing: null, false, 0, nothing but spaces, or an object or
     list of such. Where a message is described, a code alone is no error, for many APIs send one with each success."""
-    code = word_at(paths.code, document)
-    found = [value for path in paths.message if not _blank(value := path.find(document), 0)]
     if not paths.message:
-        return None if _blank(first(paths.code, document), 0) else TaskError(code, NO_REASON)
+        there = not _blank(first(paths.code, document), 0)
+        return TaskError(word_at(paths.code, document), NO_REASON) if there else None
+    found = [value for path in paths.message if not _blank(value := path.find(document), 0)]
     if not found:
         return None
-    texts = (text for value in found if (text := clean_text(value)))
-    return TaskError(code, next(texts, None) or _as_json(found[-1]) or NO_REASON)
+    message = next((text for value in found if (text := clean_text(value))), None) or _as_json(found[-1])
+    return TaskError(word_at(paths.code, document), message or NO_REASON)
 
 
 def reason_at(paths: ErrorPaths, document: Any) -> TaskError:

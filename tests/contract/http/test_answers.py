@@ -224,10 +224,11 @@ async def test_a_post_is_settled_by_its_headers(serve, http, rest, start, status
 
 
 @pytest.mark.parametrize("rest", BROKEN, ids=["malformed", "unended", "short"])
-async def test_a_get_needs_its_whole_body(serve, http, rest):
-    """Half an answer of a provider must not pass for one."""
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_a_poll_needs_its_whole_body(serve, http, rest, method):
+    """Half an answer of a provider must not pass for one, whichever way it was asked."""
     server = await serve(b"HTTP/1.1 200 OK\r\n" + rest)
-    fault = await get(http, server.url)
+    fault = await (get(http, server.url) if method == "GET" else post(http, server.url, grace=None))
     assert isinstance(fault, Fault)
     assert fault.kind in ("protocol", "connect")
 

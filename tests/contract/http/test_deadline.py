@@ -60,11 +60,12 @@ async def test_one_deadline_covers_the_headers(serve, http, method, behave):
 
 
 @pytest.mark.parametrize("behave", [BODY, CHUNKS], ids=["length", "chunked"])
-async def test_one_deadline_covers_the_body_of_a_get(serve, http, behave):
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_one_deadline_covers_the_body_of_a_poll(serve, http, behave, method):
     """A body that drips is cut off by the same deadline."""
     server = await serve(behave)
     start = time.monotonic()
-    assert_timeout(await ask(http, "GET", server.url), start)
+    assert_timeout(await ask(http, method, server.url, grace=None), start)
 
 
 async def test_the_deadline_covers_the_handshake(serve, http):

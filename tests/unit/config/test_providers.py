@@ -58,7 +58,7 @@ ADDED = [
     ("result: {path: /r, rules: [{outcome: failed}]}", "10:32: providers.acme.result.rules[0]: fits every answer"),
     ("download: {path: 'r'}", "10:22: providers.acme.download.path: 'r' does not begin with a slash (write the path"),
     ("download: {}", "10:15: providers.acme.download.path: is missing (write it)"),
-    ("auth: {}", "10:11: providers.acme.auth: says nothing (write bearer, header, query, basic, jwt_hs256 or command,"),
+    ("auth: {}", "10:11: providers.acme.auth: says nothing (write bearer, header, query, basic, jwt_hs256, body or c"),
     ("auth: {bearer: a, command: [x]}", "10:32: providers.acme.auth.command: cannot stand beside bearer"),
     ("auth: {bearer: 'a b'}", "10:20: providers.acme.auth.bearer: cannot go into an HTTP header"),
     ("auth: {bearer: a, bearer_file: b}", "10:36: providers.acme.auth.bearer_file: cannot stand beside bearer"),
@@ -109,6 +109,7 @@ POLLS = [
     ('{path: /x, query: {a: "{+task_id}"}}', "6:33: providers.acme.poll.query.a: '{+task_id}' has {+task_id}, which"),
     ("{path: /x, headers: {Host: a}}", "6:32: providers.acme.poll.headers.Host: is set by Notifier itself"),
     ("{path: /x, headers: {A: é}}", "6:35: providers.acme.poll.headers.A: has a character in it that cannot be sent"),
+    ("{path: /x, headers: {A: 'b{'}}", "6:35: providers.acme.poll.headers.A: has a '{' that belongs to no placeholder"),
     ("{path: /x, headers: {A: b, a: c}}", "6:31: providers.acme.poll.headers: 'a' and 'A' are the same header"),
     ("{path: /x, body: {a: b}}", "6:28: providers.acme.poll.body: is for a POST only (write method: POST, or remove i"),
     ('{path: /x, method: POST, body: {a: ["{id}"]}}', "6:42: providers.acme.poll.body: has a text that has an unkno"),
@@ -205,10 +206,10 @@ def test_a_preset_s_name_may_be_used_for_another_api(settings_of):
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_is_right_by_itself_and_says_where_it_is_documented(settings_of, name):
-    """As a user would have it, with a key and nothing else."""
+    """As a user would have it, with a key and where the account's API is."""
     text = f"""
     webhooks: {{secret: whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3}}
-    providers: {{{name}: {{api_key: k, auth: {{bearer: k}}}}}}
+    providers: {{{name}: {{base_url: "https://api.example", api_key: k, auth: {{bearer: k}}}}}}
     """
     described = describe(settings_of(text).providers[name])
     assert described.status or described.rules
