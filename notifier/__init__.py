@@ -11,13 +11,13 @@
     ├── domain/           PURE: no I/O, no clock, no randomness, no async, no logging
     │   ├── quantity.py   durations, sizes and rates as people write them
     │   ├── task.py       Task and advance(): what one answer makes of a task
-    │   ├── watch.py      Watch and its states
+    │   ├── watch.py      Watch and its states (variables.py: what it gives beside its task id)
     │   ├── event.py      announce(): an ended task becomes the message it owes
     │   ├── result_file.py  what a completed task made, saved before its URL expires
     │   ├── saving.py     which files are saved, and what each try makes of one
     │   ├── delivery.py   Delivery, Attempt, RetrySchedule, settle()
     │   ├── signature.py  sign(), verify(): Standard Webhooks, several secrets, both algorithms
-    │   ├── answer.py     what a provider's answer can mean; reading.py finds out which of it
+    │   ├── answer.py     what a provider's answer can mean; reading.py finds out which, explanation.py says why
     │   ├── description.py   a provider, described (expression.py: JMESPath, template.py: requests with places to fill
     │   │                    in, extract.py: what expressions find in an answer)
     │   ├── receiver.py   whose secrets sign for which URL, and which events it wants

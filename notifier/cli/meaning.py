@@ -111,7 +111,12 @@ def _show(reading: Reading, because: str, then: str, mask: Mask) -> None:
 
 
 def _follows(reading: Reading, provider: ProviderSettings) -> str:
-    return what_follows(reading.answer, interval=provider.interval, not_found_grace=provider.not_found_grace)
+    return what_follows(
+        reading.answer,
+        interval=provider.interval,
+        min_interval=provider.min_interval,
+        not_found_grace=provider.not_found_grace,
+    )
 
 
 def _second(description: Description) -> str:

@@ -123,13 +123,13 @@ def _of_running(answer: Running) -> Iterator[tuple[str, str]]:
         yield "ask again", f"in {answer.ask_again:g} s"
 
 
-def what_follows(answer: Answer, *, interval: float, not_found_grace: float) -> str:
-    """What Notifier does after a task's first poll gave this answer; both are in seconds."""
+def what_follows(answer: Answer, *, interval: float, min_interval: float, not_found_grace: float) -> str:
+    """What Notifier does after a task's first poll gave this answer; all are the provider's, in seconds."""
     usual, grace = format_duration(interval), format_duration(not_found_grace)
     doubling = f"after {usual}, then after pauses that double up to {format_duration(MAX_BACKOFF_SECONDS)}"
     match answer:
-        case Running():
-            return f"the task is polled again at its interval ({usual})"
+        case Running(ask_again=seconds):
+            return f"the task is polled again {_when(seconds, usual, min_interval)}"
         case Completed() if not _ends(answer):
             again = f"it is polled {POLLS_FOR_A_MISSING_URL} more times for a URL"
             return f"{again}, at its interval ({usual}); then the task ends without one"
@@ -151,6 +151,12 @@ def what_follows(answer: Answer, *, interval: float, not_found_grace: float) -> 
             return f"the task is polled again {doubling}; it does not end by it"
         case _:
             assert_never(answer)
+
+
+def _when(told: float | None, usual: str, least: float) -> str:
+    if told is None:
+        return f"at its interval ({usual})"
+    return f"after {format_duration(max(told, least))}, as the answer says"
 
 
 def _ends(answer: Completed) -> bool:

@@ -120,6 +120,8 @@ def test_findings_are_what_an_answer_says_beside_its_meaning(answer, found):
     ("answer", "then"),
     [
         (Running("queued", True), "the task is polled again at its interval (30s)"),
+        (Running("queued", True, ask_again=7.0), "the task is polled again after 7s, as the answer says"),
+        (Running("queued", True, ask_again=1.0), "the task is polled again after 5s, as the answer says"),
         (Completed("done", ("https://a/",)), "the task ends; its watches are told with task.completed"),
         (Completed("done", (), final=True), "the task ends; its watches are told with task.completed"),
         (Completed("done", ()), "it is polled 3 more times for a URL, at its interval (30s); then the task ends with"),
@@ -133,12 +135,13 @@ def test_findings_are_what_an_answer_says_beside_its_meaning(answer, found):
 )
 def test_what_follows_is_what_the_daemon_does(answer, then):
     """As the README's table of outcomes has it."""
-    assert what_follows(answer, interval=30.0, not_found_grace=120.0).startswith(then)
+    assert what_follows(answer, interval=30.0, min_interval=5.0, not_found_grace=120.0).startswith(then)
 
 
 def test_a_missed_task_ends_with_the_reason_of_its_answers():
     """After the grace."""
-    told = [what_follows(Missed(refused, ""), interval=30.0, not_found_grace=120.0) for refused in (False, True)]
+    limits = {"interval": 30.0, "min_interval": 5.0, "not_found_grace": 120.0}
+    told = [what_follows(Missed(refused, ""), **limits) for refused in (False, True)]
     assert [text.rpartition("at least ")[2] for text in told] == [
         "2m ago, it ends (task.abandoned, reason not_found)",
         "2m ago, it ends (task.abandoned, reason refused)",
