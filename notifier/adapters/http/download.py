@@ -86,6 +86,9 @@ class Flow:
             if (error := content.exception()) is not None:
                 raise error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            # A read of aiohttp raises what happened before it gives what had come until then.
+            if rest := content._read_nowait(-1):  # noqa: SLF001 -- there is no public way to it; a test holds it
+                yield rest
             raise FlowError(_fault(error, self.where, self._stall)) from None
 
 
