@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from notifier.domain.content import HEAD_BYTES
 
-BLOCK_BYTES = 512 * 1024
+BLOCK_BYTES = 1024 * 1024
 """Written at once, by one thread, while the next so many come in. Larger ones are not faster, and take memory."""
 EARLY_BYTES = 8 * 1024 * 1024
 """After so many the system is asked to bring them to the disk, so that the last sync has little left to wait for."""

@@ -21,8 +21,8 @@ MOST_FIELD_BYTES = 32 * 1024
 MOST_HEADERS = 1000
 READ_AHEAD_BYTES = 16 * 1024
 """Of a body, before its reader is asked to take them: bounds the memory, and how long parsing holds up the others."""
-BULK_READ_AHEAD_BYTES = 64 * 1024
-"""The same of a download. More is not faster, and takes more memory."""
+BULK_READ_AHEAD_BYTES = 256 * 1024
+"""The same of a download: what one read of the socket brings at most. Less would stop the reading after each."""
 
 
 class Pool(AiohttpTransport):
