@@ -25,9 +25,10 @@
     │   ├── pace.py       who may go next: first come first served, within concurrency, rate and pause
     │   ├── lanes.py      whose turn it is to be sent: lanes of callback URLs, their hosts, all together
     │   ├── circuit.py    when a callback URL that keeps failing is left alone but for a probe
+    │   ├── content.py    what a file is, told by its first bytes
     │   ├── tempo.py      how often something happens, over the last minute
     │   └── moment.py, retry_after.py   how times and waits are written
-    ├── ports/            what the services need from the world (Protocols): world, store, catalog, meter
+    ├── ports/            what the services need from the world (Protocols): world, store, catalog, meter, archive
     ├── services/         the verbs: ask a port, apply the domain, tell a port
     │   ├── registrar.py  accept a watch once, reject a bad one, reconcile the file's watches
     │   ├── poller.py     one poll: fetch, advance, save – or end the task and owe deliveries
@@ -43,6 +44,7 @@
         ├── http/         guarded requests: pool, deadline, size cap, address check at connect time
         ├── webhook.py    an attempt as an HTTP request; its answer as a receipt
         ├── providers/    one file per family of APIs, one literal table
+        ├── archive/      saved files: downloads that are resumed and verified, kept in a folder or a bucket
         ├── stores/       SQL stores behind one contract: group commit, migrations
         ├── systemd.py    what systemd and its service say to each other: readiness, watchdog, passed sockets
         ├── serving.py (uvicorn), listener.py, connections.py (what one client may take of it), intake_client.py
