@@ -32,9 +32,10 @@
     │   ├── lanes.py      whose turn it is to be sent: lanes of callback URLs, their hosts, all together
     │   ├── freshness.py  when result URLs are too old to be sent, and what asking again makes of their event
     │   ├── circuit.py    when a callback URL that keeps failing is left alone but for a probe
+    │   ├── content.py    what a file is, told by its first bytes
     │   ├── tempo.py      how often something happens, over the last minute
     │   └── moment.py, retry_after.py   how times and waits are written
-    ├── ports/            what the services need from the world (Protocols): world, store, catalog, meter
+    ├── ports/            what the services need from the world (Protocols): world, store, catalog, meter, archive
     ├── services/         the verbs: ask a port, apply the domain, tell a port
     │   ├── registrar.py  accept a watch once, reject a bad one, reconcile the file's watches
     │   ├── poller.py     one poll: fetch, advance, save – or end the task and owe deliveries
@@ -55,6 +56,7 @@
         ├── http/         guarded requests: pool, deadline, size cap, address check at connect time
         ├── webhook.py    an attempt as an HTTP request; its answer as a receipt
         ├── providers/    asking what a description says; how a provider is told who asks
+        ├── archive/      saved files: downloads that are resumed and verified, kept in a folder or a bucket
         ├── stores/       SQL stores behind one contract: group commit, migrations
         ├── systemd.py    what systemd and its service say to each other: readiness, watchdog, passed sockets
         ├── serving.py (uvicorn), listener.py, connections.py (what one client may take of it), intake_client.py

@@ -9,6 +9,7 @@ import os
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import obstore
 from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
@@ -33,7 +34,9 @@ class BucketShelf:
 
     def __init__(self, url: str) -> None:
         self._url = url.rstrip("/") + "/"
-        self._host = self._url.split("/")[2]
+        self._host = urlsplit(url).netloc
+        if not self._host:
+            raise ValueError("archive.url: it names no bucket (write s3://bucket/prefix)")
         plain = any(os.environ.get(name, "").startswith("http://") for name in _ENDPOINTS)
         try:
             self._store = from_url(

@@ -1,6 +1,5 @@
 """GETs whose bodies may have any length: read as they come, redirects followed, credentials kept at home."""
 
-import asyncio
 import contextlib
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -22,7 +21,6 @@ LONGEST_FILE_URL = 64 * 1024
 """Signed URLs are long: the token of a temporary role alone may have 2 KiB."""
 STALL_SECONDS = 30.0
 """Without a byte, or without a connection."""
-KEEPALIVE_SECONDS = 5.0
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _EVERYWHERE = (ip_network("0.0.0.0/0"), ip_network("::/0"))
@@ -81,16 +79,16 @@ class Flow:
         try:
             while chunk := await content.readany():
                 yield chunk
-            for _ in range(2):  # turns of the loop, in which more than was announced would show
-                await asyncio.sleep(0)
-            if (error := content.exception()) is not None:
-                raise error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            # A read of aiohttp raises what happened before it gives what had come until then.
+            if rest := content._read_nowait(-1):  # noqa: SLF001 -- there is no public way to it; a test holds it
+                yield rest
             raise FlowError(_fault(error, self.where, self._stall)) from None
 
 
 class Downloads:
-    """A client for few, long GETs. `guard` is the sender's: the networks that may be called beside the public ones."""
+    """A client for few, long GETs, each over a connection of its own: a kept one may be closing on the other side, and
+    nothing here is worth that risk. `guard` is the sender's: the networks that may be called beside the public ones."""
 
     def __init__(
         self,
@@ -103,8 +101,8 @@ class Downloads:
         self._guard = guard
         self._stall = stall
         lookup, tls = Lookup(resolve), tls or system_trust()
-        self._guarded = Pools(guard, lookup=lookup, tls=tls, keepalive=KEEPALIVE_SECONDS, bulk=True)
-        self._chosen = Pools(None, lookup=lookup, tls=tls, keepalive=KEEPALIVE_SECONDS, bulk=True)
+        self._guarded = Pools(guard, lookup=lookup, tls=tls, keepalive=None, bulk=True)
+        self._chosen = Pools(None, lookup=lookup, tls=tls, keepalive=None, bulk=True)
 
     @contextlib.asynccontextmanager
     async def get(self, url: str, headers: Mapping[str, str], home: Home) -> AsyncIterator[Flow | Fault]:

@@ -21,16 +21,16 @@ MOST_FIELD_BYTES = 32 * 1024
 MOST_HEADERS = 1000
 READ_AHEAD_BYTES = 16 * 1024
 """Of a body, before its reader is asked to take them: bounds the memory, and how long parsing holds up the others."""
-BULK_READ_AHEAD_BYTES = 64 * 1024
-"""The same of a download. More is not faster, and takes more memory."""
+BULK_READ_AHEAD_BYTES = 256 * 1024
+"""The same of a download: what one read of the socket brings at most. Less would stop the reading after each."""
 
 
 class Pool(AiohttpTransport):
     """Connections that were all dialled under the same rule (`allow`; None guards nothing).
 
     There is a session for each scheme, because the rule depends on the scheme and a socket factory sees only the
-    address. How many connections there are is left to the callers, who limit what is in flight. `bulk` is for bodies
-    of any length.
+    address. How many connections there are is left to the callers, who limit what is in flight. `keepalive` None uses
+    each once; `bulk` is for bodies of any length.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Pool(AiohttpTransport):
         allow: Sequence[Network] | None,
         lookup: Lookup,
         tls: ssl.SSLContext,
-        keepalive: float,
+        keepalive: float | None,
         bulk: bool = False,
     ) -> None:
         super().__init__(verify=tls)
@@ -85,7 +85,7 @@ class _Connector(aiohttp.TCPConnector):
         allow: Sequence[Network] | None,
         lookup: Lookup,
         tls: ssl.SSLContext,
-        keepalive: float,
+        keepalive: float | None,
         *,
         bulk: bool,
     ) -> None:
@@ -95,7 +95,7 @@ class _Connector(aiohttp.TCPConnector):
             socket_factory=None if allow is None else dialler(scheme, allow),
             ssl=tls,
             limit=0,
-            keepalive_timeout=keepalive,
+            **({"force_close": True} if keepalive is None else {"keepalive_timeout": keepalive}),
         )
         most = MOST_BODY_BYTES if allow is None else MOST_STRANGERS_BODY_BYTES
         protocol: Callable[..., ResponseHandler] = Bulk if bulk else functools.partial(HeadFirst, most_body_bytes=most)
@@ -115,7 +115,7 @@ class Pools:
         *,
         lookup: Lookup,
         tls: ssl.SSLContext,
-        keepalive: float,
+        keepalive: float | None,
         bulk: bool = False,
     ) -> None:
         self._guard = guard

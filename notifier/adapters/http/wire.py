@@ -123,6 +123,8 @@ class Bulk(HeadFirst):
     """
 
     _length: int | None = None
+    _last = b""
+    """The end of the body, which has come but is not told of yet."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop, most_body_bytes=0)
@@ -133,16 +135,35 @@ class Bulk(HeadFirst):
         self._length = None if length is None or message.chunked else int(length)
         super().feed_data(data, size)
 
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._release()
+        super().connection_lost(exc)
+
     def _take_body(self, data: bytes) -> None:
         self._body_bytes += len(data)
-        surplus = 0 if self._length is None else max(self._body_bytes - self._length, 0)
-        self._parse_body(data[: len(data) - surplus] if surplus else data)
-        if self._payload is not None and self._length is None:
-            framing = self._body_bytes - self._payload.total_bytes
-            if framing > MOST_FRAMING_BYTES + self._payload.total_bytes // FRAMED_BYTES:
-                self._payload.set_exception(aiohttp.ClientPayloadError("more framing than body"))
-                self._hang_up()
-        if surplus:
+        if self._length is None:
+            self._parse_body(data)
+            self._weigh()
+        elif self._body_bytes < self._length:
+            self._parse_body(data)
+        elif self._body_bytes == self._length:
+            # The end waits for two turns of the loop: what the system has already got of a surplus is read by then.
+            self._last = data
+            self._loop.call_soon(self._loop.call_soon, self._release)
+        else:
+            self._last = b""
+            self._hang_up()
+
+    def _release(self) -> None:
+        data, self._last = self._last, b""
+        if data:
+            self._parse_body(data)
+
+    def _weigh(self) -> None:
+        assert self._payload is not None  # noqa: S101  # tells the type; it is its bytes that have come
+        framing = self._body_bytes - self._payload.total_bytes
+        if framing > MOST_FRAMING_BYTES + self._payload.total_bytes // FRAMED_BYTES:
+            self._payload.set_exception(aiohttp.ClientPayloadError("more framing than body"))
             self._hang_up()
 
     def _hang_up(self) -> None:
