@@ -3,6 +3,15 @@
 Times are aware datetimes in UTC unless a name says monotonic; durations are seconds.
 """
 
+from notifier.ports.archive import (
+    Archive,
+    ArchiveUnavailableError,
+    FileGoneError,
+    Saved,
+    SaveOrder,
+    Unsaved,
+    UnsavedReason,
+)
 from notifier.ports.catalog import Catalog, Counts, DeliveryPage, Oldest, Page, Space, Upkeep, WatchPage
 from notifier.ports.meter import AttemptMeter, PollMeter
 from notifier.ports.store import (
@@ -28,6 +37,8 @@ __all__ = [
     "Alarms",
     "Alter",
     "Announce",
+    "Archive",
+    "ArchiveUnavailableError",
     "AttemptMeter",
     "Cancelled",
     "Catalog",
@@ -40,6 +51,7 @@ __all__ = [
     "DeliveryStore",
     "EndpointStore",
     "Expired",
+    "FileGoneError",
     "Guard",
     "GuardBusyError",
     "Known",
@@ -48,6 +60,8 @@ __all__ = [
     "PollMeter",
     "Provider",
     "Registered",
+    "SaveOrder",
+    "Saved",
     "Sender",
     "Space",
     "StoreFault",
@@ -55,6 +69,8 @@ __all__ = [
     "TaskStore",
     "Timetable",
     "TooManyListsError",
+    "Unsaved",
+    "UnsavedReason",
     "Upkeep",
     "Waiting",
     "WatchPage",

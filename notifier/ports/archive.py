@@ -1,0 +1,63 @@
+"""Keeping what a task made: its files, fetched from the provider's URLs before those expire."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeAlias
+
+UnsavedReason: TypeAlias = Literal["expired", "refused", "too_large", "broken", "store"]
+"""`expired`: the URL is dead (403, 404, 410), a fresh one may live. `refused`: by the address guard, at the URL itself or
+at a redirect. `too_large`: more than `archive.max_size`. `broken`: everything else on the way here; later it may work.
+`store`: the file cannot be kept (disk full, a bucket that refuses); later it may work."""
+
+
+@dataclass(frozen=True, slots=True)
+class SaveOrder:
+    """`name` is the file's, `/` between its folders, without its extension: that comes from the content. `provider` is
+    whose credentials may go along, to its own origins only."""
+
+    url: str
+    name: str
+    provider: str
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """`location` is the URL of the file (`file:///…`, `s3://…`), which `open` and `remove` take; `size` is in bytes,
+    `sha256` in hex."""
+
+    location: str
+    size: int
+    sha256: str
+    content_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unsaved:
+    """`message` names a host at most, never a path or a query string of the file's URL."""
+
+    reason: UnsavedReason
+    message: str
+
+
+class ArchiveUnavailableError(Exception):
+    """A saved file cannot be read or removed now; the message says why and what to do."""
+
+
+class FileGoneError(ArchiveUnavailableError):
+    """There is no file of ours at this location (any more)."""
+
+
+class Archive(Protocol):
+    async def save(self, order: SaveOrder) -> Saved | Unsaved:
+        """One try within `archive.timeout`, resumed as long as there is progress; never raises for what others do.
+        What is saved survives a power cut, and takes the place of a file of the same name."""
+        ...
+
+    def open(self, location: str, start: int, stop: int) -> AsyncIterator[bytes]:
+        """The bytes [start, stop) of a saved file, in chunks; ArchiveUnavailableError out of the iteration, also when
+        the file ends before `stop`. FileGoneError comes before the first chunk."""
+        ...
+
+    async def remove(self, location: str) -> None:
+        """Nothing happens if it is gone already; ArchiveUnavailableError if it cannot be removed now."""
+        ...
