@@ -34,8 +34,9 @@
     │   ├── poller.py     one poll: fetch, advance, save – or end the task and owe deliveries
     │   ├── ends.py       what the log hears of ended tasks
     │   ├── channel.py    one provider: whose turn it is, and the pause when it will not talk to us
-    │   ├── dispatcher.py deliveries: whose turn it is, what each attempt makes of it, saving that
+    │   ├── dispatcher.py deliveries: whose turn it is, what each attempt makes of it
     │   ├── courier.py    one HTTP try: sign, post, report
+    │   ├── ledger.py     attempts that are to be saved, until the store has taken them
     │   ├── endpoints.py  register, change and forget endpoints; the file's come first
     │   └── circuits.py, wakeup.py     what holds lanes up, and what wakes them
     └── adapters/         the only importers of httpx, apscheduler, fastapi, sqlalchemy …

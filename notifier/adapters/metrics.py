@@ -40,9 +40,12 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
-        self._gauge("build_info", "The running version.", "version").labels(version).set(1)
-        self._watches = self._gauge("watches", "Watches in the store, by state.", "state")
-        self._deliveries = self._gauge("deliveries", "Deliveries in the store, by state.", "state")
+        self._add_polls()
+        self._add_attempts()
+        self._add_store()
+        self._add_daemon(version)
+
+    def _add_polls(self) -> None:
         self._polls = self._counter("polls", "Polls made, by what they meant.", "provider", "outcome")
         self._poll_seconds = self._histogram(
             "poll_duration_seconds", "One poll, from name look-up to the last byte.", REQUEST_SECONDS, "provider"
@@ -53,29 +56,39 @@ class Metrics:
         self._paused = self._gauge(
             "provider_paused", "1 while a provider is paused for this reason.", "provider", "reason"
         )
+
+    def _add_attempts(self) -> None:
+        """A series that is there from the start shows its first increase, too."""
         self._events = self._counter("events", "Events owed to receivers, by type.", "type")
+        for event_type in EVENT_TYPES:
+            self._events.labels(event_type)
         self._attempts = self._counter("attempts", "Delivery attempts, by outcome.", "outcome")
+        for outcome in ATTEMPT_OUTCOMES:
+            self._attempts.labels(outcome)
         self._attempt_seconds = self._histogram(
             "attempt_duration_seconds", "One delivery attempt, from name look-up to the answer.", REQUEST_SECONDS
         )
         self._latency = self._histogram(
             "delivery_latency_seconds", "From learning a task's end to the receiver's 2xx.", WAIT_SECONDS
         )
+        self._circuits = self._gauge("open_circuits", "Callback URLs that keep failing and are only probed.")
+
+    def _add_store(self) -> None:
+        self._watches = self._gauge("watches", "Watches in the store, by state.", "state")
+        self._deliveries = self._gauge("deliveries", "Deliveries in the store, by state.", "state")
+        self._oldest = self._gauge(
+            "oldest_pending_delivery_seconds", "Since when the oldest pending delivery is owed; 0 if there is none."
+        )
+        self._store_bytes = self._gauge("store_bytes", "What the store takes on its disk.")
+        self._free_bytes = self._gauge("store_free_bytes", "What is free on the store's disk.")
+
+    def _add_daemon(self, version: str) -> None:
+        self._gauge("build_info", "The running version.", "version").labels(version).set(1)
+        self._ready = self._gauge("ready", "1 while everything works that the promises rest on, as /readyz says.")
         self._reload_ok = self._gauge("config_last_reload_successful", "1 if the last reload took effect.")
         self._reload_at = self._gauge(
             "config_last_reload_success_timestamp_seconds", "When a configuration last took effect."
         )
-        self._ready = self._gauge("ready", "1 while everything works that the promises rest on, as /readyz says.")
-        self._oldest = self._gauge(
-            "oldest_pending_delivery_seconds", "Since when the oldest pending delivery is owed; 0 if there is none."
-        )
-        self._circuits = self._gauge("open_circuits", "Callback URLs that keep failing and are only probed.")
-        self._store_bytes = self._gauge("store_bytes", "What the store takes on its disk.")
-        self._free_bytes = self._gauge("store_free_bytes", "What is free on the store's disk.")
-        for event_type in EVENT_TYPES:  # a series that is there from the start shows its first increase, too
-            self._events.labels(event_type)
-        for outcome in ATTEMPT_OUTCOMES:
-            self._attempts.labels(outcome)
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
         return Gauge(PREFIX + name, text, labels, registry=self.registry)

@@ -24,7 +24,7 @@ from notifier.app.listening import Listener, Reach
 from notifier.app.status import StatusBoard
 from notifier.config import Loaded, Rejected, Settings, as_reloaded, needs_restart
 from notifier.domain.receiver import Receivers
-from notifier.ports import Catalog, Declared, StoreUnavailableError
+from notifier.ports import Catalog, Chance, Declared, StoreUnavailableError
 from notifier.services.dispatcher import Dispatcher
 from notifier.services.endpoints import Endpoints
 from notifier.services.poller import Poller
@@ -76,19 +76,31 @@ class Daemon:
         self.board = StatusBoard(store, self.health, self.dispatcher, self.metrics, self._clock)
 
     def _build_services(self, settings: Settings) -> None:
-        store, chance = self._store, SystemChance()
-        sender = self._sender(settings)
+        sender, chance = self._sender(settings), SystemChance()
         self.endpoints = Endpoints(
             usual=wiring.usual_receiver(settings),
-            store=store,
+            store=self._store,
             guard=sender,
             clock=self._clock,
             chance=chance,
             tell=self._readdress,
         )
-        self.dispatcher = Dispatcher(
+        self.dispatcher = self._build_dispatcher(settings, sender, chance)
+        self.poller = self._build_poller(chance)
+        self.registrar = Registrar(
+            store=self._store,
+            poller=self.poller,
+            guard=sender,
+            clock=self._clock,
+            chance=chance,
+            announce=self.dispatcher.owe,
+            accept=self.dispatcher.accept,
+        )
+
+    def _build_dispatcher(self, settings: Settings, sender: WebhookSender, chance: Chance) -> Dispatcher:
+        return Dispatcher(
             wiring.dispatch_policy(settings, self.endpoints.receivers),
-            store=store,
+            store=self._store,
             sender=sender,
             guard=sender,
             alarms=self.scheduler,
@@ -98,22 +110,15 @@ class Daemon:
             meter=self.metrics,
             user_agent=wiring.USER_AGENT,
         )
-        self.poller = Poller(
-            store=store,
+
+    def _build_poller(self, chance: Chance) -> Poller:
+        return Poller(
+            store=self._store,
             timetable=self.scheduler,
             crew=self._poll_crew,
             clock=self._clock,
             chance=chance,
             meter=self.metrics,
-            announce=self.dispatcher.owe,
-            accept=self.dispatcher.accept,
-        )
-        self.registrar = Registrar(
-            store=store,
-            poller=self.poller,
-            guard=sender,
-            clock=self._clock,
-            chance=chance,
             announce=self.dispatcher.owe,
             accept=self.dispatcher.accept,
         )

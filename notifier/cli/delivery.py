@@ -14,6 +14,7 @@ from notifier.cli.client import (
     UrlOption,
     segment,
 )
+from notifier.cli.listing import print_list
 from notifier.cli.table import circuit_sentence, moment, show_members, show_table
 from notifier.domain.delivery import DELIVERY_STATES
 
@@ -45,16 +46,7 @@ def list_deliveries(
 ) -> None:
     """List deliveries, newest first."""
     query = {"state": state, "watch_id": watch_id, "limit": limit, "cursor": cursor}
-    reply, found = Intake(url, token, config).ask_json("GET", "/v1/deliveries", query=query)
-    if as_json:
-        typer.echo(reply.body)
-        return
-    if not found["deliveries"]:
-        typer.echo("no deliveries", err=True)
-        return
-    show_table(HEADINGS, [_row(delivery) for delivery in found["deliveries"]])
-    if found["next_cursor"] is not None:
-        typer.echo(f"there are more: --cursor {found['next_cursor']}", err=True)
+    print_list(Intake(url, token, config), "deliveries", query, HEADINGS, _row, as_json=as_json)
 
 
 def _row(delivery: Any) -> list[Any]:

@@ -17,7 +17,8 @@ from notifier.cli.client import (
     printable,
     segment,
 )
-from notifier.cli.table import cell, circuit_sentence, show_members, show_table
+from notifier.cli.listing import print_list
+from notifier.cli.table import cell, circuit_sentence, show_members
 from notifier.cli.terms import (
     ConcurrencyOption,
     EventOption,
@@ -72,16 +73,7 @@ def list_endpoints(
 ) -> None:
     """List endpoints: those of the configuration, then the others, newest first."""
     query = {"limit": limit, "cursor": cursor}
-    reply, found = Intake(url, token, config).ask_json("GET", "/v1/endpoints", query=query)
-    if as_json:
-        typer.echo(reply.body)
-        return
-    if not found["endpoints"]:
-        typer.echo("no endpoints", err=True)
-        return
-    show_table(HEADINGS, [_row(endpoint) for endpoint in found["endpoints"]])
-    if found["next_cursor"] is not None:
-        typer.echo(f"there are more: --cursor {found['next_cursor']}", err=True)
+    print_list(Intake(url, token, config), "endpoints", query, HEADINGS, _row, as_json=as_json)
 
 
 def _row(endpoint: Any) -> list[Any]:

@@ -16,7 +16,8 @@ from notifier.cli.client import (
     printable,
     segment,
 )
-from notifier.cli.table import moment, show_members, show_table
+from notifier.cli.listing import print_list
+from notifier.cli.table import moment, show_members
 from notifier.domain.quantity import format_duration, parse_duration
 from notifier.domain.watch import WATCH_STATES
 
@@ -121,16 +122,7 @@ def list_watches(
 ) -> None:
     """List watches, newest first."""
     query = {"state": state, "provider": provider, "task_id": task_id, "limit": limit, "cursor": cursor}
-    reply, found = Intake(url, token, config).ask_json("GET", "/v1/watches", query=query)
-    if as_json:
-        typer.echo(reply.body)
-        return
-    if not found["watches"]:
-        typer.echo("no watches", err=True)
-        return
-    show_table(HEADINGS, [_row(watch) for watch in found["watches"]])
-    if found["next_cursor"] is not None:
-        typer.echo(f"there are more: --cursor {found['next_cursor']}", err=True)
+    print_list(Intake(url, token, config), "watches", query, HEADINGS, _row, as_json=as_json)
 
 
 def _row(watch: Any) -> list[Any]:

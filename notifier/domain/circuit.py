@@ -5,6 +5,7 @@ fail. Opening and closing drops nothing: what is due waits, and each probe is th
 """
 
 from dataclasses import dataclass, replace
+from typing import TypeAlias, assert_never
 
 FAILURES_TO_OPEN = 10
 """So many attempts in a row, whichever deliveries they were for."""
@@ -16,21 +17,27 @@ of the delivery that was tried: one alone keeps to its schedule."""
 
 
 @dataclass(frozen=True, slots=True)
-class Circuit:
-    """`failures` in a row, the first of them over at `since`, the last one because of `error`. Open: nobody goes before
-    `probe_at`; `probes` counts those that failed, `changed` is when the latest wait began."""
+class Failing:
+    """A closed circuit: `failures` in a row, the first of them over at `since`."""
+
+    failures: int
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Nobody goes before `probe_at`. `failures` in a row since `since`, the last one because of `error`; `probes`
+    counts those that failed, `changed` is when the latest wait began."""
 
     failures: int
     since: float
     error: str
-    probe_at: float | None = None
-    probes: int = 0
-    changed: float = 0.0
+    probe_at: float
+    probes: int
+    changed: float
 
-    @property
-    def held_until(self) -> float:
-        """As `probe_at`; the beginning of time for one that is closed."""
-        return self.probe_at or 0.0
+
+Circuit: TypeAlias = Failing | Open
 
 
 def strike(
@@ -38,25 +45,33 @@ def strike(
 ) -> Circuit:
     """The circuit after one more failed attempt, which began at `started`. Its delivery is due again in `wait` seconds,
     and may then be the next probe; `spread` in [-1, 1] moves that otherwise."""
-    if circuit is None:
-        return Circuit(1, now, error)
-    counted = replace(circuit, failures=circuit.failures + 1, error=error)
-    if circuit.probe_at is None:
-        lasting = counted.failures >= FAILURES_TO_OPEN and now - circuit.since >= SECONDS_TO_OPEN
-        return _wait(counted, 0, now, wait, spread) if lasting else counted
-    if started < circuit.changed:  # was in flight already when the wait began, so it is no probe
-        return counted
-    return _wait(counted, circuit.probes + 1, now, wait, spread)
+    match circuit:
+        case None:
+            return Failing(1, now)
+        case Failing(failures=failures, since=since):
+            if failures + 1 < FAILURES_TO_OPEN or now - since < SECONDS_TO_OPEN:
+                return Failing(failures + 1, since)
+            return Open(failures + 1, since, error, _probe_at(0, now, wait, spread), probes=0, changed=now)
+        case Open():
+            counted = replace(circuit, failures=circuit.failures + 1, error=error)
+            if started < circuit.changed:  # was in flight already when the wait began, so it is no probe
+                return counted
+            return _wait(counted, circuit.probes + 1, now, wait, spread)
+        case _:
+            assert_never(circuit)
 
 
-def put_off(circuit: Circuit, *, now: float, spread: float) -> Circuit:
-    """An open circuit whose probe was told to come later: it has answered, but taken nothing. The next one waits as
-    long as this one did."""
+def put_off(circuit: Open, *, now: float, spread: float) -> Open:
+    """The circuit whose probe was told to come later: the receiver has answered, but taken nothing. The next one waits
+    as long as this one did."""
     return _wait(circuit, circuit.probes, now, None, spread)
 
 
-def _wait(circuit: Circuit, probes: int, now: float, wait: float | None, spread: float) -> Circuit:
+def _wait(circuit: Open, probes: int, now: float, wait: float | None, spread: float) -> Open:
+    return replace(circuit, probe_at=_probe_at(probes, now, wait, spread), probes=probes, changed=now)
+
+
+def _probe_at(probes: int, now: float, wait: float | None, spread: float) -> float:
     """A delivery's own schedule is never held up by the circuit that its failure opened."""
     seconds = PROBE_SECONDS[min(probes, len(PROBE_SECONDS) - 1)] * (1 + 0.2 * spread)
-    until = now + (seconds if wait is None else min(seconds, wait))
-    return replace(circuit, probe_at=until, probes=probes, changed=now)
+    return now + (seconds if wait is None else min(seconds, wait))

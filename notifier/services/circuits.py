@@ -3,10 +3,11 @@
 from collections import OrderedDict
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import assert_never
 
 import structlog
 
-from notifier.domain.circuit import Circuit, put_off, strike
+from notifier.domain.circuit import Failing, Open, put_off, strike
 from notifier.domain.lanes import Lanes
 from notifier.domain.receiver import without_query
 from notifier.ports import Chance, Clock
@@ -36,23 +37,26 @@ class Circuits:
         self._lanes = lanes
         self._clock = clock
         self._chance = chance
-        self._failing: OrderedDict[str, Circuit] = OrderedDict()
-        self._open: OrderedDict[str, Circuit] = OrderedDict()
+        self._failing: OrderedDict[str, Failing] = OrderedDict()
+        self._open: OrderedDict[str, Open] = OrderedDict()
 
     def failed(self, url: str, error: str, *, started: float, wait: float | None) -> None:
         """One attempt, begun at `started` (monotonic), failed; its delivery is due again in `wait` seconds, if ever."""
         before, now = self._open.get(url) or self._failing.pop(url, None), self._clock.monotonic()
         circuit = strike(before, error, started=started, now=now, wait=wait, spread=self._chance.spread())
-        if circuit.probe_at is None:
-            self._failing[url] = circuit
-        else:
-            if url not in self._open:
-                _tell_opened(url, circuit)
-            self._hold(url, circuit)
-        if len(self._failing) > MOST_FAILING:
-            self._failing.popitem(last=False)
-        if len(self._open) > MOST_FAILING:
-            self._close(next(iter(self._open)), f"more than {MOST_FAILING} circuits are open")
+        match circuit:
+            case Failing():
+                self._failing[url] = circuit
+                if len(self._failing) > MOST_FAILING:
+                    self._failing.popitem(last=False)
+            case Open():
+                if url not in self._open:
+                    _tell_opened(url, circuit)
+                self._hold(url, circuit)
+                if len(self._open) > MOST_FAILING:
+                    self._close(next(iter(self._open)), f"more than {MOST_FAILING} circuits are open")
+            case _:
+                assert_never(circuit)
 
     def answered(self, url: str) -> None:
         """An attempt succeeded: whoever waited may go."""
@@ -85,7 +89,7 @@ class Circuits:
             circuit.failures,
             since=now + timedelta(seconds=circuit.since - monotonic),
             error=circuit.error,
-            next_probe_at=now + timedelta(seconds=max(circuit.held_until - monotonic, 0.0)),
+            next_probe_at=now + timedelta(seconds=max(circuit.probe_at - monotonic, 0.0)),
         )
 
     @property
@@ -94,10 +98,10 @@ class Circuits:
         self._close_idle()
         return len(self._open)
 
-    def _hold(self, url: str, circuit: Circuit) -> None:
+    def _hold(self, url: str, circuit: Open) -> None:
         self._open[url] = circuit
         self._open.move_to_end(url)
-        self._lanes.hold(url, circuit.held_until)
+        self._lanes.hold(url, circuit.probe_at)
 
     def _close(self, url: str, because: str) -> None:
         circuit = self._open.pop(url, None)
@@ -108,11 +112,11 @@ class Circuits:
     def _close_idle(self) -> None:
         """The one that was held longest ago stands first."""
         longest_ago = self._clock.monotonic() - IDLE_SECONDS
-        while self._open and next(iter(self._open.values())).held_until < longest_ago:
+        while self._open and next(iter(self._open.values())).probe_at < longest_ago:
             self._close(next(iter(self._open)), "nobody wanted to go there for an hour")
 
 
-def _tell_opened(url: str, circuit: Circuit) -> None:
+def _tell_opened(url: str, circuit: Open) -> None:
     log.error(
         "circuit.opened",
         url=without_query(url),

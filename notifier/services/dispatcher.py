@@ -1,4 +1,4 @@
-"""Deliveries: whose turn it is, what each attempt makes of it, and saving that. A receiver holds up nobody else."""
+"""Deliveries: whose turn it is, and what each attempt makes of it. A receiver holds up nobody else."""
 
 import asyncio
 from collections.abc import Sequence
@@ -38,13 +38,13 @@ from notifier.ports import (
 )
 from notifier.services.circuits import Circuits, OpenCircuit
 from notifier.services.courier import Courier
+from notifier.services.ledger import AFTER_FAULT_SECONDS, Ledger
 from notifier.services.trials import Crowded, Trials
 from notifier.services.wakeup import WakeUp
 
 log = structlog.get_logger()
 
-SAVE_AGAIN_SECONDS = 1.0
-AFTER_FAULT_SECONDS = 60.0
+READ_AGAIN_SECONDS = 1.0
 STUCK_SECONDS = 5.0
 PORTION = 500
 MAX_FRESH = 1000
@@ -88,10 +88,10 @@ class Dispatcher:
         limits = limits_of(policy.receivers)
         self._lanes = Lanes[str](concurrency=policy.concurrency, per_host=policy.per_host, limits=limits)
         self._circuits = Circuits(self._lanes, clock=clock, chance=chance)
+        self._ledger = Ledger(store=store, alarms=alarms, crew=crew, clock=clock)
         self._trials = Trials(self._courier, clock=clock, chance=chance)
         self._wakeup = WakeUp(self._pump, crew=crew, clock=clock)
         self._fresh: dict[str, Delivery] = {}
-        self._unsaved: dict[str, tuple[Delivery, Attempt]] = {}
         self._readable = True
         self._closed = False
 
@@ -153,10 +153,9 @@ class Dispatcher:
 
     def due(self, delivery_id: str, url: str) -> None:
         """A delivery's time has come: stand in its lane, or save at last an attempt that the store did not take."""
-        unsaved = self._unsaved.pop(delivery_id, None)
-        if unsaved is not None:
-            self._crew.spawn(self._save(*unsaved, again=True))
-        elif not self._closed and self._lanes.join(url, delivery_id, self._clock.monotonic()):
+        if self._ledger.due(delivery_id) or self._closed:
+            return
+        if self._lanes.join(url, delivery_id, self._clock.monotonic()):
             self._pump()
 
     async def redeliver(self, delivery_id: str, *, by: str | None = None) -> bool:
@@ -200,7 +199,7 @@ class Dispatcher:
             self._lanes.leave(url, turn.key)
             self._pump()
         if settled is not None:
-            await self._save(*settled)
+            await self._ledger.save(*settled)
 
     async def _find(self, delivery_id: str, url: str) -> Delivery | None:
         fresh = self._fresh.pop(delivery_id, None)
@@ -212,7 +211,7 @@ class Dispatcher:
             say = log.error if self._readable else log.debug  # once for an outage, not for each delivery in it
             say("delivery.unread", event_id=delivery_id, error=str(error))
             self._readable = False
-            self._alarms.ring(delivery_id, url, self._in(SAVE_AGAIN_SECONDS))
+            self._alarms.ring(delivery_id, url, self._in(READ_AGAIN_SECONDS))
             return None
         self._readable = True
         return delivery
@@ -249,29 +248,6 @@ class Dispatcher:
         if isinstance(receipt, Answered) or receipt.timed_out:  # a refused connection says neither
             self._lanes.learn(url, answers=isinstance(receipt, Answered))
 
-    async def _save(self, delivery: Delivery, attempt: Attempt, *, again: bool = False) -> None:
-        """Save an attempt. If the store does not take it, it is kept, and not made again, until it does; the log is
-        told the first time."""
-        try:
-            await self._store.settle(delivery, attempt)
-        except StoreUnavailableError as error:
-            say = log.debug if again else log.error
-            say("delivery.unsaved", event_id=delivery.id, error=str(error))
-            self._keep(delivery, attempt, SAVE_AGAIN_SECONDS)
-            return
-        except Exception:  # a fault of ours: what the receiver said must not be forgotten
-            self._keep(delivery, attempt, AFTER_FAULT_SECONDS)
-            raise
-        wait = wait_after(delivery, attempt)
-        if delivery.next_attempt_at is not None and wait is not None:
-            # By both clocks: the wall clock may have been set back while the store was busy.
-            at = min(delivery.next_attempt_at, self._in(wait))
-            self._alarms.ring(delivery.id, delivery.callback_url, at)
-
-    def _keep(self, delivery: Delivery, attempt: Attempt, seconds: float) -> None:
-        self._unsaved[delivery.id] = (delivery, attempt)
-        self._alarms.ring(delivery.id, delivery.callback_url, self._in(seconds))
-
     def _in(self, seconds: float) -> datetime:
         return self._clock.now() + timedelta(seconds=seconds)
 
@@ -304,6 +280,4 @@ class Dispatcher:
 
     async def flush(self) -> None:
         """At the stop: one more try to save attempts that the store did not take."""
-        while self._unsaved:
-            _, unsaved = self._unsaved.popitem()
-            await self._store.settle(*unsaved)
+        await self._ledger.flush()

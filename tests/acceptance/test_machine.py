@@ -4,7 +4,6 @@ import resource
 import shutil
 import socket
 import sqlite3
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.acceptance.harness import DaemonProcess, Process, ReceiverServer, Simulator, running, wait_until
+from tests.small_disk import mount, small_disk
 
 DAY = 86_400
 ROOT = Path(__file__).parents[2]
@@ -35,20 +35,11 @@ class MeddledDaemon(DaemonProcess):
         draft.replace(self.meddle / "clock")
 
 
-def mount(folder: Path, *options: str) -> None:
-    done = subprocess.run(["mount", *options, str(folder)], capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        pytest.skip(f"a file system of its own takes the right to mount one: {done.stderr.strip()}")
-
-
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 4 MiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount(folder, "-t", "tmpfs", "-o", "size=4m", "tmpfs")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    with small_disk(tmp_path / "disk", "4m") as folder:
+        yield folder
 
 
 def readiness(daemon: DaemonProcess) -> tuple[int, str]:

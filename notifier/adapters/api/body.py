@@ -1,4 +1,4 @@
-"""Reads a request's JSON body: capped while it comes in, within a deadline, and strictly JSON."""
+"""Reads a request's JSON body: capped while it comes in, within a deadline, strictly JSON, and as its model says."""
 
 import asyncio
 import json
@@ -7,6 +7,7 @@ from typing import Any, Never, TypeAlias
 
 from starlette.requests import Request
 
+from notifier.adapters.api.models import ModelT, read
 from notifier.adapters.api.problems import Complaint, Problem, invalid, pointer
 
 USUAL_LIMIT = 256 * 1024
@@ -23,6 +24,15 @@ class Parsed:
 
 
 Body: TypeAlias = Parsed | Problem
+
+
+async def read_request(request: Request, model: type[ModelT], *, limit: int = USUAL_LIMIT) -> ModelT | Problem:
+    """What a request asks for; otherwise as `read_object`, and 422 with everything that is wrong with it."""
+    body = await read_object(request, limit=limit)
+    if isinstance(body, Problem):
+        return body
+    asked = read(model, body.value)
+    return invalid(asked) if isinstance(asked, tuple) else asked
 
 
 async def read_object(request: Request, *, limit: int = USUAL_LIMIT, patience: float = PATIENCE_SECONDS) -> Body:

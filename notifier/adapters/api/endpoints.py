@@ -7,10 +7,10 @@ from fastapi import Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from notifier.adapters.api.body import read_object
+from notifier.adapters.api.body import read_request
 from notifier.adapters.api.caller import Caller, caller_of
 from notifier.adapters.api.endpoint_models import EndpointChange, NewEndpoint
-from notifier.adapters.api.models import EndpointQuery, EndpointTest, read
+from notifier.adapters.api.models import EndpointQuery, EndpointTest
 from notifier.adapters.api.paging import next_cursor, page
 from notifier.adapters.api.parts import ApiParts
 from notifier.adapters.api.problems import Complaint, Problem, encode, invalid, not_found, pointer, unavailable
@@ -26,12 +26,9 @@ class Endpoints:
     parts: ApiParts
 
     async def add(self, request: Request) -> Response:
-        body = await read_object(request)
-        if isinstance(body, Problem):
-            return body.response()
-        asked = read(NewEndpoint, body.value)
-        if isinstance(asked, tuple):
-            return invalid(asked).response()
+        asked = await read_request(request, NewEndpoint)
+        if isinstance(asked, Problem):
+            return asked.response()
         caller = caller_of(request.scope)
         if not caller.allows(asked.url):
             return invalid([caller.complaint("url")]).response()
@@ -57,12 +54,9 @@ class Endpoints:
         return Response(encode(self._members(endpoint)), media_type="application/json")
 
     async def change(self, request: Request, endpoint_id: str) -> Response:
-        body = await read_object(request)
-        if isinstance(body, Problem):
-            return body.response()
-        asked = read(EndpointChange, body.value)
-        if isinstance(asked, tuple):
-            return invalid(asked).response()
+        asked = await read_request(request, EndpointChange)
+        if isinstance(asked, Problem):
+            return asked.response()
         caller = caller_of(request.scope)
         if self._find(endpoint_id, caller) is None:
             return _refusal(Unknown()).response()
@@ -77,12 +71,9 @@ class Endpoints:
         return Response(status_code=204) if isinstance(result, Deleted) else _refusal(result).response()
 
     async def test(self, request: Request) -> Response:
-        body = await read_object(request)
-        if isinstance(body, Problem):
-            return body.response()
-        asked = read(EndpointTest, body.value)
-        if isinstance(asked, tuple):
-            return invalid(asked).response()
+        asked = await read_request(request, EndpointTest)
+        if isinstance(asked, Problem):
+            return asked.response()
         caller = caller_of(request.scope)
         if not caller.allows(asked.callback_url):
             return invalid([caller.complaint("callback_url")]).response()

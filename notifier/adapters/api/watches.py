@@ -10,7 +10,7 @@ from fastapi import Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from notifier.adapters.api.body import BATCH_LIMIT, read_object
+from notifier.adapters.api.body import BATCH_LIMIT, read_request
 from notifier.adapters.api.caller import Caller, caller_of
 from notifier.adapters.api.models import Batch, NewWatch, WatchQuery, read
 from notifier.adapters.api.paging import next_cursor, page
@@ -33,12 +33,9 @@ class Watches:
     parts: ApiParts
 
     async def add(self, request: Request) -> Response:
-        body = await read_object(request)
-        if isinstance(body, Problem):
-            return body.response()
-        asked = read(NewWatch, body.value)
-        if isinstance(asked, tuple):
-            return invalid(asked).response()
+        asked = await read_request(request, NewWatch)
+        if isinstance(asked, Problem):
+            return asked.response()
         caller = caller_of(request.scope)
         if not caller.allows(asked.callback_url):
             return invalid([caller.complaint("callback_url")]).response()
@@ -53,12 +50,9 @@ class Watches:
         return Response(self._json(result.view), status, headers, "application/json")
 
     async def add_batch(self, request: Request) -> Response:
-        body = await read_object(request, limit=BATCH_LIMIT)
-        if isinstance(body, Problem):
-            return body.response()
-        batch = read(Batch, body.value)
-        if isinstance(batch, tuple):
-            return invalid(batch).response()
+        batch = await read_request(request, Batch, limit=BATCH_LIMIT)
+        if isinstance(batch, Problem):
+            return batch.response()
         caller = caller_of(request.scope)
         asked = [_read(item, index, caller) async for index, item in _unhurried(batch.watches)]
         registered = await self._register(asked, caller)

@@ -4,7 +4,6 @@ import asyncio
 import os
 import sqlite3
 import stat
-import subprocess
 from contextlib import closing
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from notifier.adapters.stores.backup import copy_store
 from notifier.adapters.stores.errors import StoreBusyError, StoreError
 from notifier.adapters.stores.sqlite import open_sqlite
 from tests.contract.stores.building import T0, Announcer, registration
+from tests.small_disk import small_disk
 
 
 @pytest.fixture
@@ -168,17 +168,10 @@ async def test_a_disk_that_is_too_small_is_named(path, tmp_path):
     """Before anything is written on it, with the room that is needed."""
     store = await open_sqlite(path)
     await register(store, *range(2000))
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)], check=False)
-    if mounted.returncode != 0:
-        pytest.skip("a small file system takes the right to mount one")
-    try:
+    with small_disk(tmp_path / "small", "256k") as folder:
         with pytest.raises(StoreError, match=r"the copy takes [\d.]+ [KM]iB, and [\d.]+ KiB are free; free some space"):
             copy_store(path, folder / "copy.db")
         assert list(folder.iterdir()) == []
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
     await store.close()
 
 

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import itertools
 import os
-import subprocess
 import time
 from collections.abc import Awaitable, Iterator
 from dataclasses import replace
@@ -18,6 +17,7 @@ from notifier.adapters.stores.store import SqlStore
 from notifier.domain.task import Task
 from notifier.ports import StoreUnavailableError
 from tests.contract.stores.building import T0, Announcer, completed, registration, watch_id
+from tests.small_disk import small_disk
 
 FULL = "database or disk is full; free some space on its disk"
 
@@ -25,17 +25,8 @@ FULL = "database or disk is full; free some space on its disk"
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 1 MiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    made = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)], capture_output=True, text=True, check=False
-    )
-    if made.returncode != 0:
-        pytest.skip(f"a file system of its own takes the right to mount one: {made.stderr.strip()}")
-    try:
+    with small_disk(tmp_path / "disk", "1m") as folder:
         yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def fill(disk: Path) -> Path:

@@ -3,7 +3,6 @@
 import shutil
 import sqlite3
 import stat
-import subprocess
 from contextlib import closing
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from notifier.adapters.stores.schema import metadata
 from notifier.adapters.stores.sqlite import APPLICATION_ID, open_sqlite
 from tests.contract.stores.building import T0, Announcer, registration
 from tests.contract.stores.test_endpoints import endpoint
+from tests.small_disk import small_disk
 
 
 @pytest.fixture
@@ -266,12 +266,7 @@ async def test_a_new_store_is_not_copied(path, later):
 
 async def test_without_room_for_the_copy_nothing_is_upgraded(tmp_path, later):
     """The refusal says what it was for, how much it takes and what to do; with room the next start upgrades."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)], check=False)
-    if mounted.returncode != 0:
-        pytest.skip("a small file system takes the right to mount one")
-    try:
+    with small_disk(tmp_path / "disk", "1m") as disk:
         path = disk / "notifier.db"
         store = await open_sqlite(path)
         await store.register([registration(n, task=f"vid_{n}") for n in range(500)], T0, Announcer())
@@ -286,5 +281,3 @@ async def test_without_room_for_the_copy_nothing_is_upgraded(tmp_path, later):
         filler.unlink()
         await (await open_sqlite(path)).close()
         assert schema_of(path) == "9001"
-    finally:
-        subprocess.run(["umount", "--lazy", str(disk)], check=True)

@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifier.domain.circuit import FAILURES_TO_OPEN, PROBE_SECONDS, SECONDS_TO_OPEN, Circuit, put_off, strike
+from notifier.domain.circuit import (
+    FAILURES_TO_OPEN,
+    PROBE_SECONDS,
+    SECONDS_TO_OPEN,
+    Circuit,
+    Failing,
+    Open,
+    put_off,
+    strike,
+)
 
 
 def failing(*moments: float, circuit: Circuit | None = None, spread: float = 0.0) -> Circuit:
@@ -15,9 +24,11 @@ def failing(*moments: float, circuit: Circuit | None = None, spread: float = 0.0
     return circuit
 
 
-def opened(at: float = 100.0) -> Circuit:
+def opened(at: float = 100.0) -> Open:
     """A circuit whose tenth failure, at `at`, opened it."""
-    return failing(*[at - 40.0] * 9, at)
+    circuit = failing(*[at - 40.0] * 9, at)
+    assert isinstance(circuit, Open)
+    return circuit
 
 
 @pytest.mark.parametrize(
@@ -33,13 +44,14 @@ def opened(at: float = 100.0) -> Circuit:
 def test_it_opens_after_failures_in_a_row_that_last(moments, opens):
     """Neither many at once, as at a restart of the receiver, nor a few over a long time."""
     assert (len(moments) >= FAILURES_TO_OPEN, moments[-1] >= SECONDS_TO_OPEN) == (True, True) or not opens
-    assert (failing(*moments).probe_at is not None) == opens
+    assert isinstance(failing(*moments), Open) == opens
 
 
 def test_it_remembers_what_a_reader_asks_about():
-    """How many, since when, and why the last time."""
-    circuit = strike(failing(7.0, 8.0), "refused", started=8.5, now=9.0, wait=None, spread=0.0)
-    assert (circuit.failures, circuit.since, circuit.error, circuit.probe_at) == (3, 7.0, "refused", None)
+    """How many, since when, and once it is open why the last time."""
+    assert failing(7.0, 8.0, 9.0) == Failing(3, since=7.0)
+    circuit = strike(failing(*[7.0] * 9), "refused", started=99.5, now=100.0, wait=None, spread=0.0)
+    assert circuit == Open(10, since=7.0, error="refused", probe_at=105.0, probes=0, changed=100.0)
 
 
 def test_probes_come_at_growing_waits_up_to_a_minute():
@@ -79,8 +91,3 @@ def test_a_probe_that_is_told_to_come_later_puts_off_the_next_one():
     """By the same wait once more."""
     circuit = failing(105.0, circuit=opened(100.0))
     assert put_off(circuit, now=115.0, spread=0.0).probe_at == 125.0
-
-
-def test_a_closed_circuit_holds_nobody():
-    """At any time."""
-    assert failing(7.0).held_until == 0.0
