@@ -234,6 +234,8 @@ class Daemon:
             status=lambda: self.board.status(stopping=self._stopping),
             render_metrics=lambda: self.board.render_metrics(stopping=self._stopping),
             public_keys=self.endpoints.public_keys,
+            archive=lambda: None,
+            links=lambda: None,
             stopping=lambda: self._stopping,
             version=__version__,
         )

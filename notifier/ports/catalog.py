@@ -1,12 +1,13 @@
 """Looking at what is kept, and keeping it well."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
 from notifier.domain.delivery import DeliveryView
 from notifier.domain.prefix import Prefix
+from notifier.domain.result_file import ResultFile
 from notifier.domain.watch import WatchView
 from notifier.ports.store import StoreFault
 
@@ -75,6 +76,10 @@ class Catalog(Protocol):
 
     async def deliveries(self, page: Page, *, state: str | None = None, watch_id: str | None = None) -> DeliveryPage:
         """Without their logs."""
+        ...
+
+    async def files(self, task_key: int) -> Sequence[ResultFile]:
+        """What became of a task's results, in the order of their numbers."""
         ...
 
     async def counts(self) -> Counts: ...

@@ -21,6 +21,7 @@ from notifier.domain.delivery import (
 )
 from notifier.domain.event import Event, announce, event_type
 from notifier.domain.lanes import Lanes, limits_of
+from notifier.domain.link import Links
 from notifier.domain.pace import Turn
 from notifier.domain.receiver import Receivers
 from notifier.domain.task import Task
@@ -53,12 +54,14 @@ MAX_FRESH = 1000
 
 @dataclass(frozen=True, slots=True)
 class DispatchPolicy:
-    """What a reload can change: who signs with what, when to retry, and how many attempts at once."""
+    """What a reload can change: who signs with what, when to retry, how many attempts at once, and which links lead to
+    saved files."""
 
     receivers: Receivers
     schedule: RetrySchedule
     concurrency: int
     per_host: int
+    links: Links | None = None
 
 
 class Dispatcher:
@@ -134,7 +137,9 @@ class Dispatcher:
         wanted = self._policy.receivers.at(watch.callback_url).events
         if task.end is None or event_type(task.end) not in wanted:
             return None
-        return announce(task, watch, self._chance.new_id("evt_"))
+        links, now = self._policy.links, self._clock.now()
+        link = None if links is None else lambda n: links.to(watch.id, n, now)
+        return announce(task, watch, self._chance.new_id("evt_"), link=link)
 
     def accept(self, owed: Sequence[Delivery]) -> None:
         """New deliveries, committed in the store: attempt them as soon as their lanes allow."""

@@ -13,6 +13,7 @@ from notifier.adapters.stores.reader import Reader
 from notifier.adapters.stores.writer import Writer
 from notifier.domain.delivery import Attempt, Delivery, DeliveryView
 from notifier.domain.endpoint import Endpoint, Overfull
+from notifier.domain.result_file import ResultFile
 from notifier.domain.task import Task
 from notifier.domain.watch import Registration, WatchView
 from notifier.ports import (
@@ -159,6 +160,9 @@ class SqlStore:
 
     async def deliveries(self, page: Page, *, state: str | None = None, watch_id: str | None = None) -> DeliveryPage:
         return await self._list(lambda on: catalog.deliveries_page(on, page, state, watch_id))
+
+    async def files(self, task_key: int) -> Sequence[ResultFile]:
+        return await self._lists.read(lambda on: catalog.files_of(on, task_key))
 
     async def counts(self) -> Counts:
         return await self._lists.read(catalog.counts)

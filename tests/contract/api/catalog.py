@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from notifier.domain.delivery import DeliveryView
+from notifier.domain.result_file import ResultFile
 from notifier.domain.watch import WatchView
 from notifier.ports import Counts, DeliveryPage, Page, StoreUnavailableError, WatchPage
 from tests.fake_store import FakeStore
@@ -55,6 +56,9 @@ class FakeCatalog:
         ]
         shown, more = _cut(wanted, page)
         return DeliveryPage(tuple(DeliveryView(delivery) for delivery in shown), more)
+
+    async def files(self, task_key: int) -> Sequence[ResultFile]:
+        return sorted(self._ask().files.get(task_key, ()), key=lambda file: file.n)
 
     async def counts(self) -> Counts:
         raise NotImplementedError("metrics are rendered elsewhere")

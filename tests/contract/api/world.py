@@ -25,10 +25,11 @@ from notifier.adapters.api import (
 )
 from notifier.adapters.api import problems as problem_documents
 from notifier.domain.delivery import RetrySchedule
+from notifier.domain.link import Links
 from notifier.domain.prefix import Prefix, parse_prefix
 from notifier.domain.receiver import Receiver, Receivers
 from notifier.domain.signature import Ed25519Key, HmacKey
-from notifier.ports import Counts, Space
+from notifier.ports import Archive, Counts, Space
 from notifier.services.channel import PollLimits
 from notifier.services.dispatcher import Dispatcher, DispatchPolicy
 from notifier.services.endpoints import Endpoints
@@ -69,6 +70,8 @@ class World:
     keys: tuple[Ed25519Key, ...] = (KEY,)
     prefixes: dict[str, tuple[str, ...]] = field(default_factory=dict)
     hosts: tuple[str, ...] | None = None
+    archive: Archive | None = None
+    links: Links | None = None
 
     def __post_init__(self) -> None:
         self.clock, self.chance, self.guard, self.meter = FakeClock(), FakeChance(), FakeGuard(), FakeMeter()
@@ -152,6 +155,8 @@ class World:
             status=status,
             render_metrics=metrics,
             public_keys=lambda: self.keys,
+            archive=lambda: self.archive,
+            links=lambda: self.links,
             stopping=lambda: self.stopping,
             version="1.2.3",
         )
@@ -195,8 +200,9 @@ class World:
             assert answer.content == b""
             return
         media_type = answer.headers["content-type"].partition(";")[0]
-        assert media_type in documented["content"]
-        if method != "HEAD" and (reference := documented["content"][media_type]["schema"].get("$ref")):
+        content = documented["content"].get(media_type, documented["content"].get("*/*"))
+        assert content is not None, f"{media_type} is not documented for {answer.request.url.path}"
+        if method != "HEAD" and (reference := content["schema"].get("$ref")):
             getattr(shapes, reference.rpartition("/")[2]).model_validate_json(answer.content)
 
     def _operation(self, method: str, path: str) -> dict[str, Any] | None:
