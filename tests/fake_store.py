@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 
 from notifier.domain.delivery import Attempt, Delivery, new_delivery, redeliver
 from notifier.domain.endpoint import Endpoint, Overfull
-from notifier.domain.result_file import ResultFile
 from notifier.domain.task import End, Task
 from notifier.domain.watch import DeliveryBrief, Registration, Watch, WatchView
 from notifier.ports import (
@@ -33,7 +32,6 @@ class FakeStore:
         self.tasks: dict[int, Task] = {}
         self.deliveries: dict[str, Delivery] = {}
         self.logs: dict[str, list[Attempt]] = {}
-        self.files: dict[int, list[ResultFile]] = {}
         self.registered: dict[str, Endpoint] = {}
         self._numbers = itertools.count(1)
         self._usual: dict[str, float] = {}

@@ -5,6 +5,7 @@
                                       findings in the reader's words), problem (where, and how it is told)
 """
 
+from notifier.config.archive import ArchiveSettings
 from notifier.config.listen import Listen, SystemdListen, TcpListen, UnixListen
 from notifier.config.load import Loaded, Rejected, Secrets, as_reloaded, load, needs_restart, parse
 from notifier.config.model import (
@@ -25,6 +26,7 @@ from notifier.config.schema import json_schema
 
 __all__ = [
     "PRESETS",
+    "ArchiveSettings",
     "EndpointSettings",
     "IntakeSettings",
     "Listen",

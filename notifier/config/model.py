@@ -6,24 +6,37 @@ must agree on is in `agreement`. Defaults stand as one would write them.
 
 from typing import Annotated, Any, Literal, TypeAlias, get_args
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    PlainValidator,
-    SecretStr,
-    WithJsonSchema,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema, model_validator
 
 from notifier.config import fields
+from notifier.config.archive import ArchiveSettings
+from notifier.config.kinds import (
+    BearerSecret,
+    CallbackPrefix,
+    Concurrency,
+    Duration,
+    HeaderName,
+    HeaderValue,
+    HostName,
+    MaybeConcurrency,
+    MaybeDuration,
+    MaybeName,
+    MaybeRate,
+    Name,
+    Network,
+    ProviderName,
+    Rate,
+    Section,
+    SigningSecret,
+    optional,
+    setting,
+    shape,
+    text,
+    words,
+)
 from notifier.config.listen import Listen, parse_listen
-from notifier.config.substitute import VARIABLE_PATTERN
 from notifier.domain.event import EVENT_TYPES, EventType
-from notifier.domain.headers import distinct, header_name, header_value
-from notifier.domain.prefix import Prefix
-from notifier.domain.quantity import DURATION_PATTERN, LEAST_SECONDS, RATE_PATTERN
+from notifier.domain.headers import distinct
 from notifier.domain.watch import MAX_TASK_ID_CHARACTERS
 
 PRESETS = {"videos": "https://zcbservice.aizfw.cn/kyyReactApiServer"}
@@ -33,72 +46,23 @@ LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
 LogFormat: TypeAlias = Literal["auto", "console", "journald", "json"]
 
 MOST_WAITS = 1000
-MOST_CONCURRENCY = 1000
+
+Event = Annotated[EventType, PlainValidator(fields.one_of(EVENT_TYPES)), words(*EVENT_TYPES)]
+Level = Annotated[LogLevel, PlainValidator(fields.one_of(get_args(LogLevel))), words(*get_args(LogLevel))]
+Format = Annotated[LogFormat, PlainValidator(fields.one_of(get_args(LogFormat))), words(*get_args(LogFormat))]
 
 
-def setting(description: str, default: Any = ..., **more: Any) -> Any:
-    """A field; without a default it must be given."""
-    return Field(default, description=description, **more)
-
-
-def _shape(*schemas: dict[str, Any]) -> WithJsonSchema:
-    """What editors accept: one of these, or text with a variable in it."""
-    return WithJsonSchema({"anyOf": [*schemas, {"type": "string", "pattern": VARIABLE_PATTERN}]})
-
-
-def _text(**limits: Any) -> WithJsonSchema:
-    return _shape({"type": "string", **limits})
-
-
-def _words(*words: str) -> WithJsonSchema:
-    return _shape({"enum": list(words)})
-
-
-_duration_shape = _shape(
-    {"type": "string", "pattern": f"^(?:{DURATION_PATTERN})$"}, {"type": "number", "minimum": LEAST_SECONDS}
-)
-
-Duration = Annotated[float, PlainValidator(fields.duration), _duration_shape]
-MaybeDuration = Annotated[float | None, PlainValidator(fields.duration), _duration_shape]
-Rate = Annotated[float, PlainValidator(fields.rate), _text(pattern=f"^(?:{RATE_PATTERN})$")]
-MaybeRate = Annotated[float | None, PlainValidator(fields.rate), _text(pattern=f"^(?:{RATE_PATTERN})$")]
-_concurrency_shape = _shape({"type": "integer", "minimum": 1, "maximum": MOST_CONCURRENCY})
-Concurrency = Annotated[int, PlainValidator(fields.whole(1, MOST_CONCURRENCY)), _concurrency_shape]
-MaybeConcurrency = Annotated[int | None, PlainValidator(fields.whole(1, MOST_CONCURRENCY)), _concurrency_shape]
-Name = Annotated[str, PlainValidator(fields.name), _text(minLength=1, maxLength=fields.LONGEST_NAME)]
-MaybeName = Annotated[str | None, PlainValidator(fields.name), _text(minLength=1, maxLength=fields.LONGEST_NAME)]
-CallbackPrefix = Annotated[Prefix, PlainValidator(fields.callback_prefix), _text(pattern="^[Hh][Tt][Tt][Pp][Ss]?://")]
-HostName = Annotated[str, PlainValidator(fields.host_name), _text(minLength=1, maxLength=253)]
-Network = Annotated[fields.Network, PlainValidator(fields.network), _text()]
-Event = Annotated[EventType, PlainValidator(fields.one_of(EVENT_TYPES)), _words(*EVENT_TYPES)]
-Level = Annotated[LogLevel, PlainValidator(fields.one_of(get_args(LogLevel))), _words(*get_args(LogLevel))]
-Format = Annotated[LogFormat, PlainValidator(fields.one_of(get_args(LogFormat))), _words(*get_args(LogFormat))]
-BearerSecret = Annotated[SecretStr, _text(minLength=1)]
-SigningSecret = Annotated[SecretStr, _text(pattern="^(?:whsec_|whsk_)")]
-ProviderName = Annotated[
-    str, PlainValidator(fields.provider_name), WithJsonSchema({"type": "string", "pattern": fields.PROVIDER_NAME})
-]
-HeaderValue = Annotated[str, PlainValidator(header_value), _text()]
-HeaderName = Annotated[str, PlainValidator(header_name), WithJsonSchema({"type": "string", "pattern": "^[^:\\s]+$"})]
-
-
-class _Section(BaseModel):
-    """A mapping of the file. Its keys are its fields, and the `x_file` twins of its secrets."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, hide_input_in_errors=True)
-
-
-class StoreSettings(_Section):
+class StoreSettings(Section):
     """Where watches and deliveries are kept."""
 
-    url: Annotated[str, PlainValidator(fields.store_url), _text(pattern="^sqlite:///.")] = setting(
+    url: Annotated[str, PlainValidator(fields.store_url), text(pattern="^sqlite:///.")] = setting(
         "The database: sqlite:///PATH, relative to the working directory, or absolute with four slashes.",
         "sqlite:///notifier.db",
     )
     retention: Duration = setting("Ended watches and their deliveries are deleted after this.", "30d")
 
 
-class TokenSettings(_Section):
+class TokenSettings(Section):
     """A bearer token of the intake."""
 
     name: Name = setting("Whose token it is; appears in log lines.")
@@ -108,7 +72,7 @@ class TokenSettings(_Section):
     )
 
 
-class IntakeSettings(_Section):
+class IntakeSettings(Section):
     """The HTTP side: registering watches, looking at deliveries, health and metrics."""
 
     listen: Annotated[
@@ -122,6 +86,9 @@ class IntakeSettings(_Section):
     hosts: tuple[HostName, ...] = setting(
         "Names by which clients reach an intake that listens on loopback, such as a reverse proxy's.", ()
     )
+    public_url: Annotated[str | None, *optional(fields.base_url, text(pattern="^https?://"))] = setting(
+        "Where receivers reach the intake, such as https://notifier.example.com; events then link to saved files.", None
+    )
 
 
 def _base_url_of(data: dict[str, Any]) -> str:
@@ -129,13 +96,13 @@ def _base_url_of(data: dict[str, Any]) -> str:
     return PRESETS.get(data.get("preset", ""), PRESETS["videos"])
 
 
-class ProviderSettings(_Section):
+class ProviderSettings(Section):
     """An API that runs tasks."""
 
-    preset: Annotated[str, PlainValidator(fields.one_of(PRESETS)), _words(*PRESETS)] = setting(
+    preset: Annotated[str, PlainValidator(fields.one_of(PRESETS)), words(*PRESETS)] = setting(
         "The family of APIs that it belongs to; by default the one with the provider's own name."
     )
-    base_url: Annotated[str, PlainValidator(fields.base_url), _text(pattern="^https?://")] = Field(
+    base_url: Annotated[str, PlainValidator(fields.base_url), text(pattern="^https?://")] = Field(
         default_factory=_base_url_of,
         description="Where the API is, by default the preset's; may be plain http and private.",
     )
@@ -149,7 +116,7 @@ class ProviderSettings(_Section):
     not_found_grace: Duration = setting("A task that is not found, or refused, ends only after this and 3 polls.", "2m")
 
 
-class WebhookSettings(_Section):
+class WebhookSettings(Section):
     """How events are sent."""
 
     secrets: tuple[SigningSecret, ...] = setting("Signing secrets, newest first: all of them sign.")
@@ -165,10 +132,10 @@ class WebhookSettings(_Section):
     )
 
 
-class EndpointSettings(_Section):
+class EndpointSettings(Section):
     """A registered callback URL."""
 
-    url: Annotated[str, PlainValidator(fields.text), _text(pattern="^https?://")] = setting(
+    url: Annotated[str, PlainValidator(fields.text), text(pattern="^https?://")] = setting(
         "A watch whose callback_url is exactly this uses these settings."
     )
     secrets: tuple[SigningSecret, ...] = setting(
@@ -188,16 +155,16 @@ class EndpointSettings(_Section):
     )
 
 
-class WatchSettings(_Section):
+class WatchSettings(Section):
     """A watch that is declared in the file."""
 
     task_id: Annotated[
-        str, PlainValidator(fields.task_id), _text(minLength=1, maxLength=MAX_TASK_ID_CHARACTERS)
+        str, PlainValidator(fields.task_id), text(minLength=1, maxLength=MAX_TASK_ID_CHARACTERS)
     ] = setting("The provider's id of the task; a number goes in quotes.")
-    callback_url: Annotated[str, PlainValidator(fields.text), _text(pattern="^https?://")] = setting(
+    callback_url: Annotated[str, PlainValidator(fields.text), text(pattern="^https?://")] = setting(
         "Who is told how the task ended."
     )
-    provider: Annotated[str, PlainValidator(fields.text), _text()] = setting(
+    provider: Annotated[str, PlainValidator(fields.text), text()] = setting(
         "The name of a provider; by default the only one."
     )
     interval: MaybeDuration = setting(
@@ -205,24 +172,24 @@ class WatchSettings(_Section):
     )
     deadline: MaybeDuration = setting("Given up after this; by default the provider's.", None, validate_default=False)
     metadata: Annotated[
-        dict[str, Any], PlainValidator(fields.metadata), _shape({"type": "object"})
+        dict[str, Any], PlainValidator(fields.metadata), shape({"type": "object"})
     ] = setting("Returned untouched in the event; at most 4 KiB as JSON.", {})
 
 
-class NodeSettings(_Section):
+class NodeSettings(Section):
     """This daemon among those that share a store."""
 
     name: MaybeName = setting("By default host name and process id.", None, validate_default=False)
 
 
-class LogSettings(_Section):
+class LogSettings(Section):
     """Log lines, on stderr."""
 
     level: Level = setting("The least level that is logged.", "info")
     format: Format = setting("auto: console on a terminal, journald's when under it, else JSON lines.", "auto")
 
 
-class Settings(_Section):
+class Settings(Section):
     """The whole file. With `secrets="optional"` a secret that is not known is empty, or missing from its list."""
 
     store: StoreSettings = setting("Where watches and deliveries are kept.", {})
@@ -231,6 +198,7 @@ class Settings(_Section):
         "The APIs that run tasks, by the names that watches use."
     )
     webhooks: WebhookSettings = setting("How events are sent.")
+    archive: ArchiveSettings | None = setting("Where results are saved; null: they are not.", None)
     endpoints: tuple[EndpointSettings, ...] = setting("Registered callback URLs with their own secrets.", ())
     watches: tuple[WatchSettings, ...] = setting("Watches that are declared here.", ())
     node: NodeSettings = setting("This daemon among those that share a store.", {})

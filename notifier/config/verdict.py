@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from notifier.config import model, secret
+from notifier.config.archive import ArchiveSettings
 from notifier.config.problem import Fault, Path, Unusable, did_you_mean, shown
 from notifier.config.secret import ANY
 
@@ -16,6 +17,7 @@ SECTIONS: Mapping[tuple[str, ...], type[BaseModel]] = {
     ("intake", "tokens", ANY): model.TokenSettings,
     ("providers", ANY): model.ProviderSettings,
     ("webhooks",): model.WebhookSettings,
+    ("archive",): ArchiveSettings,
     ("endpoints", ANY): model.EndpointSettings,
     ("watches", ANY): model.WatchSettings,
     ("node",): model.NodeSettings,
@@ -26,6 +28,7 @@ SECTIONS: Mapping[tuple[str, ...], type[BaseModel]] = {
 _WHAT_TO_GIVE: Mapping[tuple[str, ...], str] = {
     ("providers",): "name at least one, as in videos: {api_key: ${VIDEOS_API_KEY}}",
     ("webhooks",): "events must be signed; begin with secret: ${WEBHOOK_SECRET}",
+    ("archive", "url"): "say where, as in file:///var/lib/notifier/results",
     ("intake", "tokens", ANY, "name"): "say whose token it is",
     ("providers", ANY, "preset"): f"the provider's name is not that of a preset; write {' or '.join(model.PRESETS)}",
     ("endpoints", ANY, "url"): "write the callback URL that these settings are for",

@@ -62,9 +62,10 @@ _PORT = re.compile(r":[1-9][0-9]{0,4}")
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 
 
-def examine(url: str, allow: Sequence[Network]) -> Target | Refusal:
-    """Judge a callback URL as far as its text allows; `allow` is `webhooks.allow_networks`."""
-    if (refusal := _judge_text(url)) is not None:
+def examine(url: str, allow: Sequence[Network], *, longest: int = LONGEST_URL) -> Target | Refusal:
+    """Judge a URL as far as its text allows; `allow` is `webhooks.allow_networks`. Signed URLs of files may be longer
+    than what is taken for a callback URL."""
+    if (refusal := _judge_text(url, longest)) is not None:
         return refusal
     match _URL.match(url):
         case None:
@@ -95,10 +96,10 @@ def judge(address: Address, *, scheme: str, allow: Sequence[Network]) -> Refusal
     return None
 
 
-def _judge_text(url: str) -> Refusal | None:
+def _judge_text(url: str, longest: int) -> Refusal | None:
     """What is wrong with a URL whatever its parts are; parsers disagree about these, so none is asked."""
-    if len(url) > LONGEST_URL:
-        return Refusal("length", f"the URL has {len(url)} characters; at most {LONGEST_URL} are accepted")
+    if len(url) > longest:
+        return Refusal("length", f"the URL has {len(url)} characters; at most {longest} are accepted")
     if " " in url or not url.isprintable():
         return Refusal("characters", "the URL has white space or a control character in it; remove or encode it")
     if "\\" in url:

@@ -66,7 +66,7 @@ class Lanes(Generic[Key]):
         self._lanes: dict[str, _Lane[Key]] = {}
         self._hosts: dict[str, _Host] = {}
         self._turns: dict[bool, deque[str]] = {True: deque(), False: deque()}
-        self._asleep = Sleepers()
+        self._asleep = Sleepers[str]()
         self._held: dict[str, float] = {}
         self._trust = Trust()
         self._busy = 0

@@ -13,7 +13,7 @@ from notifier.ports.archive import (
     UnsavedReason,
 )
 from notifier.ports.catalog import Catalog, Counts, DeliveryPage, Oldest, Page, Space, Upkeep, WatchPage
-from notifier.ports.meter import AttemptMeter, PollMeter
+from notifier.ports.meter import AttemptMeter, FileMeter, PollMeter
 from notifier.ports.store import (
     Alter,
     Announce,
@@ -23,11 +23,15 @@ from notifier.ports.store import (
     EndpointStore,
     Expired,
     Known,
+    Outdated,
     Registered,
+    ResultStore,
+    Retell,
     StoreFault,
     StoreUnavailableError,
     TaskStore,
     TooManyListsError,
+    Unsettled,
     Waiting,
     WatchStore,
 )
@@ -52,14 +56,18 @@ __all__ = [
     "EndpointStore",
     "Expired",
     "FileGoneError",
+    "FileMeter",
     "Guard",
     "GuardBusyError",
     "Known",
     "Oldest",
+    "Outdated",
     "Page",
     "PollMeter",
     "Provider",
     "Registered",
+    "ResultStore",
+    "Retell",
     "SaveOrder",
     "Saved",
     "Sender",
@@ -71,6 +79,7 @@ __all__ = [
     "TooManyListsError",
     "Unsaved",
     "UnsavedReason",
+    "Unsettled",
     "Upkeep",
     "Waiting",
     "WatchPage",

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
 UnsavedReason: TypeAlias = Literal["expired", "refused", "too_large", "broken", "store"]
-"""`expired`: the URL is dead (403, 404, 410), a fresh one may live. `refused`: by the address guard, at the URL itself or
-at a redirect. `too_large`: more than `archive.max_size`. `broken`: everything else on the way here; later it may work.
-`store`: the file cannot be kept (disk full, a bucket that refuses); later it may work."""
+"""`expired`: the URL is dead (403, 404, 410), a fresh one may live. `refused`: by the address guard, the URL itself or
+where it redirects to. `too_large`: more than `archive.max_size`. `store`: the file cannot be kept (disk full, a bucket
+that refuses); later it may work. `broken`: everything else; later it may work."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,9 +86,11 @@ class Catalog(Protocol):
 
 
 class Upkeep(Protocol):
-    async def clean(self, before: datetime) -> int:
+    async def clean(self, before: datetime, *, keep_files: bool = False) -> int:
         """Delete watches that ended before then with their deliveries, and tasks that nobody watched since; returns how
-        many watches. What is declared in the configuration stays, and so does what still owes a pending delivery."""
+        many watches. What is declared in the configuration stays, and so does what still owes a pending delivery, or
+        waits for files. What is known of a task's files goes with it, but with `keep_files` of those that are saved:
+        they will be deleted later."""
         ...
 
     async def ping(self) -> None:

@@ -19,3 +19,9 @@ class AttemptMeter(Protocol):
     def delivered(self, latency: float) -> None:
         """Seconds from learning a task's end to the receiver's 2xx."""
         ...
+
+
+class FileMeter(Protocol):
+    def fetched(self, outcome: str, size: int = 0) -> None:
+        """One try to save a file: `saved` with so many bytes, or the reason why not."""
+        ...

@@ -15,6 +15,10 @@ Announce: TypeAlias = Callable[[Task, Watch], Event | None]
 """The event that an ended task owes to a watch, or None when its endpoint does not want that type. Pure but for a new
 id at each call; the store calls it inside its transaction, once for each watch that ends."""
 
+Retell: TypeAlias = Callable[[Task, Watch, str | None], Event | None]
+"""What a watch is told when there is news of its task's files: the event with this id anew, which was held for them, or
+(without one) a second event, None when its endpoint does not want that. As pure as Announce, and called likewise."""
+
 Known: TypeAlias = Callable[[int], Task | None]
 """What is known now of a followed task, by its key: newer than the store, which is not told of polls that changed
 nothing. The store calls it inside its transaction, perhaps from another thread."""
@@ -123,8 +127,9 @@ class TaskStore(Protocol):
         ...
 
     async def end(self, task: Task, announce: Announce) -> Sequence[Delivery]:
-        """In one transaction: end the task, end all its watches that are watching, owe their deliveries. Nothing, and
-        no deliveries, if the task is not watched any more (compare-and-set)."""
+        """In one transaction: end the task, end all its watches that are watching, owe their deliveries, keep the files
+        of the end, named after the first of the watches. Nothing, and no deliveries, if the task is not watched any
+        more (compare-and-set)."""
         ...
 
     async def expire(self, task: Task, now: datetime, announce: Announce) -> Expired:
@@ -147,6 +152,54 @@ class DeliveryStore(Protocol):
 
     async def redeliver(self, delivery_id: str, now: datetime) -> Delivery | None:
         """Make a delivered or exhausted delivery pending again; None if it is pending or does not exist."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Unsettled:
+    """What waits for files: tasks (by key) with the time of their next try, and deliveries that are held, due then."""
+
+    tasks: Mapping[int, datetime]
+    held: Sequence[Waiting]
+
+
+@dataclass(frozen=True, slots=True)
+class Outdated:
+    """A saved file whose retention is over: the `n`-th of a task."""
+
+    task_key: int
+    n: int
+    location: str
+
+
+class ResultStore(Protocol):
+    """Files of completed tasks, and what is held or owed for them. Every write is one durable transaction, as the
+    WatchStore's are, and told in the order of the commits."""
+
+    async def unsettled(self) -> Unsettled: ...
+
+    async def result(self, key: int) -> Task | None:
+        """The ended task with its files; None: there is no such task, or it goes on."""
+        ...
+
+    async def keep(self, task: Task, now: datetime, retell: Retell) -> Sequence[Delivery]:
+        """Keep the task's files as they now are, each only if it was pending (compare-and-set), and its URLs if they
+        were asked for again. If this settled the last of them, the same transaction releases the deliveries that are
+        held for them, due `now`, and owes to each other completed watch of the task the second event; those are the
+        answer, to be attempted. It is empty while a file is pending, and when nothing was."""
+        ...
+
+    async def release(self, delivery_id: str, now: datetime, retell: Retell) -> Delivery | None:
+        """Hold this delivery no longer, whatever became of the files: made anew with what is known of them, due `now`.
+        None, and nothing, if it is not held (compare-and-set)."""
+        ...
+
+    async def outdated(self, before: datetime, most: int) -> Sequence[Outdated]:
+        """Files that were saved before then, the oldest first."""
+        ...
+
+    async def forget(self, file: Outdated, why: str) -> None:
+        """It was deleted from the archive: its location is gone, its error says why."""
         ...
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import structlog
 
@@ -27,6 +28,9 @@ class PollLimits:
     not_found_grace: float
 
 
+Visit: TypeAlias = "Callable[[Channel, Turn[int]], Awaitable[bool]]"
+
+
 class Channel:
     """Starts `visit(channel, turn)` for whoever's turn it is; a visit that answers True stands in line again."""
 
@@ -40,7 +44,7 @@ class Channel:
         clock: Clock,
         chance: Chance,
         meter: PollMeter,
-        visit: "Callable[[Channel, Turn[int]], Awaitable[bool]]",
+        visit: Visit,
     ) -> None:
         self.name = name
         self.limits = limits
@@ -53,6 +57,7 @@ class Channel:
         self._line = Line[int](concurrency=limits.concurrency, rate=limits.rate, now=clock.monotonic())
         self._pause: Pause | None = None
         self._wakeup = WakeUp(self._pump, crew=crew, clock=clock)
+        self._guests: dict[int, Visit] = {}
         self._words: set[str] = set()
         self._closed = False
 
@@ -84,9 +89,15 @@ class Channel:
         if self._line.join(key, self._clock.monotonic() - late):
             self._pump()
 
+    def invite(self, key: int, visit: Visit) -> None:
+        """Stand in line once for a visit of one's own; `key` is no task's, and was not used before."""
+        self._guests[key] = visit
+        self.join(key)
+
     def drop(self, key: int) -> None:
-        """The task is not to be polled any more."""
+        """The task is not to be polled any more, or the guest has gone."""
         self._line.drop(key)
+        self._guests.pop(key, None)
 
     async def ask(self, task_id: str, variables: Mapping[str, str], due: float) -> Answer:
         """Poll once. `due` (monotonic) is since when the task was waiting for its turn."""
@@ -131,7 +142,7 @@ class Channel:
     async def _take_turn(self, turn: Turn[int]) -> None:
         again = False
         try:
-            again = await self._visit(self, turn)
+            again = await self._guests.pop(turn.key, self._visit)(self, turn)
         finally:
             self._line.leave(turn.key)
             if again:

@@ -53,7 +53,10 @@ class Poller:
         meter: PollMeter,
         announce: Announce,
         accept: Callable[[Sequence[Delivery]], None],
+        plan: Callable[[Task], Task],
+        follow_up: Callable[[Task], None],
     ) -> None:
+        """`plan` adds to an ended task the files that are to be saved, `follow_up` takes over when its end is stored."""
         self._store = store
         self._timetable = timetable
         self._crew = crew
@@ -62,6 +65,8 @@ class Poller:
         self._meter = meter
         self._announce = announce
         self._accept = accept
+        self._plan = plan
+        self._follow_up = follow_up
         self._channels: dict[str, Channel] = {}
         self._tasks: dict[int, Task] = {}
         self._deadlines = Deadlines[int]()
@@ -168,6 +173,9 @@ class Poller:
         """The task as it is known now, which may be newer than the store; None if it is not polled."""
         return self._tasks.get(key)
 
+    def channel(self, provider: str) -> Channel | None:
+        return self._channels.get(provider)
+
     def pauses(self) -> Mapping[str, Pause]:
         """Which providers are paused, and why."""
         return {name: channel.pause for name, channel in self._channels.items() if channel.pause is not None}
@@ -227,6 +235,7 @@ class Poller:
     async def _finish(self, task: Task) -> None:
         """Save an end and what it owes. If the store does not take it, it is kept and the next firing tries again."""
         self._saving.add(task.key)
+        task = self._plan(task)
         try:
             owed = await self._store.end(task, self._announce)
         except StoreUnavailableError as error:
@@ -239,6 +248,7 @@ class Poller:
         self.forget(task.key)
         if owed or first:  # else its deadline was saved before, and told
             self._owe(task, owed)
+        self._follow_up(task)
 
     def _owe(self, task: Task, owed: Sequence[Delivery]) -> None:
         """Tell of an end, and hand over what it owes."""

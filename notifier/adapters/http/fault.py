@@ -11,8 +11,9 @@ import aiohttp
 import httpx
 
 from notifier.adapters.http.guard import RefusedError
+from notifier.adapters.http.wire import SurplusError
 
-FaultKind: TypeAlias = Literal["timeout", "refused", "dns", "connect", "tls", "protocol"]
+FaultKind: TypeAlias = Literal["timeout", "refused", "dns", "connect", "tls", "protocol", "surplus"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,8 @@ class Fault:
     """No answer that can be used. `message` names the host at most: never a path, a query string or a header.
 
     `timeout`: the deadline ran out. `refused`: the address guard said no. `dns`, `connect`, `tls`: there was no
-    connection, or it broke. `protocol`: what came is not HTTP, or what should be sent cannot be.
+    connection, or it broke. `protocol`: what came is not HTTP, or what should be sent cannot be. `surplus`: of a
+    download, more came than was announced.
     """
 
     kind: FaultKind
@@ -70,6 +72,8 @@ def _unconnected(error: BaseException, where: str) -> Fault | None:
 
 def _unreadable(error: BaseException, where: str) -> Fault | None:
     match error:
+        case SurplusError():
+            return Fault("surplus", f"{where}: the body is longer than its Content-Length says")
         case aiohttp.ClientPayloadError():
             return Fault("protocol", f"{where}: the body of the answer broke off or is malformed")
         case aiohttp.ClientResponseError():

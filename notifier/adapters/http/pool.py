@@ -13,7 +13,7 @@ from yarl import URL
 
 from notifier.adapters.http.guard import Resolver, dialler
 from notifier.adapters.http.lookup import Lookup
-from notifier.adapters.http.wire import MOST_BODY_BYTES, MOST_STRANGERS_BODY_BYTES, HeadFirst
+from notifier.adapters.http.wire import MOST_BODY_BYTES, MOST_STRANGERS_BODY_BYTES, Bulk, HeadFirst
 from notifier.domain.address import Network
 
 MOST_FIELD_BYTES = 32 * 1024
@@ -21,30 +21,39 @@ MOST_FIELD_BYTES = 32 * 1024
 MOST_HEADERS = 1000
 READ_AHEAD_BYTES = 16 * 1024
 """Of a body, before its reader is asked to take them: bounds the memory, and how long parsing holds up the others."""
+BULK_READ_AHEAD_BYTES = 64 * 1024
+"""The same of a download. More is not faster, and takes more memory."""
 
 
 class Pool(AiohttpTransport):
     """Connections that were all dialled under the same rule (`allow`; None guards nothing).
 
     There is a session for each scheme, because the rule depends on the scheme and a socket factory sees only the
-    address. How many connections there are is left to the callers, who limit what is in flight.
+    address. How many connections there are is left to the callers, who limit what is in flight. `bulk` is for bodies
+    of any length.
     """
 
     def __init__(
-        self, *, allow: Sequence[Network] | None, lookup: Lookup, tls: ssl.SSLContext, keepalive: float
+        self,
+        *,
+        allow: Sequence[Network] | None,
+        lookup: Lookup,
+        tls: ssl.SSLContext,
+        keepalive: float,
+        bulk: bool = False,
     ) -> None:
         super().__init__(verify=tls)
         self.allow = allow
         self.users = 0
         self._sessions = {
             scheme: aiohttp.ClientSession(
-                connector=_Connector(scheme, allow, lookup, tls, keepalive),
+                connector=_Connector(scheme, allow, lookup, tls, keepalive, bulk=bulk),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trust_env=False,
                 max_line_size=MOST_FIELD_BYTES,
                 max_field_size=MOST_FIELD_BYTES,
                 max_headers=MOST_HEADERS,
-                read_bufsize=READ_AHEAD_BYTES,
+                read_bufsize=BULK_READ_AHEAD_BYTES if bulk else READ_AHEAD_BYTES,
             )
             for scheme in ("https", "http")
         }
@@ -71,7 +80,14 @@ class _Connector(aiohttp.TCPConnector):
     """Connections for URLs of one scheme, spoken as `HeadFirst` does."""
 
     def __init__(
-        self, scheme: str, allow: Sequence[Network] | None, lookup: Lookup, tls: ssl.SSLContext, keepalive: float
+        self,
+        scheme: str,
+        allow: Sequence[Network] | None,
+        lookup: Lookup,
+        tls: ssl.SSLContext,
+        keepalive: float,
+        *,
+        bulk: bool,
     ) -> None:
         super().__init__(
             resolver=Resolver(lookup, scheme, allow),
@@ -82,7 +98,7 @@ class _Connector(aiohttp.TCPConnector):
             keepalive_timeout=keepalive,
         )
         most = MOST_BODY_BYTES if allow is None else MOST_STRANGERS_BODY_BYTES
-        protocol: Callable[..., ResponseHandler] = functools.partial(HeadFirst, most_body_bytes=most)
+        protocol: Callable[..., ResponseHandler] = Bulk if bulk else functools.partial(HeadFirst, most_body_bytes=most)
         self._factory = functools.partial(protocol, loop=self._loop)
 
 
@@ -100,11 +116,13 @@ class Pools:
         lookup: Lookup,
         tls: ssl.SSLContext,
         keepalive: float,
+        bulk: bool = False,
     ) -> None:
         self._guard = guard
         self._lookup = lookup
         self._tls = tls
         self._keepalive = keepalive
+        self._bulk = bulk
         self._pools: list[Pool] = []
         self._closed = False
 
@@ -131,7 +149,10 @@ class Pools:
         if self._closed:
             raise RuntimeError("the HTTP client is closed")
         if not self._pools or self._pools[-1].allow != allow:
-            self._pools.append(Pool(allow=allow, lookup=self._lookup, tls=self._tls, keepalive=self._keepalive))
+            pool = Pool(
+                allow=allow, lookup=self._lookup, tls=self._tls, keepalive=self._keepalive, bulk=self._bulk
+            )
+            self._pools.append(pool)
         return self._pools[-1]
 
     async def _sweep(self) -> None:

@@ -24,6 +24,12 @@ MOST_STRANGERS_BODY_BYTES = 48 * 1024
 one byte costs a thousand times its size; whoever may be called by anybody's wish gets less of that."""
 
 
+MOST_FRAMING_BYTES = 1024 * 1024
+"""Of a download in chunks: sizes and extensions of chunks, trailers, and what is not parsed yet. So much is free;
+beyond it there must be FRAMED_BYTES of the file for each byte of framing."""
+FRAMED_BYTES = 8
+
+
 class HeadFirst(ResponseHandler):
     """Gives the parser the headers before the rest, also where both came in one packet, and neither without end.
 
@@ -89,11 +95,14 @@ class HeadFirst(ResponseHandler):
         room = self._most_body_bytes - self._body_bytes
         self._body_bytes += len(data)
         if room > 0:
-            super().data_received(data[:room])
+            self._parse_body(data[:room])
         if room < len(data) and self.transport is not None:
             # An error would take from the reader what it has not read yet. It reads that, and waits for no more than
             # it would for a body that does not go on.
             self.transport.pause_reading()
+
+    def _parse_body(self, data: bytes) -> None:
+        super().data_received(data)
         # The parser tells its own queue that the body is malformed, but not who is waiting for that body.
         if (error := self.exception()) is not None and self._payload is not None and not self._payload.is_eof():
             self._payload.set_exception(aiohttp.ClientPayloadError("malformed body"), error)
@@ -101,3 +110,42 @@ class HeadFirst(ResponseHandler):
     def _hang_up(self) -> None:
         if self.transport is not None:
             self.transport.abort()
+
+
+class SurplusError(aiohttp.ClientPayloadError):
+    """More came than the answer's Content-Length said."""
+
+
+class Bulk(HeadFirst):
+    """For bodies of any length, as long as they are mostly body: chunks of one byte cost a thousand times their size.
+
+    What comes after the announced end is held against the body, for it is then most likely cut off at the wrong place.
+    """
+
+    _length: int | None = None
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop, most_body_bytes=0)
+
+    def feed_data(self, data: Any, size: int = 0) -> None:
+        message, _ = data
+        length = message.headers.get("Content-Length")
+        self._length = None if length is None or message.chunked else int(length)
+        super().feed_data(data, size)
+
+    def _take_body(self, data: bytes) -> None:
+        self._body_bytes += len(data)
+        surplus = 0 if self._length is None else max(self._body_bytes - self._length, 0)
+        self._parse_body(data[: len(data) - surplus] if surplus else data)
+        if self._payload is not None and self._length is None:
+            framing = self._body_bytes - self._payload.total_bytes
+            if framing > MOST_FRAMING_BYTES + self._payload.total_bytes // FRAMED_BYTES:
+                self._payload.set_exception(aiohttp.ClientPayloadError("more framing than body"))
+                self._hang_up()
+        if surplus:
+            self._hang_up()
+
+    def _hang_up(self) -> None:
+        if self._answered and self._payload is not None and self._payload.exception() is None:
+            self._payload.set_exception(SurplusError("more than the announced length"))
+        super()._hang_up()

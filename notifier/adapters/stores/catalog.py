@@ -1,15 +1,11 @@
 """Reading for people. A cursor is the number of the last row on the page: rows are numbered as they come."""
 
-from collections.abc import Sequence
-from dataclasses import fields
-
 from sqlalchemy import Connection, bindparam, func, select
 
 from notifier.adapters.stores.paging import one_page
 from notifier.adapters.stores.rows import SHOWN_WATCH, Query, attempt_of, delivery_of, shown_watch
-from notifier.adapters.stores.schema import PENDING, attempts, deliveries, files, tasks, watches
+from notifier.adapters.stores.schema import PENDING, attempts, deliveries, tasks, watches
 from notifier.domain.delivery import DELIVERY_STATES, DeliveryView
-from notifier.domain.result_file import ResultFile
 from notifier.domain.watch import WATCH_STATES, WatchView
 from notifier.ports import Counts, DeliveryPage, Oldest, Page, WatchPage
 
@@ -25,8 +21,6 @@ _LOG = (
     .limit(ATTEMPTS_SHOWN)
 )
 _DELIVERIES = select(*(column for column in deliveries.c if column.name != "body")).order_by(deliveries.c.seq.desc())
-_FILE = tuple(member.name for member in fields(ResultFile))
-_FILES = select(*(files.c[name] for name in _FILE)).where(files.c.task_key == bindparam("wanted")).order_by(files.c.n)
 _WATCH_COUNTS = select(watches.c.state, func.count()).group_by(watches.c.state)
 _OLDEST_PENDING = (
     select(deliveries.c.id, deliveries.c.created_at).where(PENDING).order_by(deliveries.c.seq).limit(1)
@@ -70,11 +64,6 @@ def deliveries_page(connection: Connection, page: Page, state: str | None, watch
         query = query.where(deliveries.c.watch_id == watch_id)
     rows, cursor = one_page(connection, query, deliveries, page, few=watch_id is not None)
     return DeliveryPage(tuple(DeliveryView(delivery_of(row, b"")) for row in rows), cursor)
-
-
-def files_of(connection: Connection, task_key: int) -> Sequence[ResultFile]:
-    rows = connection.execute(_FILES, {"wanted": task_key})
-    return tuple(ResultFile(**{name: getattr(row, name) for name in _FILE}) for row in rows)
 
 
 def counts(connection: Connection) -> Counts:

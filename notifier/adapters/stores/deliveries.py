@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import insert as insert_into
 
 from notifier.adapters.stores.rows import (
     attempt_params,
@@ -18,10 +19,10 @@ from notifier.domain.task import Task
 from notifier.domain.watch import Watch
 from notifier.ports import Announce, Waiting
 
-_INSERT = insert(deliveries)
-_INSERT_ATTEMPT = insert(attempts)
-_BY_ID = select(deliveries).where(deliveries.c.id == bindparam("wanted"))
-_LOCKED_BY_ID = _BY_ID.with_for_update()
+_INSERT = insert_into(deliveries)
+_INSERT_ATTEMPT = insert_into(attempts)
+BY_ID = select(deliveries).where(deliveries.c.id == bindparam("wanted"))
+_LOCKED_BY_ID = BY_ID.with_for_update()
 _WAITING = (
     select(deliveries.c.id, deliveries.c.callback_url, deliveries.c.next_attempt_at)
     .where(PENDING, ~HELD)
@@ -41,9 +42,13 @@ def owe(
         for task, watch in ended
         if (event := announce(task, watch)) is not None
     ]
+    insert(connection, owed)
+    return owed
+
+
+def insert(connection: Connection, owed: Sequence[Delivery]) -> None:
     if owed:
         connection.execute(_INSERT, [delivery_params(delivery) for delivery in owed])
-    return owed
 
 
 def waiting(connection: Connection) -> list[Waiting]:
@@ -51,7 +56,7 @@ def waiting(connection: Connection) -> list[Waiting]:
 
 
 def delivery(connection: Connection, delivery_id: str) -> Delivery | None:
-    row = connection.execute(_BY_ID, {"wanted": delivery_id}).one_or_none()
+    row = connection.execute(BY_ID, {"wanted": delivery_id}).one_or_none()
     return None if row is None else delivery_of(row, row.body)
 
 

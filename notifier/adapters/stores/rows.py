@@ -13,6 +13,7 @@ from notifier.domain.answer import TaskError
 from notifier.domain.delivery import Attempt, Delivery
 from notifier.domain.endpoint import Endpoint
 from notifier.domain.endpoint import Terms as EndpointTerms
+from notifier.domain.result_file import ResultFile
 from notifier.domain.task import End, Task
 from notifier.domain.watch import DeliveryBrief, Watch, WatchView
 
@@ -179,6 +180,27 @@ def end_params(end: End) -> Params:
         "downloads": json.dumps(end.downloads, ensure_ascii=True) if end.downloads else None,
         "refreshed_at": end.refreshed_at,
     }
+
+
+def renewed_params(task: Task, end: End) -> Params:
+    """What asking for the URLs of an ended task again can change."""
+    known = end_params(end)
+    names = ("urls", "expires_at", "downloads", "refreshed_at")
+    return {"status": task.status, "response": task.response, **{name: known[name] for name in names}}
+
+
+_FILE = (
+    "n", "url", "name", "state", "location", "size", "sha256", "content_type", "saved_at", "error", "tries",
+    "next_try_at",
+)
+
+
+def file_of(row: AnyRow) -> ResultFile:
+    return ResultFile(**{name: getattr(row, name) for name in _FILE})
+
+
+def file_params(file: ResultFile) -> Params:
+    return {name: getattr(file, name) for name in _FILE}
 
 
 def delivery_of(row: AnyRow, body: bytes) -> Delivery:

@@ -1,4 +1,4 @@
-"""All six ports over one SQL database: what changes something goes to the writer, what only looks to the reader."""
+"""All seven ports over one SQL database: what changes something goes to the writer, what only looks to the reader."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from notifier.adapters.stores import catalog, deliveries, endpoints, tasks, upkeep, watches
+from notifier.adapters.stores import catalog, deliveries, endpoints, files, results, tasks, upkeep, watches
 from notifier.adapters.stores.outage import Outage
 from notifier.adapters.stores.reader import Reader
 from notifier.adapters.stores.writer import Writer
@@ -25,12 +25,15 @@ from notifier.ports import (
     DeliveryPage,
     Expired,
     Known,
+    Outdated,
     Page,
     Registered,
+    Retell,
     Space,
     StoreFault,
     StoreUnavailableError,
     TooManyListsError,
+    Unsettled,
     Waiting,
     WatchPage,
 )
@@ -42,7 +45,7 @@ LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class SqlStore:
-    """WatchStore, TaskStore, DeliveryStore, EndpointStore, Catalog and Upkeep.
+    """WatchStore, TaskStore, DeliveryStore, ResultStore, EndpointStore, Catalog and Upkeep.
 
     It remembers the providers' usual intervals as `watched`, `register` and `declare` last told them: a watch without
     an interval of its own counts with its provider's wherever a task's interval is summed up.
@@ -131,6 +134,26 @@ class SqlStore:
     async def redeliver(self, delivery_id: str, now: datetime) -> Delivery | None:
         return await self._writer.write(lambda on: deliveries.redeliver(on, delivery_id, now))
 
+    # ResultStore
+
+    async def unsettled(self) -> Unsettled:
+        return await self._reader.read(results.unsettled)
+
+    async def result(self, key: int) -> Task | None:
+        return await self._reader.read(lambda on: results.result(on, key))
+
+    async def keep(self, task: Task, now: datetime, retell: Retell) -> Sequence[Delivery]:
+        return await self._writer.write(lambda on: results.keep(on, task, now, retell))
+
+    async def release(self, delivery_id: str, now: datetime, retell: Retell) -> Delivery | None:
+        return await self._writer.write(lambda on: results.release(on, delivery_id, now, retell))
+
+    async def outdated(self, before: datetime, most: int) -> Sequence[Outdated]:
+        return await self._reader.read(lambda on: files.outdated(on, before, most))
+
+    async def forget(self, file: Outdated, why: str) -> None:
+        await self._writer.write(lambda on: files.forget(on, file, why))
+
     # EndpointStore
 
     async def endpoints(self) -> Sequence[Endpoint]:
@@ -162,7 +185,7 @@ class SqlStore:
         return await self._list(lambda on: catalog.deliveries_page(on, page, state, watch_id))
 
     async def files(self, task_key: int) -> Sequence[ResultFile]:
-        return await self._lists.read(lambda on: catalog.files_of(on, task_key))
+        return await self._lists.read(lambda on: files.of(on, [task_key]).get(task_key, ()))
 
     async def counts(self) -> Counts:
         return await self._lists.read(catalog.counts)
@@ -178,11 +201,11 @@ class SqlStore:
 
     # Upkeep
 
-    async def clean(self, before: datetime) -> int:
+    async def clean(self, before: datetime, *, keep_files: bool = False) -> int:
         """In portions, each a transaction of its own, so that other writes slip in between."""
         deleted, since = 0, LONG_AGO
         while True:
-            cleaned = await self._writer.write(_cleaning(before, since))
+            cleaned = await self._writer.write(_cleaning(before, since, keep_files=keep_files))
             deleted += cleaned.watches
             if cleaned.resume is None:
                 return deleted
@@ -200,5 +223,5 @@ class SqlStore:
         return await asyncio.to_thread(self._space)
 
 
-def _cleaning(before: datetime, since: datetime) -> Callable[[Connection], upkeep.Cleaned]:
-    return lambda on: upkeep.clean(on, before, since)
+def _cleaning(before: datetime, since: datetime, *, keep_files: bool) -> Callable[[Connection], upkeep.Cleaned]:
+    return lambda on: upkeep.clean(on, before, since, keep_files=keep_files)

@@ -10,7 +10,7 @@ from typing import TypeAlias, TypeVar
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
-from notifier.adapters.stores import deliveries
+from notifier.adapters.stores import deliveries, files
 from notifier.adapters.stores.rows import (
     ENDLESS,
     UNTOUCHED,
@@ -24,6 +24,7 @@ from notifier.adapters.stores.rows import (
 )
 from notifier.adapters.stores.schema import WATCHING, tasks, watches
 from notifier.domain.delivery import Delivery
+from notifier.domain.saving import named
 from notifier.domain.task import End, Task
 from notifier.ports import Announce, Expired, Known
 
@@ -105,12 +106,16 @@ def catch_up(connection: Connection, keys: Collection[int], known: Known) -> Non
 
 
 def end(connection: Connection, task: Task, announce: Announce) -> list[Delivery]:
-    if task.end is None:
+    how = task.end
+    if how is None:
         raise ValueError("a task that goes on cannot be stored as ended")
-    if not _close(connection, task, task.end):
+    if not _close(connection, task, how):
         return []
     rows = connection.execute(_OPEN_WATCHES, {"wanted": task.key}).all()
-    return _end_watches(connection, task, task.end, rows, announce)
+    if rows:
+        task = named(task, rows[0].id)
+        files.plan(connection, task, how.at)
+    return _end_watches(connection, task, how, rows, announce)
 
 
 def expire(

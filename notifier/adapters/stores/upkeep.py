@@ -5,16 +5,29 @@ from datetime import datetime
 
 from sqlalchemy import BindParameter, Connection, bindparam, delete, exists, select, update
 
-from notifier.adapters.stores.schema import DECLARED, OVER, PENDING, attempts, deliveries, pulse, tasks, watches
+from notifier.adapters.stores import files
+from notifier.adapters.stores.schema import (
+    DECLARED,
+    OVER,
+    PENDING,
+    UNSETTLED,
+    attempts,
+    deliveries,
+    pulse,
+    tasks,
+    watches,
+)
+from notifier.adapters.stores.schema import files as files_table
 
 PORTION = 200
 """How many watches one transaction deletes: other writes wait for it some milliseconds at most."""
 
 _IDS: BindParameter[str] = bindparam("ids", expanding=True)
 _OWING = exists().where(deliveries.c.watch_id == watches.c.id, PENDING)
+_SAVING = exists().where(files_table.c.task_key == watches.c.task_key, UNSETTLED)
 _OUTDATED = (
     select(watches.c.id, watches.c.task_key, watches.c.ended_at)
-    .where(OVER, ~DECLARED, watches.c.ended_at < bindparam("before"), ~_OWING)
+    .where(OVER, ~DECLARED, watches.c.ended_at < bindparam("before"), ~_OWING, ~_SAVING)
     .where(watches.c.ended_at >= bindparam("since"))
     .order_by(watches.c.ended_at)
     .limit(PORTION)
@@ -39,7 +52,7 @@ class Cleaned:
     resume: datetime | None
 
 
-def clean(connection: Connection, before: datetime, since: datetime) -> Cleaned:
+def clean(connection: Connection, before: datetime, since: datetime, *, keep_files: bool) -> Cleaned:
     """Delete one portion, the longest ended first, of what ended from `since` until `before`."""
     rows = connection.execute(_OUTDATED, {"before": before, "since": since}).all()
     if not rows:
@@ -47,7 +60,9 @@ def clean(connection: Connection, before: datetime, since: datetime) -> Cleaned:
     ids = [row.id for row in rows]
     for deletion in _DELETIONS:
         connection.execute(deletion, {"ids": ids})
-    connection.execute(_DELETE_TASKS, {"keys": list({row.task_key for row in rows})})
+    keys = list({row.task_key for row in rows})
+    connection.execute(_DELETE_TASKS, {"keys": keys})
+    files.clean(connection, keys, keep_saved=keep_files)
     return Cleaned(len(rows), rows[-1].ended_at if len(rows) == PORTION else None)
 
 

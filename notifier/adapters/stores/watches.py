@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from notifier.adapters.stores import deliveries, tasks
+from notifier.adapters.stores import deliveries, files, tasks
 from notifier.adapters.stores.rows import SHOWN_WATCH, UNTOUCHED, AnyRow, Params, shown_watch, watch_params
 from notifier.adapters.stores.schema import DECLARED, NOT_CANCELLED, watches
 from notifier.adapters.stores.schema import tasks as tasks_table
@@ -101,8 +101,9 @@ def _make(
     made = {promise: _new_watch(row, one, now) for promise, (row, one) in fresh.items()}
     params = [watch_params(watch, task_key=key, declared=declared) for (key, _), watch in made.items()]
     connection.execute(_INSERT, params)
-    told = ((tasks.ended(fresh[promise][0]), watch) for promise, watch in made.items())
-    owed = deliveries.owe(connection, [(task, watch) for task, watch in told if task is not None], announce, now)
+    told = [(tasks.ended(fresh[promise][0]), watch) for promise, watch in made.items()]
+    known = [(files.with_files(connection, task), watch) for task, watch in told if task is not None]
+    owed = deliveries.owe(connection, known, announce, now)
     by_watch = {delivery.watch_id: delivery for delivery in owed}
     return {promise: _new_view(fresh[promise][0], watch, by_watch) for promise, watch in made.items()}, by_watch
 

@@ -84,7 +84,10 @@ async def saved(world: World, *files: ResultFile, **members: Any) -> FakeArchive
         "POST", "/v1/watches", {"task_id": "vid_1", "callback_url": HOOK} | members, headers=headers
     )
     await world.crew.run()
-    world.store.files[world.store.view(answer.json()["id"]).task_key] = list(files or (FILE,))
+    key = world.store.view(answer.json()["id"]).task_key
+    task = world.store.tasks[key]
+    assert task.end is not None
+    world.store.tasks[key] = replace(task, end=replace(task.end, files=files or (FILE,)))
     archive = FakeArchive()
     world.archive = archive
     return archive

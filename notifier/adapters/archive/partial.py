@@ -1,0 +1,162 @@
+"""A file on its way: written and hashed by threads, under a name that nobody takes for a whole one."""
+
+import asyncio
+import contextlib
+import errno
+import fcntl
+import hashlib
+import os
+import secrets
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import TypeVar
+
+from notifier.domain.content import HEAD_BYTES
+
+BLOCK_BYTES = 512 * 1024
+"""Written at once, by one thread, while the next so many come in. Larger ones are not faster, and take memory."""
+SUFFIX = ".part"
+_MODE = 0o640
+
+T = TypeVar("T")
+
+
+class Partial:
+    """Made by `create`; one call at a time, but for `discard`. OSError when the disk does not take it.
+
+    Every access to the file is made in a thread of `threads`, under a lock: what is cancelled may still be at work
+    there, and a file descriptor that is closed under it could be another file's by then.
+    """
+
+    def __init__(self, path: Path, descriptor: int, threads: Executor) -> None:
+        self.path = path
+        self.size = 0
+        self.head = b""
+        self._descriptor: int | None = descriptor
+        self._threads = threads
+        self._hash = hashlib.sha256()
+        self._lock = threading.Lock()
+        self._block: list[bytes] = []
+        self._block_bytes = 0
+        self._writing: asyncio.Future[None] | None = None
+
+    @classmethod
+    async def create(cls, folder: Path, threads: Executor) -> "Partial":
+        return await asyncio.get_running_loop().run_in_executor(threads, cls._create, folder, threads)
+
+    @classmethod
+    def _create(cls, folder: Path, threads: Executor) -> "Partial":
+        path = folder / f"{secrets.token_hex(16)}{SUFFIX}"
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE)
+        with contextlib.suppress(OSError):  # some file systems know no locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return cls(path, descriptor, threads)
+
+    async def expect(self, size: int) -> None:
+        """Fail early where `size` bytes in all will not fit: on a disk that this fills, others find no room either."""
+        await self._run(self._expect, size)
+
+    async def write(self, chunk: bytes) -> None:
+        if len(self.head) < HEAD_BYTES:
+            self.head += chunk[: HEAD_BYTES - len(self.head)]
+        self.size += len(chunk)
+        self._block.append(chunk)
+        self._block_bytes += len(chunk)
+        if self._block_bytes >= BLOCK_BYTES:
+            await self._flush()
+
+    async def settle(self) -> None:
+        """Wait until all of it has been written (not to the platter: `finish` does that)."""
+        await self._flush()
+        await self._written()
+
+    async def restart(self) -> None:
+        """Forget everything that came so far."""
+        self._block, self._block_bytes = [], 0
+        await self._written()
+        await self._run(self._truncate)
+        self.size, self.head = 0, b""
+
+    async def finish(self) -> str:
+        """Make it survive a power cut; the SHA-256 in hex."""
+        await self.settle()
+        return await self._run(self._sync)
+
+    async def discard(self) -> None:
+        """Remove it, unless it was given another name meanwhile."""
+        if self._writing is not None:
+            await asyncio.gather(self._writing, return_exceptions=True)
+        await asyncio.get_running_loop().run_in_executor(self._threads, self._discard)
+
+    async def _flush(self) -> None:
+        """Begin to write the block; the one before must have been written, so that memory is bounded."""
+        await self._written()
+        if self._block:
+            self._writing = asyncio.ensure_future(self._run(self._append, self._block))
+            self._block, self._block_bytes = [], 0
+
+    async def _written(self) -> None:
+        if self._writing is not None:
+            writing, self._writing = self._writing, None
+            await writing
+
+    async def _run(self, work: Callable[..., T], *arguments: object) -> T:
+        def locked() -> T:
+            with self._lock:
+                return work(*arguments)
+
+        return await asyncio.get_running_loop().run_in_executor(self._threads, locked)
+
+    def _open(self) -> int:
+        if self._descriptor is None:
+            raise OSError(errno.EBADF, "the file was discarded")
+        return self._descriptor
+
+    def _expect(self, size: int) -> None:
+        disk = os.fstatvfs(self._open())
+        if size - self.size > disk.f_bavail * disk.f_frsize:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def _append(self, block: list[bytes]) -> None:
+        for chunk in block:
+            self._hash.update(chunk)
+            rest = memoryview(chunk)
+            while rest:
+                rest = rest[os.write(self._open(), rest) :]
+
+    def _truncate(self) -> None:
+        os.ftruncate(self._open(), 0)
+        os.lseek(self._open(), 0, os.SEEK_SET)
+        self._hash = hashlib.sha256()
+
+    def _sync(self) -> str:
+        os.fsync(self._open())
+        return self._hash.hexdigest()
+
+    def _discard(self) -> None:
+        with self._lock:
+            if self._descriptor is not None:
+                with contextlib.suppress(OSError):
+                    self.path.unlink(missing_ok=True)
+                os.close(self._descriptor)
+                self._descriptor = None
+
+
+def prepare(folder: Path) -> None:
+    """Make the folder of partial files, and remove those that a process left there which is gone. Their locks tell
+    them from those of a process that is at work, on this machine or on another that shares the folder."""
+    folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+    for path in folder.glob(f"*{SUFFIX}"):
+        with contextlib.suppress(OSError):
+            _remove_if_left(path)
+
+
+def _remove_if_left(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink()
+    finally:
+        os.close(descriptor)

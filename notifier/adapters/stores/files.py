@@ -1,0 +1,88 @@
+"""Files of tasks: planned with an end, kept try by try."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from sqlalchemy import Connection, bindparam, delete, exists, func, insert, select, update
+
+from notifier.adapters.stores.rows import file_of, file_params
+from notifier.adapters.stores.schema import SAVED, UNSETTLED, files, tasks
+from notifier.domain.result_file import ResultFile
+from notifier.domain.task import Task
+from notifier.ports import Outdated
+
+_INSERT = insert(files)
+_OF = select(files).where(files.c.task_key.in_(bindparam("keys", expanding=True))).order_by(files.c.task_key, files.c.n)
+_KEEP = update(files).where(files.c.task_key == bindparam("wanted"), files.c.n == bindparam("number"), UNSETTLED)
+_LEFT = select(func.count()).select_from(files).where(files.c.task_key == bindparam("wanted"), UNSETTLED)
+_UNSETTLED = select(files.c.task_key, func.min(files.c.next_try_at)).where(UNSETTLED).group_by(files.c.task_key)
+_OUTDATED = (
+    select(files.c.task_key, files.c.n, files.c.location)
+    .where(SAVED, files.c.saved_at < bindparam("before"))
+    .order_by(files.c.saved_at)
+    .limit(bindparam("most"))
+)
+_ONE = (files.c.task_key == bindparam("wanted")) & (files.c.n == bindparam("number"))
+_FORGET = update(files).where(_ONE, SAVED).values(state="deleted", location=None)
+_ORPHANED = ~exists().where(tasks.c.key == files.c.task_key)
+_DROP = delete(files).where(_ONE, files.c.state == "deleted", _ORPHANED)
+_CLEAN = delete(files).where(files.c.task_key.in_(bindparam("keys", expanding=True)), _ORPHANED)
+_CLEAN_BUT_SAVED = _CLEAN.where(~SAVED)
+
+
+def plan(connection: Connection, task: Task, now: datetime) -> None:
+    """Keep what is to be saved of an ended task."""
+    if task.end is not None and task.end.files:
+        params = [{"task_key": task.key, "created_at": now, **file_params(file)} for file in task.end.files]
+        connection.execute(_INSERT, params)
+
+
+def of(connection: Connection, keys: Collection[int]) -> Mapping[int, tuple[ResultFile, ...]]:
+    """The files of these tasks, in their order; a task without any is missing."""
+    found: dict[int, tuple[ResultFile, ...]] = {}
+    if keys:
+        for row in connection.execute(_OF, {"keys": list(keys)}):
+            found[row.task_key] = (*found.get(row.task_key, ()), file_of(row))
+    return found
+
+
+def with_files(connection: Connection, task: Task) -> Task:
+    """An ended task as its files are now."""
+    if task.end is None:
+        return task
+    return replace(task, end=replace(task.end, files=of(connection, [task.key]).get(task.key, ())))
+
+
+def keep(connection: Connection, task: Task) -> bool:
+    """Keep what became of those files that were pending; whether there were any."""
+    if task.end is None or not task.end.files:
+        return False
+    params = [{"wanted": task.key, "number": file.n, **file_params(file)} for file in task.end.files]
+    return sum(connection.execute(_KEEP, one).rowcount for one in params) > 0
+
+
+def left(connection: Connection, key: int) -> int:
+    """How many files of a task are pending."""
+    return connection.execute(_LEFT, {"wanted": key}).scalar_one()
+
+
+def unsettled(connection: Connection) -> dict[int, datetime]:
+    """The tasks with pending files, and when the next of these is due."""
+    return {row[0]: row[1] for row in connection.execute(_UNSETTLED)}
+
+
+def outdated(connection: Connection, before: datetime, most: int) -> list[Outdated]:
+    return [Outdated(*row) for row in connection.execute(_OUTDATED, {"before": before, "most": most})]
+
+
+def forget(connection: Connection, file: Outdated, why: str) -> None:
+    """A file that no task has any more leaves nothing."""
+    one = {"wanted": file.task_key, "number": file.n}
+    connection.execute(_FORGET, {**one, "error": why})
+    connection.execute(_DROP, one)
+
+
+def clean(connection: Connection, keys: Collection[int], *, keep_saved: bool) -> None:
+    """Forget the files of those tasks that are gone."""
+    connection.execute(_CLEAN_BUT_SAVED if keep_saved else _CLEAN, {"keys": list(keys)})

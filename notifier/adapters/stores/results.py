@@ -1,0 +1,112 @@
+"""Completed tasks and their files: what is settled releases what was held, and owes what is news."""
+
+from datetime import datetime
+
+from sqlalchemy import Connection, and_, bindparam, select, update
+
+from notifier.adapters.stores import deliveries, files, tasks
+from notifier.adapters.stores.rows import AnyRow, Params, delivery_of, renewed_params, watch_of
+from notifier.adapters.stores.schema import ABOUT_THE_END, HELD, watches
+from notifier.adapters.stores.schema import deliveries as deliveries_table
+from notifier.adapters.stores.schema import tasks as tasks_table
+from notifier.domain.delivery import Delivery, new_delivery
+from notifier.domain.event import Event
+from notifier.domain.task import Task
+from notifier.ports import Retell, Unsettled, Waiting
+
+_TASK = select(tasks_table).where(tasks_table.c.key == bindparam("wanted"))
+_LOCKED = _TASK.with_for_update()
+_RENEW = update(tasks_table).where(tasks_table.c.key == bindparam("wanted"))
+_HELD = select(
+    deliveries_table.c.id, deliveries_table.c.callback_url, deliveries_table.c.held_until
+).where(HELD)
+_OWNER = (
+    select(tasks_table)
+    .join(watches)
+    .join(deliveries_table)
+    .where(deliveries_table.c.id == bindparam("wanted"))
+    .with_for_update(of=tasks_table)
+)
+_ONE_HELD = select(deliveries_table).where(deliveries_table.c.id == bindparam("wanted"), HELD).with_for_update()
+_WATCH = select(watches).where(watches.c.id == bindparam("wanted"))
+_COMPLETED = (
+    select(watches, deliveries_table.c.id.label("held"))
+    .outerjoin(deliveries_table, and_(deliveries_table.c.watch_id == watches.c.id, ABOUT_THE_END, HELD))
+    .where(watches.c.task_key == bindparam("wanted"), watches.c.state == "completed")
+    .order_by(watches.c.seq)
+)
+_RELEASE = update(deliveries_table).where(deliveries_table.c.id == bindparam("wanted"), HELD)
+
+
+def unsettled(connection: Connection) -> Unsettled:
+    held = [Waiting(*row) for row in connection.execute(_HELD)]
+    return Unsettled(files.unsettled(connection), held)
+
+
+def result(connection: Connection, key: int) -> Task | None:
+    row = connection.execute(_TASK, {"wanted": key}).one_or_none()
+    return None if row is None else _ended(connection, row)
+
+
+def _ended(connection: Connection, row: AnyRow) -> Task | None:
+    task = tasks.ended(row)
+    return None if task is None else files.with_files(connection, task)
+
+
+def keep(connection: Connection, task: Task, now: datetime, retell: Retell) -> list[Delivery]:
+    row = connection.execute(_LOCKED, {"wanted": task.key}).one_or_none()
+    if row is None or not files.keep(connection, task):
+        return []
+    if task.end is not None and _newer(task.end.refreshed_at, row.refreshed_at):
+        connection.execute(_RENEW, {"wanted": task.key, **renewed_params(task, task.end)})
+    if files.left(connection, task.key):
+        return []
+    return _tell(connection, task.key, now, retell)
+
+
+def _newer(asked: datetime | None, before: datetime | None) -> bool:
+    return asked is not None and (before is None or asked > before)
+
+
+def _tell(connection: Connection, key: int, now: datetime, retell: Retell) -> list[Delivery]:
+    """The files are settled: everybody hears of them, in the event that was held or in another."""
+    task = result(connection, key)
+    if task is None:
+        return []
+    told = []
+    for row in connection.execute(_COMPLETED, {"wanted": key}).all():
+        watch = watch_of(row, task.provider, task.task_id)
+        event = retell(task, watch, row.held)
+        if event is None:
+            continue
+        if row.held is None:
+            told.append(new_delivery(event, watch_id=watch.id, callback_url=watch.callback_url, now=now))
+            deliveries.insert(connection, told[-1:])
+        else:
+            told.append(_release(connection, event, now))
+    return told
+
+
+def release(connection: Connection, delivery_id: str, now: datetime, retell: Retell) -> Delivery | None:
+    row = connection.execute(_OWNER, {"wanted": delivery_id}).one_or_none()
+    held = connection.execute(_ONE_HELD, {"wanted": delivery_id}).one_or_none()
+    task = None if row is None or held is None else _ended(connection, row)
+    if task is None or held is None:
+        return None
+    watch = connection.execute(_WATCH, {"wanted": held.watch_id}).one()
+    event = retell(task, watch_of(watch, task.provider, task.task_id), delivery_id)
+    return None if event is None else _release(connection, event, now)
+
+
+def _release(connection: Connection, event: Event, now: datetime) -> Delivery:
+    """The same delivery, made anew: its id and its kind stay."""
+    params: Params = {
+        "body": event.body,
+        "urls_at": event.urls_at,
+        "urls_expire_at": event.urls_expire_at,
+        "held_until": None,
+        "next_attempt_at": now,
+    }
+    connection.execute(_RELEASE, {"wanted": event.id, **params})
+    row = connection.execute(deliveries.BY_ID, {"wanted": event.id}).one()
+    return delivery_of(row, row.body)

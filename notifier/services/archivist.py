@@ -1,0 +1,326 @@
+"""Save what completed tasks made before its URLs expire, and tell of it.
+
+A task is saved once, however many watches it has. What is to be saved is in the store; memory holds the keys of tasks.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import timedelta
+from typing import TypeAlias
+
+import structlog
+
+from notifier.domain.answer import Answer, Completed
+from notifier.domain.delivery import Delivery
+from notifier.domain.event import Event, TaskEvent
+from notifier.domain.moment import rfc3339_or_none
+from notifier.domain.pace import Line
+from notifier.domain.result_file import ResultFile
+from notifier.domain.saving import (
+    LONGEST_WAIT_SECONDS,
+    RETENTION_OVER,
+    SWITCHED_OFF,
+    kept,
+    missed,
+    news_of,
+    next_due,
+    pending,
+    planned,
+    renewed,
+    seconds_until,
+    switched_off,
+    until_next_try,
+    wait_after,
+    with_file,
+)
+from notifier.domain.sleepers import Sleepers
+from notifier.domain.task import Task
+from notifier.domain.watch import Watch
+from notifier.ports import (
+    Archive,
+    ArchiveUnavailableError,
+    Chance,
+    Clock,
+    Crew,
+    FileGoneError,
+    FileMeter,
+    Outdated,
+    ResultStore,
+    Saved,
+    SaveOrder,
+    StoreUnavailableError,
+    Unsaved,
+)
+from notifier.services.holds import Holds
+from notifier.services.inquiries import Unasked
+from notifier.services.storehouse import Storehouse
+from notifier.services.wakeup import WakeUp
+
+log = structlog.get_logger()
+
+STORE_AGAIN_SECONDS = 1.0
+AFTER_FAULT_SECONDS = 60.0
+HELD_WHILE_OFF_SECONDS = 60.0
+"""Whoever was held when archiving was switched off is released with its files; this is for what has none."""
+PORTION = 500
+FINAL = ("refused", "too_large")
+"""No later try can save such a file."""
+
+Ask: TypeAlias = Callable[[Task], Awaitable[Answer | Unasked]]
+Owe: TypeAlias = Callable[[Task, Watch, TaskEvent | None, str | None], Event | None]
+
+
+@dataclass(frozen=True, slots=True)
+class SavingPolicy:
+    """What a reload can change. `hold` is how long an event waits for its files (None: not at all), `deadline` for how
+    long saving is tried, `retention` for how long files are kept (None: for ever); all in seconds."""
+
+    archive: Archive
+    concurrency: int
+    hold: float | None
+    deadline: float
+    retention: float | None = None
+
+
+class Archivist:
+    """`ask` asks a task's provider once more, `owe` makes the event of an ended task for a watch, `accept` takes over
+    deliveries that are to be attempted."""
+
+    def __init__(
+        self,
+        *,
+        store: ResultStore,
+        crew: Crew,
+        clock: Clock,
+        chance: Chance,
+        meter: FileMeter,
+        ask: Ask,
+        owe: Owe,
+        accept: Callable[[Sequence[Delivery]], None],
+    ) -> None:
+        self._store = store
+        self._crew = crew
+        self._clock = clock
+        self._chance = chance
+        self._meter = meter
+        self._ask = ask
+        self._owe = owe
+        self._accept = accept
+        self._policy: SavingPolicy | None = None
+        self._line = Line[int](concurrency=1)
+        self._asleep = Sleepers[int]()
+        self._wakeup = WakeUp(self._pump, crew=crew, clock=clock)
+        self._holds = Holds(store=store, crew=crew, clock=clock, retell=self._retell, accept=accept)
+        self._storehouse = Storehouse(self._line, clock=clock, chance=chance)
+        self._taken = True
+        self._closed = False
+
+    def configure(self, policy: SavingPolicy | None) -> None:
+        """Save by this policy from now on, or (None) not at all; tries in flight finish under the old one."""
+        self._policy = policy
+        self._line.concurrency = 1 if policy is None else policy.concurrency
+        if policy is None:  # who waits for another try is told that there is none
+            self._storehouse.forget()
+            for key in list(self._asleep.due(float("inf"))):
+                self._line.join(key, self._clock.monotonic())
+        self._pump()
+
+    async def start(self) -> None:
+        """Take up what the store says is to be saved, or held."""
+        unsettled = await self._store.unsettled()
+        now = self._clock.now()
+        for number, (key, at) in enumerate(unsettled.tasks.items()):
+            if number % PORTION == 0:
+                await asyncio.sleep(0)  # a full store must not make the loop deaf
+            self._asleep.put(key, self._clock.monotonic() + seconds_until(at, now, LONGEST_WAIT_SECONDS))
+        for held in unsettled.held:
+            self._holds.hold(held.id, held.next_attempt_at, self._longest_hold())
+        self._pump()
+
+    # What ended tasks owe
+
+    def plan(self, task: Task) -> Task:
+        """The task with the files that are to be saved of its end."""
+        return task if self._policy is None else planned(task)
+
+    def announce(self, task: Task, watch: Watch) -> Event | None:
+        """The event that an ended task owes to a watch, held for its files if they are to come along."""
+        event, policy = self._owe(task, watch, None, None), self._policy
+        if event is None or task.end is None or policy is None or policy.hold is None or not pending(task):
+            return event
+        return replace(event, held_until=task.end.at + timedelta(seconds=policy.hold))
+
+    def _retell(self, task: Task, watch: Watch, held: str | None) -> Event | None:
+        if task.end is None:
+            return None
+        return self._owe(task, watch, news_of(task.end) if held is None else None, held)
+
+    def accept(self, owed: Sequence[Delivery]) -> None:
+        """New deliveries, committed in the store: hold what is held, pass on the rest."""
+        self._holds.accept(owed, self._longest_hold())
+
+    def follow(self, task: Task) -> None:
+        """The end of this task was committed in the store: save its files."""
+        if pending(task) and self._line.join(task.key, self._clock.monotonic()):
+            self._pump()
+
+    def _longest_hold(self) -> float:
+        policy = self._policy
+        return HELD_WHILE_OFF_SECONDS if policy is None or policy.hold is None else policy.hold
+
+    # Saving
+
+    def _pump(self) -> None:
+        """Start whoever may go now, and come back when the next one may."""
+        if self._closed:
+            return
+        now = self._clock.monotonic()
+        for key in self._asleep.due(now):
+            self._line.join(key, now)
+        while (turn := self._line.take(now)) is not None:
+            self._crew.spawn(self._take_turn(turn.key))
+        self._wakeup.by(self._line.wake_at(now))
+        self._wakeup.by(self._asleep.next_at())
+
+    async def _take_turn(self, key: int) -> None:
+        again: float | None = AFTER_FAULT_SECONDS
+        try:
+            again = await self._visit(key)
+        finally:
+            self._line.leave(key)
+            if again is not None:
+                self._asleep.put(key, self._clock.monotonic() + again)
+            self._pump()
+
+    async def _visit(self, key: int) -> float | None:
+        """Try what is due of one task's files; the answer is in how many seconds to come again, None: never."""
+        try:
+            task = await self._store.result(key)
+        except StoreUnavailableError as error:
+            self._untaken("result.unread", error)
+            return STORE_AGAIN_SECONDS
+        while task is not None and (left := pending(task)):
+            now, policy = self._clock.now(), self._policy
+            if policy is None:
+                task = await self._keep(switched_off(task))
+                _tell_switched_off(task, len(left))
+            elif (file := next_due(task, now)) is not None:
+                task = await self._try(policy, task, file)
+            else:
+                return min(until_next_try(file, now) for file in left)
+        return None
+
+    async def _try(self, policy: SavingPolicy, task: Task, file: ResultFile) -> Task:
+        started = self._clock.monotonic()
+        outcome = await policy.archive.save(SaveOrder(file.url, file.name, task.provider))
+        self._storehouse.heed(outcome, started)
+        if isinstance(outcome, Saved):
+            self._meter.fetched("saved", outcome.size)
+            after = kept(file, **asdict(outcome), now=self._clock.now())
+        else:
+            self._meter.fetched(outcome.reason)
+            if outcome.reason == "expired":
+                task = await self._renew(task)
+            after = self._missed(policy, task, file, outcome)
+        task = await self._keep(with_file(task, after))
+        _tell(task, after, self._clock.monotonic() - started)
+        return task
+
+    async def _renew(self, task: Task) -> Task:
+        """The task with the URLs that its provider names now, if it still does."""
+        answer = await self._ask(task)
+        return renewed(task, answer, self._clock.now()) if isinstance(answer, Completed) else task
+
+    def _missed(self, policy: SavingPolicy, task: Task, file: ResultFile, outcome: Unsaved) -> ResultFile:
+        """What a failed try makes of a file. The first fresh URL is tried at once, later ones as everything else: they
+        may all be dead."""
+        url = next((one.url for one in pending(task) if one.n == file.n), file.url)
+        fresh = url != file.url and file.tries == 0
+        return missed(
+            replace(file, url=url),
+            outcome.message,
+            now=self._clock.now(),
+            give_up=outcome.reason in FINAL or self._age(task) >= policy.deadline,
+            wait=0.0 if fresh else wait_after(file.tries + 1, self._chance.spread()),
+        )
+
+    def _age(self, task: Task) -> float:
+        """Seconds since the end, as far as the clock can be trusted: giving up cannot be undone."""
+        return 0.0 if task.end is None else (self._clock.settled() - task.end.at).total_seconds()
+
+    async def _keep(self, task: Task) -> Task:
+        """What was downloaded is not thrown away because the store is down: it is kept until it is written down."""
+        while True:
+            try:
+                owed = await self._store.keep(task, self._clock.now(), self._retell)
+                break
+            except StoreUnavailableError as error:
+                self._untaken("result.unkept", error)
+            await self._rest(STORE_AGAIN_SECONDS)
+        self._taken = True
+        self._holds.released(owed)
+        self._accept(owed)
+        return task
+
+    async def _rest(self, seconds: float) -> None:
+        over = asyncio.Event()
+        self._crew.later(seconds, over.set)
+        await over.wait()
+
+    def _untaken(self, what: str, error: StoreUnavailableError) -> None:
+        say = log.error if self._taken else log.debug  # once for an outage
+        self._taken = False
+        say(what, error=str(error))
+
+    # Retention, and the stop
+
+    async def sweep(self) -> None:
+        """Delete the files whose retention is over. What cannot be deleted now is tried again at the next sweep."""
+        policy = self._policy
+        if policy is None or policy.retention is None or self._closed:
+            return
+        before = self._clock.settled() - timedelta(seconds=policy.retention)
+        try:
+            files = await self._store.outdated(before, PORTION)
+            deleted = sum([await self._delete(policy.archive, file) for file in files])
+        except StoreUnavailableError as error:
+            self._untaken("archive.uncleaned", error)
+            return
+        if deleted:
+            log.info("archive.cleaned", files=deleted)
+
+    async def _delete(self, archive: Archive, file: Outdated) -> bool:
+        try:
+            await archive.remove(file.location)
+        except FileGoneError:
+            pass
+        except ArchiveUnavailableError as error:
+            self._storehouse.stuck(str(error))
+            return False
+        await self._store.forget(file, RETENTION_OVER)
+        return True
+
+    def close(self) -> None:
+        """Start no more tries; those in flight may be cancelled, and begin anew after the start."""
+        self._closed = True
+        self._wakeup.stop()
+        self._holds.close()
+
+
+def _tell(task: Task, file: ResultFile, seconds: float) -> None:
+    """One wide line for each file that is settled; a try that failed is told once for each file."""
+    about = {"provider": task.provider, "task_id": task.task_id, "n": file.n, "tries": file.tries}
+    match file.state:
+        case "saved":
+            took = round(seconds, 3)
+            log.info("result.saved", **about, location=file.location, size=file.size, sha256=file.sha256, seconds=took)
+        case "unsaved":
+            log.warning("result.unsaved", **about, error=file.error)
+        case _:
+            say = log.info if file.tries == 1 else log.debug
+            say("result.delayed", **about, error=file.error, next_try_at=rfc3339_or_none(file.next_try_at))
+
+
+def _tell_switched_off(task: Task, files: int) -> None:
+    log.warning("result.unsaved", provider=task.provider, task_id=task.task_id, files=files, error=SWITCHED_OFF)

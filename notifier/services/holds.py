@@ -1,0 +1,104 @@
+"""Deliveries that are held for files: each goes out when it has waited for long enough, whatever became of them."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+
+import structlog
+
+from notifier.domain.delivery import Delivery
+from notifier.domain.saving import seconds_until
+from notifier.domain.sleepers import Sleepers
+from notifier.ports import Clock, Crew, ResultStore, Retell, StoreUnavailableError
+from notifier.services.wakeup import WakeUp
+
+log = structlog.get_logger()
+
+RELEASE_AGAIN_SECONDS = 1.0
+AFTER_FAULT_SECONDS = 60.0
+PORTION = 100
+"""Released at once at most: thousands of events may be held by one outage of a file server."""
+
+
+class Holds:
+    """`accept` takes over what is held no longer. Held deliveries are nobody else's: in no lane, and with no alarm."""
+
+    def __init__(
+        self,
+        *,
+        store: ResultStore,
+        crew: Crew,
+        clock: Clock,
+        retell: Retell,
+        accept: Callable[[Sequence[Delivery]], None],
+    ) -> None:
+        self._store = store
+        self._crew = crew
+        self._clock = clock
+        self._retell = retell
+        self._accept = accept
+        self._asleep = Sleepers[str]()
+        self._over: deque[str] = deque()
+        self._releasing = False
+        self._taken = True
+        self._closed = False
+        self._wakeup = WakeUp(self._ring, crew=crew, clock=clock)
+
+    def accept(self, owed: Sequence[Delivery], longest: float) -> None:
+        """New deliveries, committed in the store: pass on what is not held, and hold the rest for `longest` seconds at
+        most, however the clock is set meanwhile."""
+        for delivery in owed:
+            if delivery.held_until is not None:
+                self.hold(delivery.id, delivery.held_until, longest)
+        self._accept([delivery for delivery in owed if delivery.held_until is None])
+
+    def hold(self, delivery_id: str, until: datetime, longest: float) -> None:
+        self._sleep(delivery_id, seconds_until(until, self._clock.now(), longest))
+
+    def released(self, owed: Iterable[Delivery]) -> None:
+        """These were held, and their files are settled."""
+        for delivery in owed:
+            self._asleep.wake(delivery.id)
+
+    def close(self) -> None:
+        """Release nothing more; the store knows what is held."""
+        self._closed = True
+        self._wakeup.stop()
+
+    def _sleep(self, delivery_id: str, seconds: float) -> None:
+        self._asleep.put(delivery_id, self._clock.monotonic() + seconds)
+        if not self._closed:
+            self._wakeup.by(self._asleep.next_at())
+
+    def _ring(self) -> None:
+        self._over.extend(self._asleep.due(self._clock.monotonic()))
+        self._wakeup.by(self._asleep.next_at())
+        if self._over and not self._releasing:
+            self._releasing = True
+            self._crew.spawn(self._release_all())
+
+    async def _release_all(self) -> None:
+        try:
+            while self._over:
+                portion = [self._over.popleft() for _ in range(min(PORTION, len(self._over)))]
+                await asyncio.gather(*(self._release(delivery_id) for delivery_id in portion))
+        finally:
+            self._releasing = False
+
+    async def _release(self, delivery_id: str) -> None:
+        """None of the store's: its files were settled meanwhile, and who did that passed it on."""
+        try:
+            delivery = await self._store.release(delivery_id, self._clock.now(), self._retell)
+        except StoreUnavailableError as error:
+            say = log.error if self._taken else log.debug  # once for an outage
+            say("delivery.unreleased", event_id=delivery_id, error=str(error))
+            self._taken = False
+            self._sleep(delivery_id, RELEASE_AGAIN_SECONDS)
+            return
+        except Exception:  # a fault of ours: the delivery is still owed
+            self._sleep(delivery_id, AFTER_FAULT_SECONDS)
+            raise
+        self._taken = True
+        if delivery is not None:
+            self._accept([delivery])

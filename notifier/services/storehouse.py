@@ -1,0 +1,52 @@
+"""Whether files can be kept at all: while the disk is full or the bucket refuses, few try, and the log is told once."""
+
+import structlog
+
+from notifier.domain.pace import Line
+from notifier.domain.saving import wait_after
+from notifier.ports import Chance, Clock, Saved, Unsaved
+
+log = structlog.get_logger()
+
+
+class Storehouse:
+    """Holds the line of those who save: nobody goes for a while, then one at a time, until one file was kept."""
+
+    def __init__(self, line: Line[int], *, clock: Clock, chance: Chance) -> None:
+        self._line = line
+        self._clock = clock
+        self._chance = chance
+        self._strikes = 0
+        self._struck_at = 0.0
+        self._stuck = False
+
+    def heed(self, outcome: Saved | Unsaved, started: float) -> None:
+        """Learn from a try that `started` (monotonic) then."""
+        if isinstance(outcome, Saved):
+            self._open()
+        elif outcome.reason == "store":
+            self._strike(outcome.message, started)
+
+    def stuck(self, error: str) -> None:
+        """A file cannot be deleted."""
+        say = log.debug if self._stuck else log.warning
+        self._stuck = True
+        say("archive.unavailable", error=error, hint="files whose retention is over are deleted when it works again")
+
+    def forget(self) -> None:
+        """Whatever was learned no longer counts."""
+        self._strikes, self._line.held_until = 0, None
+
+    def _open(self) -> None:
+        if self._strikes:
+            log.info("archive.available")
+        self._stuck = False
+        self.forget()
+
+    def _strike(self, error: str, started: float) -> None:
+        if self._strikes == 0:
+            log.warning("archive.unavailable", error=error, hint="files are saved when it works again")
+        if self._strikes == 0 or started >= self._struck_at:  # tries that were in flight together are one strike
+            now = self._clock.monotonic()
+            self._strikes, self._struck_at = self._strikes + 1, now
+            self._line.held_until = now + wait_after(self._strikes, self._chance.spread())
