@@ -1,6 +1,6 @@
 """Looking at what is kept, and keeping it well."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -34,6 +34,14 @@ class WatchPage:
 class DeliveryPage:
     deliveries: tuple[DeliveryView, ...]
     next_before: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """What a task made: the provider's URLs, and what became of those that are to be saved, by their numbers."""
+
+    urls: tuple[str, ...] = ()
+    files: tuple[ResultFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +86,8 @@ class Catalog(Protocol):
         """Without their logs."""
         ...
 
-    async def files(self, task_key: int) -> Sequence[ResultFile]:
-        """What became of a task's results, in the order of their numbers."""
+    async def results(self, task_key: int) -> Results:
+        """None of either, while the task goes on or when it made nothing."""
         ...
 
     async def counts(self) -> Counts: ...

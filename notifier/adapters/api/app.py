@@ -79,7 +79,7 @@ def _route_watches(app: FastAPI, calls: Watches) -> None:
     _route(app, f"POST {many}", calls.add, "Watch a task", {201: watch, 200: watch}, takes=models.NewWatch)
     _route(app, f"POST {many}/batch", calls.add_batch, "Watch many tasks", {200: results}, takes=models.Batch)
     _route(app, f"GET {many}", calls.list, "List watches", {200: found}, refuses=[422], dependencies=_LIST)
-    _route(app, f"GET {one}", calls.show, "Show a watch", {200: shapes.WatchAndFiles}, refuses=[404])
+    _route(app, f"GET {one}", calls.show, "Show a watch", {200: shapes.WatchAndResults}, refuses=[404])
     _route(app, f"DELETE {one}", calls.cancel, "Cancel a watch", {204: None}, refuses=[404])
 
 

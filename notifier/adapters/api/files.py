@@ -13,7 +13,7 @@ from notifier.adapters.api.parts import ApiParts
 from notifier.adapters.api.problems import Problem, not_found, unavailable
 from notifier.adapters.api.ranges import Part, Unsatisfiable, wanted_part
 from notifier.adapters.api.streaming import FileAnswer, Streams
-from notifier.adapters.api.watches import find_watch, no_watch, saved_files
+from notifier.adapters.api.watches import find_watch, no_watch, results_of
 from notifier.domain.result_file import ResultFile, download_name
 from notifier.domain.watch import WatchView
 
@@ -49,8 +49,8 @@ class Files:
     async def _find(self, view: WatchView, n: str) -> ResultFile | None:
         if not _NUMBER.fullmatch(n):
             return None
-        files = await saved_files(self.parts.catalog, view)
-        return next((file for file in files if file.n == int(n)), None)
+        results = await results_of(self.parts.catalog, view)
+        return next((file for file in results.files if file.n == int(n)), None)
 
     def _answer(self, request: Request, view: WatchView, file: ResultFile) -> Response:
         size, etag = file.size or 0, f'"{file.sha256}"'

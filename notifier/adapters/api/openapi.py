@@ -150,7 +150,7 @@ def _schemas() -> dict[str, Any]:
     told: Sequence[type[BaseModel]] = (
         shapes.Problem,
         shapes.Watch,
-        shapes.WatchAndFiles,
+        shapes.WatchAndResults,
         shapes.WatchList,
         shapes.BatchResults,
         shapes.Delivery,

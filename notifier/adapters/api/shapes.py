@@ -89,9 +89,10 @@ class File(Answer):
     )
 
 
-class WatchAndFiles(Watch):
-    """A watch, and what became of its task's results. Lists do not have them."""
+class WatchAndResults(Watch):
+    """A watch, and the results of its task, none unless it completed. Lists do not have them."""
 
+    urls: list[str] = Field(description="The provider's. They are usually temporary.")
     files: list[File]
 
 

@@ -1,6 +1,5 @@
 """How watches, deliveries and attempts are shown: as JSON text, made once and sent as it is."""
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -10,10 +9,10 @@ from notifier.adapters.api.problems import encode
 from notifier.domain.delivery import Attempt, DeliveryView
 from notifier.domain.endpoint import Endpoint
 from notifier.domain.moment import rfc3339, rfc3339_or_none
-from notifier.domain.result_file import MakeLink, ResultFile, file_members
+from notifier.domain.result_file import MakeLink, file_members
 from notifier.domain.task import Task
 from notifier.domain.watch import DeliveryBrief, WatchView
-from notifier.ports import Oldest
+from notifier.ports import Oldest, Results
 from notifier.services.circuits import OpenCircuit
 
 MASK = "…"
@@ -45,10 +44,10 @@ def watch_json(view: WatchView, interval: float | None, task: Task | None, next_
     return encode(head)[:-1] + b',"metadata":' + watch.metadata.encode() + b"," + encode(tail)[1:]
 
 
-def with_files(watch: bytes, files: Sequence[ResultFile], link: MakeLink | None) -> bytes:
-    """A watch, as `watch_json` wrote it, with the files of its task."""
-    shown = [{"n": file.n, "state": file.state} | file_members(file, link) for file in files]
-    return watch[:-1] + b',"files":' + encode(shown) + b"}"
+def with_results(watch: bytes, results: Results, link: MakeLink | None) -> bytes:
+    """A watch, as `watch_json` wrote it, with the results of its task."""
+    files = [{"n": file.n, "state": file.state} | file_members(file, link) for file in results.files]
+    return watch[:-1] + b"," + encode({"urls": results.urls, "files": files})[1:]
 
 
 def delivery_json(view: DeliveryView, circuit: OpenCircuit | None) -> bytes:

@@ -16,10 +16,10 @@ from notifier.adapters.api.models import Batch, NewWatch, WatchQuery, read
 from notifier.adapters.api.paging import next_cursor, page
 from notifier.adapters.api.parts import ApiParts
 from notifier.adapters.api.problems import Complaint, Problem, encode, invalid, not_found, pointer, unavailable
-from notifier.adapters.api.views import list_json, watch_json, with_files
-from notifier.domain.result_file import MakeLink, ResultFile
+from notifier.adapters.api.views import list_json, watch_json, with_results
+from notifier.domain.result_file import MakeLink
 from notifier.domain.watch import WatchView
-from notifier.ports import Catalog, Registered
+from notifier.ports import Catalog, Registered, Results
 from notifier.services.registrar import Busy, Invalid
 
 ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -98,8 +98,8 @@ class Watches:
         view = await self._find(watch_id, caller_of(request.scope))
         if view is None:
             return no_watch().response()
-        files = await saved_files(self.parts.catalog, view)
-        return Response(with_files(self._json(view), files, self._link(view)), media_type="application/json")
+        results = await results_of(self.parts.catalog, view)
+        return Response(with_results(self._json(view), results, self._link(view)), media_type="application/json")
 
     async def cancel(self, request: Request, watch_id: str) -> Response:
         caller = caller_of(request.scope)
@@ -131,9 +131,9 @@ async def find_watch(catalog: Catalog, watch_id: str, caller: Caller) -> WatchVi
     return view if view is not None and caller.allows(view.watch.callback_url) else None
 
 
-async def saved_files(catalog: Catalog, view: WatchView) -> Sequence[ResultFile]:
-    """What a watch has to do with its task's files: nothing, unless it was told that the task completed."""
-    return await catalog.files(view.task_key) if view.watch.state == "completed" else ()
+async def results_of(catalog: Catalog, view: WatchView) -> Results:
+    """What a watch has to do with its task's results: nothing, unless it was told that the task completed."""
+    return await catalog.results(view.task_key) if view.watch.state == "completed" else Results()
 
 
 async def _unhurried(items: Sequence[T]) -> AsyncIterator[tuple[int, T]]:

@@ -13,7 +13,6 @@ from notifier.adapters.stores.reader import Reader
 from notifier.adapters.stores.writer import Writer
 from notifier.domain.delivery import Attempt, Delivery, DeliveryView
 from notifier.domain.endpoint import Endpoint, Overfull
-from notifier.domain.result_file import ResultFile
 from notifier.domain.task import Task
 from notifier.domain.watch import Registration, WatchView
 from notifier.ports import (
@@ -28,6 +27,7 @@ from notifier.ports import (
     Outdated,
     Page,
     Registered,
+    Results,
     Retell,
     Space,
     StoreFault,
@@ -184,8 +184,8 @@ class SqlStore:
     async def deliveries(self, page: Page, *, state: str | None = None, watch_id: str | None = None) -> DeliveryPage:
         return await self._list(lambda on: catalog.deliveries_page(on, page, state, watch_id))
 
-    async def files(self, task_key: int) -> Sequence[ResultFile]:
-        return await self._lists.read(lambda on: files.of(on, [task_key]).get(task_key, ()))
+    async def results(self, task_key: int) -> Results:
+        return await self._lists.read(lambda on: catalog.results(on, task_key))
 
     async def counts(self) -> Counts:
         return await self._lists.read(catalog.counts)

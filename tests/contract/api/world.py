@@ -89,7 +89,14 @@ class World:
             chance=self.chance,
             tell=self.dispatcher.readdress,
         )
-        self.poller = Poller(**self._tools(), timetable=self.timetable, crew=self.crew, meter=self.meter)
+        self.poller = Poller(
+            **self._tools(),
+            timetable=self.timetable,
+            crew=self.crew,
+            meter=self.meter,
+            plan=lambda task: task,
+            follow_up=lambda task: None,
+        )
         self.registrar = Registrar(**self._tools(), poller=self.poller, guard=self.guard)
         self.configure("videos")
         self.timetable.on_due, self.alarms.on_due = self.poller.due, self.dispatcher.due
