@@ -14,6 +14,7 @@
     │   ├── watch.py      Watch and its states
     │   ├── event.py      announce(): an ended task becomes the message it owes
     │   ├── result_file.py  what a completed task made, saved before its URL expires
+    │   ├── saving.py     which files are saved, and what each try makes of one
     │   ├── delivery.py   Delivery, Attempt, RetrySchedule, settle()
     │   ├── signature.py  sign(), verify(): Standard Webhooks, several secrets, both algorithms
     │   ├── answer.py     what a provider's answer means
@@ -37,6 +38,7 @@
     │   ├── dispatcher.py deliveries: whose turn it is, what each attempt makes of it
     │   ├── courier.py    one HTTP try: sign, post, report
     │   ├── ledger.py     attempts that are to be saved, until the store has taken them
+    │   ├── archivist.py  results: what is saved when, and who is told (holds, storehouse, sweeper)
     │   ├── endpoints.py  register, change and forget endpoints; the file's come first
     │   └── circuits.py, wakeup.py     what holds lanes up, and what wakes them
     └── adapters/         the only importers of httpx, apscheduler, fastapi, sqlalchemy …

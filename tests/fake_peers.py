@@ -2,15 +2,15 @@
 
 import asyncio
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Generic, TypeVar
 
 from notifier.domain.address import Refusal
 from notifier.domain.answer import Answer, Running
 from notifier.domain.delivery import Answered, Receipt
-from notifier.ports import GuardBusyError
+from notifier.ports import ArchiveUnavailableError, GuardBusyError, Saved, SaveOrder, Unsaved
 from tests.fakes import FakeClock, FakeCrew
 
 T = TypeVar("T")
@@ -119,3 +119,30 @@ class FakeGuard:
         if self.busy:
             raise GuardBusyError("too many look-ups hang")
         return self.refused.get(url)
+
+
+class FakeArchive(Remote[Saved | Unsaved]):
+    """Saves what it is asked for, unless a script (by URL) says otherwise. `orders` is what
+    it was asked for, `shelf` what it keeps; `stuck` says why nothing can be removed."""
+
+    def __init__(self, crew: FakeCrew) -> None:
+        super().__init__(crew, Saved("", 4, "beef", "video/mp4"))
+        self.orders: list[SaveOrder] = []
+        self.shelf: set[str] = set()
+        self.stuck: ArchiveUnavailableError | None = None
+
+    async def save(self, order: SaveOrder) -> Saved | Unsaved:
+        self.orders.append(order)
+        outcome = await self._answer(order.url)
+        if isinstance(outcome, Saved):
+            outcome = replace(outcome, location=f"file:///results/{order.name}.mp4")
+            self.shelf.add(outcome.location)
+        return outcome
+
+    async def open(self, location: str, start: int, stop: int) -> AsyncIterator[bytes]:
+        yield b"beef"[start:stop]
+
+    async def remove(self, location: str) -> None:
+        if self.stuck is not None:
+            raise self.stuck
+        self.shelf.discard(location)

@@ -1,4 +1,4 @@
-"""A store in memory: what the ports of watches, tasks, deliveries and endpoints promise, word for word, and no more."""
+"""A store in memory: what the ports of watches, tasks, deliveries, results and endpoints promise, and no more."""
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 
 from notifier.domain.delivery import Attempt, Delivery, new_delivery, redeliver
 from notifier.domain.endpoint import Endpoint, Overfull
+from notifier.domain.event import Event
+from notifier.domain.saving import named, pending, with_file, with_files
 from notifier.domain.task import End, Task
 from notifier.domain.watch import DeliveryBrief, Registration, Watch, WatchView
 from notifier.ports import (
@@ -16,8 +18,11 @@ from notifier.ports import (
     Declared,
     Expired,
     Known,
+    Outdated,
     Registered,
+    Retell,
     StoreUnavailableError,
+    Unsettled,
     Waiting,
 )
 
@@ -109,6 +114,7 @@ class FakeStore:
         watches = list(self._watching(task.key))
         if not watches:
             return []
+        task = named(task, watches[0].id)
         self.tasks[task.key] = task
         return self._end_watches(watches, task, announce)
 
@@ -152,7 +158,7 @@ class FakeStore:
         pending = [
             Waiting(one.id, one.callback_url, one.next_attempt_at)
             for one in self.deliveries.values()
-            if one.next_attempt_at is not None
+            if one.next_attempt_at is not None and one.held_until is None
         ]
         return sorted(pending, key=lambda waiting: waiting.next_attempt_at)
 
@@ -176,6 +182,73 @@ class FakeStore:
         if again is not None:
             self.deliveries[delivery_id] = again
         return again
+
+    # ResultStore
+
+    async def unsettled(self) -> Unsettled:
+        self._reach()
+        times = {key: [file.next_try_at for file in pending(task)] for key, task in self.tasks.items()}
+        tasks = {key: min(at for at in found if at is not None) for key, found in times.items() if found}
+        held = [one for one in self.deliveries.values() if one.held_until is not None]
+        return Unsettled(tasks, [Waiting(one.id, one.callback_url, one.held_until) for one in held if one.held_until])
+
+    async def result(self, key: int) -> Task | None:
+        self._reach()
+        task = self.tasks.get(key)
+        return None if task is None or task.end is None else task
+
+    async def keep(self, task: Task, now: datetime, retell: Retell) -> Sequence[Delivery]:
+        self._reach("keep")
+        known = self.tasks.get(task.key)
+        if known is None or known.end is None or task.end is None or not pending(known):
+            return []
+        settled = {file.n: file for file in known.end.files if file.state != "pending"}
+        files = tuple(settled.get(file.n, file) for file in task.end.files)
+        fresh = task if task.end.refreshed_at is not None else known
+        self.tasks[task.key] = known = with_files(fresh, files)
+        return [] if pending(known) else self._tell(known, now, retell)
+
+    async def release(self, delivery_id: str, now: datetime, retell: Retell) -> Delivery | None:
+        self._reach("release")
+        held = self.deliveries.get(delivery_id)
+        if held is None or held.held_until is None:
+            return None
+        watch = self.watches[held.watch_id]
+        task = next(task for task in self.tasks.values() if _names(task, watch))
+        event = retell(task, watch, delivery_id)
+        return None if event is None else self._release(event, held, now)
+
+    async def outdated(self, before: datetime, most: int) -> Sequence[Outdated]:
+        self._reach()
+        files = [(key, file) for key, task in self.tasks.items() if task.end for file in task.end.files]
+        old = [(file.saved_at, key, file) for key, file in files if file.state == "saved" and file.saved_at]
+        found = sorted((entry for entry in old if entry[0] < before), key=lambda entry: entry[0])
+        return [Outdated(key, file.n, file.location or "") for _, key, file in found[:most]]
+
+    async def forget(self, file: Outdated, why: str) -> None:
+        self._reach("forget")
+        task = self.tasks[file.task_key]
+        assert task.end is not None
+        gone = replace(task.end.files[file.n], state="deleted", location=None, error=why)
+        self.tasks[task.key] = with_file(task, gone)
+
+    def _tell(self, task: Task, now: datetime, retell: Retell) -> list[Delivery]:
+        told = []
+        for watch in self.watches.values():
+            if watch.state == "completed" and _names(task, watch):
+                own = [one for one in self.deliveries.values() if one.watch_id == watch.id and one.held_until]
+                event = retell(task, watch, own[0].id if own else None)
+                if event is not None and own:
+                    told.append(self._release(event, own[0], now))
+                elif event is not None:
+                    told.append(new_delivery(event, watch_id=watch.id, callback_url=watch.callback_url, now=now))
+        self.deliveries |= {delivery.id: delivery for delivery in told}
+        return told
+
+    def _release(self, event: Event, held: Delivery, now: datetime) -> Delivery:
+        times = {"urls_at": event.urls_at, "urls_expire_at": event.urls_expire_at}
+        self.deliveries[held.id] = replace(held, body=event.body, held_until=None, next_attempt_at=now, **times)
+        return self.deliveries[held.id]
 
     def view(self, watch_id: str) -> WatchView:
         watch = self.watches[watch_id]

@@ -239,7 +239,7 @@ class FakeAlarms:
 
 
 class FakeMeter:
-    """Implements PollMeter and AttemptMeter by writing everything down."""
+    """Implements PollMeter, AttemptMeter and FileMeter by writing everything down."""
 
     def __init__(self) -> None:
         self.polls: list[tuple[str, str, float, float]] = []
@@ -247,6 +247,7 @@ class FakeMeter:
         self.events: list[str] = []
         self.attempts: list[tuple[str, float]] = []
         self.latencies: list[float] = []
+        self.fetches: list[tuple[str, int]] = []
 
     def polled(self, provider: str, outcome: str, *, duration: float, lag: float) -> None:
         self.polls.append((provider, outcome, duration, lag))
@@ -262,3 +263,6 @@ class FakeMeter:
 
     def delivered(self, latency: float) -> None:
         self.latencies.append(latency)
+
+    def fetched(self, outcome: str, size: int = 0) -> None:
+        self.fetches.append((outcome, size))

@@ -1,6 +1,7 @@
 """Prometheus metrics. No label ever holds a task id, a URL or free text, so the number of series is bounded."""
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import get_args
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -20,7 +21,7 @@ from notifier.domain.delivery import ATTEMPT_OUTCOMES, DELIVERY_STATES
 from notifier.domain.event import EVENT_TYPES
 from notifier.domain.tempo import Tempo
 from notifier.domain.watch import WATCH_STATES
-from notifier.ports import Counts, Space
+from notifier.ports import Counts, Space, UnsavedReason
 
 PREFIX = "notifier_"
 PAUSE_REASONS = ("throttled", "unauthorized")
@@ -31,7 +32,7 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # untyped there; a s
 
 
 class Metrics:
-    """Implements the PollMeter and AttemptMeter ports. `monotonic` is the steady clock."""
+    """Implements the PollMeter, AttemptMeter and FileMeter ports. `monotonic` is the steady clock."""
 
     def __init__(self, version: str, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
@@ -42,6 +43,7 @@ class Metrics:
         GCCollector(registry=self.registry)
         self._add_polls()
         self._add_attempts()
+        self._add_files()
         self._add_store()
         self._add_daemon(version)
 
@@ -72,6 +74,13 @@ class Metrics:
             "delivery_latency_seconds", "From learning a task's end to the receiver's 2xx.", WAIT_SECONDS
         )
         self._circuits = self._gauge("open_circuits", "Callback URLs that keep failing and are only probed.")
+
+    def _add_files(self) -> None:
+        self._files = self._counter("files", "Tries to save a result file, by outcome.", "outcome")
+        for outcome in ("saved", *get_args(UnsavedReason)):
+            self._files.labels(outcome)
+        self._file_bytes = self._counter("file_bytes", "Bytes of the files that were saved.")
+        self._pending_files = self._gauge("files_pending", "Result files that are still to be saved.")
 
     def _add_store(self) -> None:
         self._watches = self._gauge("watches", "Watches in the store, by state.", "state")
@@ -123,6 +132,12 @@ class Metrics:
     def delivered(self, latency: float) -> None:
         self._latency.observe(max(latency, 0.0))
 
+    # FileMeter
+
+    def fetched(self, outcome: str, size: int = 0) -> None:
+        self._files.labels(outcome).inc()
+        self._file_bytes.inc(size)
+
     # The daemon's own
 
     def providers(self, names: Iterable[str]) -> None:
@@ -158,4 +173,5 @@ class Metrics:
             self._watches.labels(watch_state).set(counts.watches.get(watch_state, 0))
         for delivery_state in DELIVERY_STATES:
             self._deliveries.labels(delivery_state).set(counts.deliveries.get(delivery_state, 0))
+        self._pending_files.set(counts.files_pending)
         return generate_latest(self.registry), CONTENT_TYPE_LATEST

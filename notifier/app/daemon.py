@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Collection, Mapping
-from datetime import timedelta
 from typing import TypeAlias
 
 import structlog
@@ -19,14 +18,18 @@ from notifier.adapters.stores.store import SqlStore
 from notifier.adapters.systemd import ServiceManager
 from notifier.adapters.webhook import WebhookSender
 from notifier.app import wiring
+from notifier.app.archiving import Archiving
 from notifier.app.health import Health
 from notifier.app.listening import Listener, Reach
+from notifier.app.retention import clean
 from notifier.app.status import StatusBoard
 from notifier.config import Loaded, Rejected, Settings, as_reloaded, needs_restart
 from notifier.domain.receiver import Receivers
 from notifier.ports import Catalog, Chance, Declared, StoreUnavailableError
+from notifier.services.channel import Channel
 from notifier.services.dispatcher import Dispatcher
 from notifier.services.endpoints import Endpoints
+from notifier.services.inquiries import Inquiries
 from notifier.services.poller import Poller
 from notifier.services.registrar import Registrar
 
@@ -86,6 +89,8 @@ class Daemon:
             tell=self._readdress,
         )
         self.dispatcher = self._build_dispatcher(settings, sender, chance)
+        self.inquiries = Inquiries(self._channel, crew=self.crew, clock=self._clock)
+        self.archiving = self._build_archiving(settings, chance)
         self.poller = self._build_poller(chance)
         self.registrar = Registrar(
             store=self._store,
@@ -93,8 +98,8 @@ class Daemon:
             guard=sender,
             clock=self._clock,
             chance=chance,
-            announce=self.dispatcher.owe,
-            accept=self.dispatcher.accept,
+            announce=self.archiving.archivist.announce,
+            accept=self.archiving.archivist.accept,
         )
 
     def _build_dispatcher(self, settings: Settings, sender: WebhookSender, chance: Chance) -> Dispatcher:
@@ -111,6 +116,22 @@ class Daemon:
             user_agent=wiring.USER_AGENT,
         )
 
+    def _build_archiving(self, settings: Settings, chance: Chance) -> Archiving:
+        return Archiving(
+            settings,
+            store=self._store,
+            clock=self._clock,
+            chance=chance,
+            meter=self.metrics,
+            guard=lambda: self._callable,
+            ask=self.inquiries.ask,
+            owe=self.dispatcher.owe,
+            accept=self.dispatcher.accept,
+        )
+
+    def _channel(self, provider: str) -> Channel | None:
+        return self.poller.channel(provider)
+
     def _build_poller(self, chance: Chance) -> Poller:
         return Poller(
             store=self._store,
@@ -119,8 +140,7 @@ class Daemon:
             clock=self._clock,
             chance=chance,
             meter=self.metrics,
-            announce=self.dispatcher.owe,
-            accept=self.dispatcher.accept,
+            archivist=self.archiving.archivist,
         )
 
     def _sender(self, settings: Settings) -> WebhookSender:
@@ -135,6 +155,7 @@ class Daemon:
         self.metrics.providers(self.settings.providers)
         self.scheduler.start(self.poller.due, self.dispatcher.due)
         await self.dispatcher.start()  # first: what the poller finds ended must not be mistaken for an older delivery
+        await self.archiving.start(self.settings, self.scheduler)
         await self.poller.start()
         await self._declare(self.settings)
         self.scheduler.resume()
@@ -165,14 +186,7 @@ class Daemon:
         return declared
 
     async def _clean(self) -> None:
-        before = self._clock.settled() - timedelta(seconds=self.settings.store.retention)
-        try:
-            cleaned = await self._store.clean(before)
-        except StoreUnavailableError as error:
-            log.warning("store.uncleaned", error=str(error))
-            return
-        if cleaned:
-            log.info("store.cleaned", watches=cleaned)
+        await clean(self._store, self._clock, self.settings)
 
     # Reload
 
@@ -198,6 +212,8 @@ class Daemon:
         if self._reach == "network" and not loaded.intake.tokens:
             return self._refuse(("intake.tokens: are needed until a restart, for the intake still listens as before",))
         settings = as_reloaded(old, loaded)
+        if (wrong := self.archiving.check(settings)) is not None:
+            return self._refuse((wrong,))
         self.registrar.configure(wiring.watch_rules(settings), self._sender(settings))
         try:
             declared = await self._declare(settings)  # the one step that can fail comes before all others
@@ -208,6 +224,7 @@ class Daemon:
         self.settings = settings
         configure_logs(settings)
         self._configure(settings)
+        await self.archiving.apply(settings)
         with contextlib.suppress(StoreUnavailableError):  # intervals follow at the next reload or start
             await self.poller.refresh()
         self.metrics.providers(settings.providers.keys() - old.providers.keys())
@@ -257,6 +274,8 @@ class Daemon:
         self.scheduler.stop()
         self.poller.close()
         self.dispatcher.close()
+        self.inquiries.close()
+        await self.archiving.stop()
         await self._poll_crew.drain(POLLS_FINISH_SECONDS)
         cut_off = await self.crew.drain(ATTEMPTS_FINISH_SECONDS)
         try:
@@ -265,6 +284,7 @@ class Daemon:
         except (StoreUnavailableError, TimeoutError) as error:
             hint = "what was not saved is learned or attempted again"
             log.error("store.unsaved", error=str(error) or "the store takes too long", hint=hint)
+        await self.archiving.close()
         await self._poll_http.aclose()
         await self._post_http.aclose()
         log.info("daemon.stopped", cut_off=cut_off or None)

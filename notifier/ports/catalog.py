@@ -54,11 +54,12 @@ class Oldest:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many watches and deliveries are in each state."""
+    """How many watches and deliveries are in each state, and how many files are still to be saved."""
 
     watches: Mapping[str, int] = field(default_factory=dict)
     deliveries: Mapping[str, int] = field(default_factory=dict)
     oldest_pending: Oldest | None = None
+    files_pending: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,6 @@ from notifier.domain.pace import Line
 from notifier.domain.result_file import ResultFile
 from notifier.domain.saving import (
     LONGEST_WAIT_SECONDS,
-    RETENTION_OVER,
     SWITCHED_OFF,
     kept,
     missed,
@@ -39,13 +38,10 @@ from notifier.domain.task import Task
 from notifier.domain.watch import Watch
 from notifier.ports import (
     Archive,
-    ArchiveUnavailableError,
     Chance,
     Clock,
     Crew,
-    FileGoneError,
     FileMeter,
-    Outdated,
     ResultStore,
     Saved,
     SaveOrder,
@@ -74,13 +70,12 @@ Owe: TypeAlias = Callable[[Task, Watch, TaskEvent | None, str | None], Event | N
 @dataclass(frozen=True, slots=True)
 class SavingPolicy:
     """What a reload can change. `hold` is how long an event waits for its files (None: not at all), `deadline` for how
-    long saving is tried, `retention` for how long files are kept (None: for ever); all in seconds."""
+    long saving is tried; both in seconds."""
 
     archive: Archive
     concurrency: int
     hold: float | None
     deadline: float
-    retention: float | None = None
 
 
 class Archivist:
@@ -273,33 +268,7 @@ class Archivist:
         self._taken = False
         say(what, error=str(error))
 
-    # Retention, and the stop
-
-    async def sweep(self) -> None:
-        """Delete the files whose retention is over. What cannot be deleted now is tried again at the next sweep."""
-        policy = self._policy
-        if policy is None or policy.retention is None or self._closed:
-            return
-        before = self._clock.settled() - timedelta(seconds=policy.retention)
-        try:
-            files = await self._store.outdated(before, PORTION)
-            deleted = sum([await self._delete(policy.archive, file) for file in files])
-        except StoreUnavailableError as error:
-            self._untaken("archive.uncleaned", error)
-            return
-        if deleted:
-            log.info("archive.cleaned", files=deleted)
-
-    async def _delete(self, archive: Archive, file: Outdated) -> bool:
-        try:
-            await archive.remove(file.location)
-        except FileGoneError:
-            pass
-        except ArchiveUnavailableError as error:
-            self._storehouse.stuck(str(error))
-            return False
-        await self._store.forget(file, RETENTION_OVER)
-        return True
+    # The stop
 
     def close(self) -> None:
         """Start no more tries; those in flight may be cancelled, and begin anew after the start."""

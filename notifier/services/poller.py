@@ -6,7 +6,7 @@ The poller keeps the watched tasks in memory: a poll that changes nothing writes
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -18,7 +18,6 @@ from notifier.domain.delivery import Delivery
 from notifier.domain.pace import Pause, Turn
 from notifier.domain.task import PHASE_SPREAD, Task, advance, backoff
 from notifier.ports import (
-    Announce,
     Chance,
     Clock,
     Crew,
@@ -28,6 +27,7 @@ from notifier.ports import (
     TaskStore,
     Timetable,
 )
+from notifier.services.archivist import Archivist
 from notifier.services.channel import Channel, PollLimits
 from notifier.services.ends import EndLog
 
@@ -51,22 +51,15 @@ class Poller:
         clock: Clock,
         chance: Chance,
         meter: PollMeter,
-        announce: Announce,
-        accept: Callable[[Sequence[Delivery]], None],
-        plan: Callable[[Task], Task],
-        follow_up: Callable[[Task], None],
+        archivist: Archivist,
     ) -> None:
-        """`plan` adds to an ended task the files that are to be saved, `follow_up` takes over when its end is stored."""
         self._store = store
         self._timetable = timetable
         self._crew = crew
         self._clock = clock
         self._chance = chance
         self._meter = meter
-        self._announce = announce
-        self._accept = accept
-        self._plan = plan
-        self._follow_up = follow_up
+        self._archivist = archivist
         self._channels: dict[str, Channel] = {}
         self._tasks: dict[int, Task] = {}
         self._deadlines = Deadlines[int]()
@@ -235,9 +228,9 @@ class Poller:
     async def _finish(self, task: Task) -> None:
         """Save an end and what it owes. If the store does not take it, it is kept and the next firing tries again."""
         self._saving.add(task.key)
-        task = self._plan(task)
+        task = self._archivist.plan(task)
         try:
-            owed = await self._store.end(task, self._announce)
+            owed = await self._store.end(task, self._archivist.announce)
         except StoreUnavailableError as error:
             self._ends.untaken(task, error)
             self._timetable.postpone(task.key, SAVE_AGAIN_SECONDS)
@@ -248,12 +241,12 @@ class Poller:
         self.forget(task.key)
         if owed or first:  # else its deadline was saved before, and told
             self._owe(task, owed)
-        self._follow_up(task)
+        self._archivist.follow(task)
 
     def _owe(self, task: Task, owed: Sequence[Delivery]) -> None:
         """Tell of an end, and hand over what it owes."""
         self._ends.ended(task, owed)
-        self._accept(owed)
+        self._archivist.accept(owed)
 
     # Deadlines, and the stop
 
@@ -276,7 +269,7 @@ class Poller:
     async def _expire(self, task: Task, now: datetime) -> bool:
         """False if the store did not take it; then it is tried again at the next look."""
         try:
-            expired = await self._store.expire(task, now, self._announce)
+            expired = await self._store.expire(task, now, self._archivist.announce)
         except Exception as error:  # even after a fault of ours the deadline holds
             self._deadlines.set(task.key, task.deadline_at)
             if not isinstance(error, StoreUnavailableError):

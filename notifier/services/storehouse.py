@@ -18,7 +18,6 @@ class Storehouse:
         self._chance = chance
         self._strikes = 0
         self._struck_at = 0.0
-        self._stuck = False
 
     def heed(self, outcome: Saved | Unsaved, started: float) -> None:
         """Learn from a try that `started` (monotonic) then."""
@@ -27,12 +26,6 @@ class Storehouse:
         elif outcome.reason == "store":
             self._strike(outcome.message, started)
 
-    def stuck(self, error: str) -> None:
-        """A file cannot be deleted."""
-        say = log.debug if self._stuck else log.warning
-        self._stuck = True
-        say("archive.unavailable", error=error, hint="files whose retention is over are deleted when it works again")
-
     def forget(self) -> None:
         """Whatever was learned no longer counts."""
         self._strikes, self._line.held_until = 0, None
@@ -40,7 +33,6 @@ class Storehouse:
     def _open(self) -> None:
         if self._strikes:
             log.info("archive.available")
-        self._stuck = False
         self.forget()
 
     def _strike(self, error: str, started: float) -> None:

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, bindparam, func, select
 from notifier.adapters.stores import files
 from notifier.adapters.stores.paging import one_page
 from notifier.adapters.stores.rows import SHOWN_WATCH, Query, attempt_of, delivery_of, shown_watch
-from notifier.adapters.stores.schema import PENDING, attempts, deliveries, tasks, watches
+from notifier.adapters.stores.schema import PENDING, UNSETTLED, attempts, deliveries, files, tasks, watches
 from notifier.domain.delivery import DELIVERY_STATES, DeliveryView
 from notifier.domain.watch import WATCH_STATES, WatchView
 from notifier.ports import Counts, DeliveryPage, Oldest, Page, Results, WatchPage
@@ -30,6 +30,8 @@ _OLDEST_PENDING = (
     select(deliveries.c.id, deliveries.c.created_at).where(PENDING).order_by(deliveries.c.seq).limit(1)
 )
 _DELIVERY_COUNTS = select(deliveries.c.state, func.count()).group_by(deliveries.c.state)
+
+_FILES_PENDING = select(func.count()).select_from(files).where(UNSETTLED)
 
 
 def watch(connection: Connection, watch_id: str) -> WatchView | None:
@@ -83,6 +85,7 @@ def counts(connection: Connection) -> Counts:
         oldest_pending=None if oldest is None else Oldest(oldest.id, oldest.created_at),
         watches=dict.fromkeys(WATCH_STATES, 0) | _count(connection, _WATCH_COUNTS),
         deliveries=dict.fromkeys(DELIVERY_STATES, 0) | _count(connection, _DELIVERY_COUNTS),
+        files_pending=connection.execute(_FILES_PENDING).scalar_one(),
     )
 
 

@@ -31,7 +31,9 @@ _ONE_HELD = select(deliveries_table).where(deliveries_table.c.id == bindparam("w
 _WATCH = select(watches).where(watches.c.id == bindparam("wanted"))
 _COMPLETED = (
     select(watches, deliveries_table.c.id.label("held"))
-    .outerjoin(deliveries_table, and_(deliveries_table.c.watch_id == watches.c.id, ABOUT_THE_END, HELD))
+    .select_from(
+        watches.outerjoin(deliveries_table, and_(deliveries_table.c.watch_id == watches.c.id, ABOUT_THE_END, HELD))
+    )
     .where(watches.c.task_key == bindparam("wanted"), watches.c.state == "completed")
     .order_by(watches.c.seq)
 )

@@ -49,7 +49,7 @@ ADDED = [
     ("  tmeout: 5s", "5:3: webhooks.tmeout: unknown key (did you mean 'timeout'?)"),
     ("  secret_fil: x", "5:3: webhooks.secret_fil: unknown key (did you mean 'secret_file'?)"),
     ("Store: {}", "5:1: Store: unknown key (did you mean 'store'?)"),
-    ("quux: 1", "5:1: quux: unknown key (known here: store, intake, providers, webhooks, archive, endpoints, watches, node"),
+    ("quux: 1", "5:1: quux: unknown key (known here: store, intake, providers, webhooks, archive, endpoints"),
     ("store: []", "5:8: store: a list is not a mapping (write the settings below it, or remove the line)"),
     ("store:", "5:7: store: an empty value is not a mapping (write the settings below it, or remove the line)"),
     ("watches: {}", "5:10: watches: a mapping is not a list (write [first, second], or [] for none)"),

@@ -11,12 +11,14 @@ from notifier.domain.receiver import Receiver, Receivers
 from notifier.domain.signature import HmacKey
 from notifier.domain.task import Task
 from notifier.ports import Registered
-from notifier.services.channel import PollLimits
+from notifier.services.archivist import Archivist, SavingPolicy
+from notifier.services.channel import Channel, PollLimits
 from notifier.services.dispatcher import Dispatcher, DispatchPolicy
 from notifier.services.endpoints import Endpoints
+from notifier.services.inquiries import Inquiries
 from notifier.services.poller import Poller
 from notifier.services.registrar import Registrar, WatchRequest, WatchRules
-from tests.fake_peers import FakeGuard, FakeProvider, FakeSender
+from tests.fake_peers import FakeArchive, FakeGuard, FakeProvider, FakeSender
 from tests.fake_store import FakeStore
 from tests.fakes import FakeAlarms, FakeChance, FakeClock, FakeCrew, FakeMeter, FakeTimetable
 
@@ -38,6 +40,7 @@ class World:
     chance: FakeChance = field(default_factory=FakeChance)
     guard: FakeGuard = field(default_factory=FakeGuard)
     meter: FakeMeter = field(default_factory=FakeMeter)
+    saving: SavingPolicy | None = None
 
     def __post_init__(self) -> None:
         self.crew = FakeCrew(self.clock)
@@ -45,6 +48,7 @@ class World:
         self.alarms = FakeAlarms(self.crew, self.clock)
         self.provider = FakeProvider(self.crew, self.clock)
         self.sender = FakeSender(self.crew, self.clock)
+        self.files = FakeArchive(self.crew)
         self.build()
 
     def build(self) -> None:
@@ -63,6 +67,17 @@ class World:
             meter=self.meter,
             user_agent="notifier/1.2.3",
         )
+        self.inquiries = Inquiries(self.channel, crew=self.crew, clock=self.clock)
+        self.archivist = Archivist(
+            store=self.store,
+            crew=self.crew,
+            clock=self.clock,
+            chance=self.chance,
+            meter=self.meter,
+            ask=self.inquiries.ask,
+            owe=self.dispatcher.owe,
+            accept=self.dispatcher.accept,
+        )
         self.endpoints = Endpoints(
             usual=self.policy.receivers.usual,
             store=self.store,
@@ -78,8 +93,7 @@ class World:
             clock=self.clock,
             chance=self.chance,
             meter=self.meter,
-            announce=self.dispatcher.owe,
-            accept=self.dispatcher.accept,
+            archivist=self.archivist,
         )
         self.registrar = Registrar(
             store=self.store,
@@ -87,18 +101,28 @@ class World:
             guard=self.guard,
             clock=self.clock,
             chance=self.chance,
-            announce=self.dispatcher.owe,
-            accept=self.dispatcher.accept,
+            announce=self.archivist.announce,
+            accept=self.archivist.accept,
         )
         self.timetable.on_due = self.poller.due
         self.alarms.on_due = self.dispatcher.due
         self.configure(videos=self.limits)
+        self.archivist.configure(self.saving)
 
     def configure(self, **limits: PollLimits) -> None:
         """These providers from now on, all of them behind the one fake provider."""
         self.poller.configure({name: (self.provider, one) for name, one in limits.items()})
         rules = {name: replace(RULES, interval=one.interval) for name, one in limits.items()}
         self.registrar.configure(rules, self.guard)
+
+    def channel(self, provider: str) -> Channel | None:
+        return self.poller.channel(provider)
+
+    def archive(self, **changes: Any) -> None:
+        """Save results from now on, by a policy with these changes."""
+        plain = self.saving or SavingPolicy(self.files, concurrency=4, hold=600.0, deadline=86_400.0)
+        self.saving = replace(plain, **changes)
+        self.archivist.configure(self.saving)
 
     def apply(self, **changes: Any) -> None:
         """Another dispatch policy from now on (a reload)."""
