@@ -1,13 +1,12 @@
 """Deliveries that are held for files: each goes out when it has waited for long enough, whatever became of them."""
 
-import asyncio
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
 import structlog
 
 from notifier.domain.delivery import Delivery
+from notifier.domain.pace import Line
 from notifier.domain.saving import seconds_until
 from notifier.domain.sleepers import Sleepers
 from notifier.ports import Clock, Crew, ResultStore, Retell, StoreUnavailableError
@@ -17,8 +16,8 @@ log = structlog.get_logger()
 
 RELEASE_AGAIN_SECONDS = 1.0
 AFTER_FAULT_SECONDS = 60.0
-PORTION = 100
-"""Released at once at most: thousands of events may be held by one outage of a file server."""
+MOST_AT_ONCE = 100
+"""Releases under way: thousands of events may have been held by one outage of a file server."""
 
 
 class Holds:
@@ -39,11 +38,10 @@ class Holds:
         self._retell = retell
         self._accept = accept
         self._asleep = Sleepers[str]()
-        self._over: deque[str] = deque()
-        self._releasing = False
+        self._line = Line[str](concurrency=MOST_AT_ONCE)
         self._taken = True
         self._closed = False
-        self._wakeup = WakeUp(self._ring, crew=crew, clock=clock)
+        self._wakeup = WakeUp(self._pump, crew=crew, clock=clock)
 
     def accept(self, owed: Sequence[Delivery], longest: float) -> None:
         """New deliveries, committed in the store: pass on what is not held, and hold the rest for `longest` seconds at
@@ -71,20 +69,21 @@ class Holds:
         if not self._closed:
             self._wakeup.by(self._asleep.next_at())
 
-    def _ring(self) -> None:
-        self._over.extend(self._asleep.due(self._clock.monotonic()))
-        self._wakeup.by(self._asleep.next_at())
-        if self._over and not self._releasing:
-            self._releasing = True
-            self._crew.spawn(self._release_all())
+    def _pump(self) -> None:
+        now = self._clock.monotonic()
+        for delivery_id in self._asleep.due(now):
+            self._line.join(delivery_id, now)
+        while not self._closed and (turn := self._line.take(now)) is not None:
+            self._crew.spawn(self._take_turn(turn.key))
+        if not self._closed:
+            self._wakeup.by(self._asleep.next_at())
 
-    async def _release_all(self) -> None:
+    async def _take_turn(self, delivery_id: str) -> None:
         try:
-            while self._over:
-                portion = [self._over.popleft() for _ in range(min(PORTION, len(self._over)))]
-                await asyncio.gather(*(self._release(delivery_id) for delivery_id in portion))
+            await self._release(delivery_id)
         finally:
-            self._releasing = False
+            self._line.leave(delivery_id)
+            self._pump()
 
     async def _release(self, delivery_id: str) -> None:
         """None of the store's: its files were settled meanwhile, and who did that passed it on."""

@@ -38,7 +38,7 @@ class Storehouse:
     def _strike(self, error: str, started: float) -> None:
         if self._strikes == 0:
             log.warning("archive.unavailable", error=error, hint="files are saved when it works again")
-        if self._strikes == 0 or started >= self._struck_at:  # tries that were in flight together are one strike
+        if self._strikes == 0 or started > self._struck_at:  # tries that were in flight together are one strike
             now = self._clock.monotonic()
             self._strikes, self._struck_at = self._strikes + 1, now
             self._line.held_until = now + wait_after(self._strikes, self._chance.spread())
