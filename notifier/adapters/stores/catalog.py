@@ -4,7 +4,7 @@ import json
 
 from sqlalchemy import Connection, bindparam, func, select
 
-from notifier.adapters.stores import files
+from notifier.adapters.stores.files import of as files_of
 from notifier.adapters.stores.paging import one_page
 from notifier.adapters.stores.rows import SHOWN_WATCH, Query, attempt_of, delivery_of, shown_watch
 from notifier.adapters.stores.schema import PENDING, UNSETTLED, attempts, deliveries, files, tasks, watches
@@ -74,7 +74,7 @@ def deliveries_page(connection: Connection, page: Page, state: str | None, watch
 
 def results(connection: Connection, task_key: int) -> Results:
     urls = connection.execute(_URLS, {"wanted": task_key}).scalar_one_or_none()
-    saved = files.of(connection, [task_key]).get(task_key, ())
+    saved = files_of(connection, [task_key]).get(task_key, ())
     return Results(() if urls is None else tuple(json.loads(urls)), saved)
 
 
