@@ -26,6 +26,7 @@
     │   ├── jump.py       a wall clock that was set: when that counts for what cannot be undone
     │   ├── pace.py       who may go next: first come first served, within concurrency, rate and pause
     │   ├── lanes.py      whose turn it is to be sent: lanes of callback URLs, their hosts, all together
+    │   ├── freshness.py  when result URLs are too old to be sent, and what asking again makes of their event
     │   ├── circuit.py    when a callback URL that keeps failing is left alone but for a probe
     │   ├── tempo.py      how often something happens, over the last minute
     │   └── moment.py, retry_after.py   how times and waits are written
@@ -36,7 +37,9 @@
     │   ├── ends.py       what the log hears of ended tasks
     │   ├── channel.py    one provider: whose turn it is, and the pause when it will not talk to us
     │   ├── dispatcher.py deliveries: whose turn it is, what each attempt makes of it
+    │   ├── refresher.py  fresh result URLs for late deliveries (inquiries.py: asking about ended tasks)
     │   ├── courier.py    one HTTP try: sign, post, report
+    │   ├── tray.py       deliveries until their turn comes
     │   ├── ledger.py     attempts that are to be saved, until the store has taken them
     │   ├── archivist.py  results: what is saved when, and who is told (holds, storehouse, sweeper)
     │   ├── endpoints.py  register, change and forget endpoints; the file's come first

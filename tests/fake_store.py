@@ -22,6 +22,7 @@ from notifier.ports import (
     Registered,
     Retell,
     StoreUnavailableError,
+    Subject,
     Unsettled,
     Waiting,
 )
@@ -249,6 +250,24 @@ class FakeStore:
         times = {"urls_at": event.urls_at, "urls_expire_at": event.urls_expire_at}
         self.deliveries[held.id] = replace(held, body=event.body, held_until=None, next_attempt_at=now, **times)
         return self.deliveries[held.id]
+
+    # BodyStore
+
+    async def subject(self, delivery_id: str) -> Subject | None:
+        self._reach()
+        delivery = self.deliveries.get(delivery_id)
+        watch = None if delivery is None else self.watches[delivery.watch_id]
+        return next((Subject(task, watch) for task in self.tasks.values() if watch and _names(task, watch)), None)
+
+    async def rewrite(self, delivery: Delivery, task: Task) -> bool:
+        self._reach("rewrite")
+        known = self.deliveries.get(delivery.id)
+        if known is None or known.attempts != delivery.attempts or known.state != "pending":
+            return False
+        self.deliveries[delivery.id] = delivery
+        if task.end is not None and task.end.refreshed_at is not None:
+            self.tasks[task.key] = replace(task, end=replace(task.end, refresh_error=None))
+        return True
 
     def view(self, watch_id: str) -> WatchView:
         watch = self.watches[watch_id]

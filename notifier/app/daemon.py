@@ -32,6 +32,7 @@ from notifier.services.dispatcher import Dispatcher
 from notifier.services.endpoints import Endpoints
 from notifier.services.inquiries import Inquiries
 from notifier.services.poller import Poller
+from notifier.services.refresher import Refresher
 from notifier.services.registrar import Registrar
 
 log = structlog.get_logger()
@@ -90,8 +91,8 @@ class Daemon:
             chance=chance,
             tell=self._readdress,
         )
-        self.dispatcher = self._build_dispatcher(settings, sender, chance)
         self.inquiries = Inquiries(self._channel, crew=self.crew, clock=self._clock)
+        self.dispatcher = self._build_dispatcher(settings, sender, chance)
         self.archiving = self._build_archiving(settings, chance)
         self.poller = self._build_poller(chance)
         self.registrar = Registrar(
@@ -108,6 +109,7 @@ class Daemon:
         return Dispatcher(
             wiring.dispatch_policy(settings, self.endpoints.receivers),
             store=self._store,
+            refresher=Refresher(store=self._store, ask=self.inquiries.ask, clock=self._clock),
             sender=sender,
             guard=sender,
             alarms=self.scheduler,

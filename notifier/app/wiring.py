@@ -12,6 +12,7 @@ from notifier.config import EndpointSettings, ProviderSettings, Settings
 from notifier.domain.delivery import RetrySchedule
 from notifier.domain.endpoint import Endpoint, Terms, declared
 from notifier.domain.event import EVENT_TYPES
+from notifier.domain.freshness import Freshness
 from notifier.domain.link import Links, link_key
 from notifier.domain.receiver import Receiver, Receivers
 from notifier.domain.signature import parse_secret
@@ -38,6 +39,7 @@ def dispatch_policy(settings: Settings, receivers: Receivers) -> DispatchPolicy:
         concurrency=webhooks.concurrency,
         per_host=webhooks.per_host,
         links=links(settings),
+        freshness=None if webhooks.refresh_after is None else Freshness(webhooks.refresh_after, webhooks.timeout),
     )
 
 

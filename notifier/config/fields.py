@@ -32,6 +32,12 @@ def duration(value: Any) -> float:
         raise ValueError(f"{shown(value)} {error}") from None
 
 
+def age(value: Any) -> float | None:
+    """Seconds; None is never."""
+    never = value is None or (not isinstance(value, bool) and value in (0, "0", "0s"))
+    return None if never else duration(value)
+
+
 def rate(value: Any) -> float:
     """Times per second."""
     try:

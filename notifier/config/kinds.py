@@ -46,8 +46,16 @@ DURATION_SHAPE = shape(
     {"type": "string", "pattern": f"^(?:{DURATION_PATTERN})$"}, {"type": "number", "minimum": LEAST_SECONDS}
 )
 
+AGE_SHAPE = shape(
+    *(DURATION_SHAPE.json_schema or {})["anyOf"],
+    {"type": "string", "pattern": "^0s?$"},
+    {"type": "integer", "minimum": 0, "maximum": 0},
+    {"type": "null"},
+)
+
 Duration = Annotated[float, PlainValidator(fields.duration), DURATION_SHAPE]
 MaybeDuration = Annotated[float | None, PlainValidator(fields.duration), DURATION_SHAPE]
+Age = Annotated[float | None, PlainValidator(fields.age), AGE_SHAPE]
 Rate = Annotated[float, PlainValidator(fields.rate), text(pattern=f"^(?:{RATE_PATTERN})$")]
 MaybeRate = Annotated[float | None, PlainValidator(fields.rate), text(pattern=f"^(?:{RATE_PATTERN})$")]
 CONCURRENCY_SHAPE = shape({"type": "integer", "minimum": 1, "maximum": MOST_CONCURRENCY})

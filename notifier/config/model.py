@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema, mode
 from notifier.config import fields
 from notifier.config.archive import ArchiveSettings
 from notifier.config.kinds import (
+    Age,
     BearerSecret,
     CallbackPrefix,
     Concurrency,
@@ -124,6 +125,9 @@ class WebhookSettings(Section):
     retry: Annotated[tuple[Duration, ...], Field(max_length=MOST_WAITS)] = setting(
         f"The waits between attempts, ±20 %; at most {MOST_WAITS}, and [] for a single attempt.",
         ("5s", "30s", "2m", "10m", "30m", "1h", "2h", "4h", "8h", "12h", "24h", "24h"),
+    )
+    refresh_after: Age = setting(
+        "Result URLs that were learned so long ago are asked for again before they are sent; 0 is never.", "1h"
     )
     concurrency: Concurrency = setting("Attempts in flight, all endpoints together.", 256)
     per_host: Concurrency = setting("Attempts in flight to one receiving host.", 8)

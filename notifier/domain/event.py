@@ -25,7 +25,7 @@ TEST_EVENT = "notifier.test"
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A message that is owed: `body` is the exact bytes of every attempt, `id` (`evt_…`) their `webhook-id`.
+    """A message that is owed: `body` is the exact bytes of its attempts, `id` (`evt_…`) their `webhook-id`.
 
     It is held back until `held_until` for what it still waits for; None: it goes out at once. `urls_at` is when the
     result URLs in it were learned, `urls_expire_at` until when they live; None: there are none, or nobody knows.

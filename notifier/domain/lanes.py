@@ -88,19 +88,36 @@ class Lanes(Generic[Key]):
 
     def leave(self, url: str, key: Key) -> None:
         """`key`, which was taken, is done."""
-        lane = self._lanes[url]
-        host = self._hosts[lane.host]
+        self.step_aside(url)
+        self.give_up(url, key)
+
+    def step_aside(self, url: str) -> None:
+        """One of those who were taken has something else to do than to be sent: its place among those of its host, and
+        of all together, is for others; the one in its lane is kept until it has stepped back."""
+        name = self._lanes[url].host
+        host = self._hosts[name]
         self._busy -= 1
         host.busy -= 1
         if host.doubted:
             host.doubted -= 1
             self._doubted -= 1
+        self._offer_host(name, host)
+
+    def step_back(self, url: str, key: Key, now: float) -> None:
+        """`key`, which had stepped aside, is the next one of its lane."""
+        lane = self._lanes[url]
+        lane.line.step_back(key, now)
+        self._asleep.wake(url)
+        self._offer(url, lane)
+
+    def give_up(self, url: str, key: Key) -> None:
+        """`key`, which had stepped aside, does not come back."""
+        lane = self._lanes[url]
         lane.line.leave(key)
         if lane.line.idle and not lane.line.rated:
             self._close(url, lane)
         else:
             self._offer(url, lane)
-            self._offer_host(lane.host, host)
 
     def wake_at(self) -> float | None:
         """When `take()` is worth asking again although nobody joined or left; None: only that can change its answer."""

@@ -35,6 +35,10 @@ class TokenBucket:
         self._tokens -= 1.0
         return True
 
+    def refund(self) -> None:
+        """The latest token that was taken was not needed."""
+        self._tokens = min(self._tokens + 1.0, self._burst)
+
     def ready_at(self, now: float) -> float:
         """When the next token is there."""
         self._fill(now)
@@ -136,6 +140,14 @@ class Line(Generic[Key]):
     def leave(self, key: Key) -> None:
         """`key`, which was taken, is done."""
         self._busy.discard(key)
+
+    def step_back(self, key: Key, now: float) -> None:
+        """`key`, which was taken, has not gone: it is the next one, and what its turn cost is not lost."""
+        self._busy.discard(key)
+        self._waiting[key] = Turn(key, now)
+        self._waiting.move_to_end(key, last=False)
+        if self._bucket is not None:
+            self._bucket.refund()
 
     def wake_at(self, now: float) -> float | None:
         """When `take()` is worth asking again; None when only a `join()` or a `leave()` can change its answer."""

@@ -203,6 +203,28 @@ class ResultStore(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a delivery is about: the task, which has ended, and the watch, as they are known now."""
+
+    task: Task
+    watch: Watch
+
+
+class BodyStore(Protocol):
+    """Bodies of deliveries, which are written anew while they are late."""
+
+    async def subject(self, delivery_id: str) -> Subject | None:
+        """None: there is no such delivery, or its task is not one that completed or failed."""
+        ...
+
+    async def rewrite(self, delivery: Delivery, task: Task) -> bool:
+        """In one transaction: give a pending delivery that nothing holds back this body, with what is known of the URLs
+        in it, and keep what was learned of the task when it was refreshed, unless something newer is. False, and
+        nothing, if the delivery was attempted meanwhile or is gone (compare-and-set on the number of attempts)."""
+        ...
+
+
 Alter: TypeAlias = Callable[[Endpoint], Endpoint | Overfull]
 """What becomes of an endpoint, or why nothing does. Pure, alters only terms and `updated_at`; the store calls it inside
 its transaction, perhaps from another thread."""

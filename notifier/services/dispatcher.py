@@ -20,6 +20,7 @@ from notifier.domain.delivery import (
     wait_after,
 )
 from notifier.domain.event import Event, TaskEvent, announce, event_type
+from notifier.domain.freshness import Freshness
 from notifier.domain.lanes import Lanes, limits_of
 from notifier.domain.link import Links
 from notifier.domain.pace import Turn
@@ -40,28 +41,28 @@ from notifier.ports import (
 from notifier.services.circuits import Circuits, OpenCircuit
 from notifier.services.courier import Courier
 from notifier.services.ledger import AFTER_FAULT_SECONDS, Ledger
+from notifier.services.refresher import Refresher
+from notifier.services.tray import Tray
 from notifier.services.trials import Crowded, Trials
 from notifier.services.wakeup import WakeUp
 
 log = structlog.get_logger()
 
-READ_AGAIN_SECONDS = 1.0
 STUCK_SECONDS = 5.0
 PORTION = 500
-MAX_FRESH = 1000
-"""How many deliveries are kept in memory while they wait for their first attempt."""
 
 
 @dataclass(frozen=True, slots=True)
 class DispatchPolicy:
-    """What a reload can change: who signs with what, when to retry, how many attempts at once, and which links lead to
-    saved files."""
+    """What a reload can change: who signs with what, when to retry, how many attempts at once, which links lead to
+    saved files, and which result URLs are too old to be sent."""
 
     receivers: Receivers
     schedule: RetrySchedule
     concurrency: int
     per_host: int
     links: Links | None = None
+    freshness: Freshness | None = None
 
 
 class Dispatcher:
@@ -70,6 +71,7 @@ class Dispatcher:
         policy: DispatchPolicy,
         *,
         store: DeliveryStore,
+        refresher: Refresher,
         sender: Sender,
         guard: Guard,
         alarms: Alarms,
@@ -91,11 +93,11 @@ class Dispatcher:
         limits = limits_of(policy.receivers)
         self._lanes = Lanes[str](concurrency=policy.concurrency, per_host=policy.per_host, limits=limits)
         self._circuits = Circuits(self._lanes, clock=clock, chance=chance)
+        self._tray = Tray(store=store, alarms=alarms, clock=clock)
+        self._refresher, refresher.freshness = refresher, policy.freshness
         self._ledger = Ledger(store=store, alarms=alarms, crew=crew, clock=clock)
         self._trials = Trials(self._courier, clock=clock, chance=chance)
         self._wakeup = WakeUp(self._pump, crew=crew, clock=clock)
-        self._fresh: dict[str, Delivery] = {}
-        self._readable = True
         self._closed = False
 
     def configure(self, policy: DispatchPolicy, sender: Sender, guard: Guard) -> None:
@@ -109,6 +111,7 @@ class Dispatcher:
 
     def _apply(self, policy: DispatchPolicy) -> None:
         self._policy, self._courier.receivers = policy, policy.receivers
+        self._refresher.freshness = policy.freshness
         self._lanes.change(
             concurrency=policy.concurrency,
             per_host=policy.per_host,
@@ -155,8 +158,8 @@ class Dispatcher:
         for delivery in owed:
             joined = self._lanes.join(delivery.callback_url, delivery.id, now)
             held = self._circuits.is_open(delivery.callback_url)
-            if joined and not held and len(self._fresh) < MAX_FRESH:  # the others are read again when it is their turn
-                self._fresh[delivery.id] = delivery
+            if joined and not held:  # the others are read again when it is their turn
+                self._tray.keep(delivery)
         self._pump()
 
     def due(self, delivery_id: str, url: str) -> None:
@@ -195,34 +198,46 @@ class Dispatcher:
             self._wakeup.by(self._lanes.wake_at())
 
     async def _take_turn(self, url: str, turn: Turn[str]) -> None:
-        settled = None
+        late = settled = None
         try:
-            delivery = await self._find(turn.key, url)
+            ready = self._tray.refreshed(turn.key)
+            delivery = ready or await self._tray.take(turn.key, url)
             if delivery is not None and delivery.state == "pending":
-                settled = await self._attempt(delivery)
+                if ready is None and self._refresher.wanted(delivery):
+                    late = delivery
+                else:
+                    settled = await self._attempt(delivery)
         except Exception:  # a fault of ours: the delivery is still owed
             self._alarms.ring(turn.key, url, self._in(AFTER_FAULT_SECONDS))
             raise
         finally:
-            self._lanes.leave(url, turn.key)
+            if late is None:
+                self._lanes.leave(url, turn.key)
+            else:
+                self._lanes.step_aside(url)
             self._pump()
         if settled is not None:
             await self._ledger.save(*settled)
+        elif late is not None:
+            await self._refresh(late)
 
-    async def _find(self, delivery_id: str, url: str) -> Delivery | None:
-        fresh = self._fresh.pop(delivery_id, None)
-        if fresh is not None:
-            return fresh
+    async def _refresh(self, late: Delivery) -> None:
+        """Ask for its URLs again, while others of its host go; then it is the next one of its lane."""
+        refreshed = None
         try:
-            delivery = await self._store.delivery(delivery_id)
+            refreshed = await self._refresher.refresh(late)
         except StoreUnavailableError as error:
-            say = log.error if self._readable else log.debug  # once for an outage, not for each delivery in it
-            say("delivery.unread", event_id=delivery_id, error=str(error))
-            self._readable = False
-            self._alarms.ring(delivery_id, url, self._in(READ_AGAIN_SECONDS))
-            return None
-        self._readable = True
-        return delivery
+            self._tray.put_off(late.id, late.callback_url, error)
+        except Exception:  # as above
+            self._alarms.ring(late.id, late.callback_url, self._in(AFTER_FAULT_SECONDS))
+            raise
+        finally:
+            if refreshed is None:
+                self._lanes.give_up(late.callback_url, late.id)
+            else:
+                self._tray.keep_refreshed(refreshed)
+                self._lanes.step_back(late.callback_url, late.id, self._clock.monotonic())
+            self._pump()
 
     async def _attempt(self, delivery: Delivery) -> tuple[Delivery, Attempt]:
         started = self._clock.monotonic()

@@ -66,8 +66,7 @@ class Holds:
 
     def _sleep(self, delivery_id: str, seconds: float) -> None:
         self._asleep.put(delivery_id, self._clock.monotonic() + seconds)
-        if not self._closed:
-            self._wakeup.by(self._asleep.next_at())
+        self._wakeup.by(self._asleep.next_at())
 
     def _pump(self) -> None:
         now = self._clock.monotonic()

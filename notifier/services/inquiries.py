@@ -33,6 +33,7 @@ class _Question:
     task: Task
     channel: Channel
     reply: asyncio.Future[Answer | Unasked]
+    stop_waiting: Callable[[], None] = lambda: None
     asked: bool = False
 
     async def visit(self, channel: Channel, turn: Turn[int]) -> bool:
@@ -42,6 +43,7 @@ class _Question:
 
     def settle(self, reply: Answer | Unasked) -> None:
         if not self.reply.done():
+            self.stop_waiting()
             self.reply.set_result(reply)
 
     def vain(self) -> str:
@@ -90,13 +92,13 @@ class Inquiries:
     async def _put(self, question: _Question) -> Answer | Unasked:
         name, key = question.channel.name, next(self._numbers)
         self._open[key] = question
-        forget = self._crew.later(PATIENCE_SECONDS, lambda: self._give_up(question))
+        question.stop_waiting = self._crew.later(PATIENCE_SECONDS, lambda: self._give_up(question))
         self._line(question.channel).join(key, self._clock.monotonic())
         self._pump(name)
         try:
             return await question.reply
         finally:
-            forget()
+            question.stop_waiting()
             del self._open[key]
             question.channel.drop(key)
             self._lines[name].drop(key)
@@ -112,14 +114,16 @@ class Inquiries:
     def _pump(self, name: str) -> None:
         while (turn := self._lines[name].take(self._clock.monotonic())) is not None:
             question = self._open[turn.key]
-            question.channel.invite(turn.key, question.visit)
+            if not question.reply.done():  # else it is about to leave
+                question.channel.invite(turn.key, question.visit)
 
     def _give_up(self, question: _Question) -> None:
-        if question.reply.done():
-            return
+        """Whoever waits behind it gives up with it."""
         unasked = Unasked(question.vain())
         self._resting[question.channel.name] = (self._clock.monotonic() + REST_SECONDS, unasked)
-        question.settle(unasked)
+        for other in self._open.values():
+            if other.channel is question.channel and (other is question or not other.asked):
+                other.settle(unasked)
 
 
 def _paused(reason: str) -> str:

@@ -22,8 +22,7 @@ _HELD = select(
 ).where(HELD)
 _OWNER = (
     select(tasks_table)
-    .join(watches)
-    .join(deliveries_table)
+    .select_from(tasks_table.join(watches).join(deliveries_table, deliveries_table.c.watch_id == watches.c.id))
     .where(deliveries_table.c.id == bindparam("wanted"))
     .with_for_update(of=tasks_table)
 )

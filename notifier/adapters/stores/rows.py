@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, TypeAlias
 
@@ -189,18 +189,15 @@ def renewed_params(task: Task, end: End) -> Params:
     return {"status": task.status, "response": task.response, **{name: known[name] for name in names}}
 
 
-_FILE = (
-    "n", "url", "name", "state", "location", "size", "sha256", "content_type", "saved_at", "error", "tries",
-    "next_try_at",
-)
-
-
 def file_of(row: AnyRow) -> ResultFile:
     return ResultFile(**{name: getattr(row, name) for name in _FILE})
 
 
 def file_params(file: ResultFile) -> Params:
     return {name: getattr(file, name) for name in _FILE}
+
+
+_FILE = tuple(field.name for field in fields(ResultFile))
 
 
 def delivery_of(row: AnyRow, body: bytes) -> Delivery:

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from notifier.adapters.stores import catalog, deliveries, endpoints, files, results, tasks, upkeep, watches
+from notifier.adapters.stores import bodies, catalog, deliveries, endpoints, files, results, tasks, upkeep, watches
 from notifier.adapters.stores.outage import Outage
 from notifier.adapters.stores.reader import Reader
 from notifier.adapters.stores.writer import Writer
@@ -32,6 +32,7 @@ from notifier.ports import (
     Space,
     StoreFault,
     StoreUnavailableError,
+    Subject,
     TooManyListsError,
     Unsettled,
     Waiting,
@@ -45,7 +46,7 @@ LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class SqlStore:
-    """WatchStore, TaskStore, DeliveryStore, ResultStore, EndpointStore, Catalog and Upkeep.
+    """WatchStore, TaskStore, DeliveryStore, ResultStore, BodyStore, EndpointStore, Catalog and Upkeep.
 
     It remembers the providers' usual intervals as `watched`, `register` and `declare` last told them: a watch without
     an interval of its own counts with its provider's wherever a task's interval is summed up.
@@ -153,6 +154,14 @@ class SqlStore:
 
     async def forget(self, file: Outdated, why: str) -> None:
         await self._writer.write(lambda on: files.forget(on, file, why))
+
+    # BodyStore
+
+    async def subject(self, delivery_id: str) -> Subject | None:
+        return await self._reader.read(lambda on: bodies.subject(on, delivery_id))
+
+    async def rewrite(self, delivery: Delivery, task: Task) -> bool:
+        return await self._writer.write(lambda on: bodies.rewrite(on, delivery, task))
 
     # EndpointStore
 

@@ -36,7 +36,9 @@ from notifier.services.archivist import Archivist
 from notifier.services.channel import PollLimits
 from notifier.services.dispatcher import Dispatcher, DispatchPolicy
 from notifier.services.endpoints import Endpoints
+from notifier.services.inquiries import Inquiries
 from notifier.services.poller import Poller
+from notifier.services.refresher import Refresher
 from notifier.services.registrar import Registrar, WatchRules
 from tests.contract.api.catalog import FakeCatalog
 from tests.fake_peers import FakeGuard, FakeProvider, FakeSender
@@ -129,9 +131,11 @@ class World:
 
     def _dispatcher(self) -> Dispatcher:
         policy = DispatchPolicy(Receivers(Receiver((SECRET,))), RetrySchedule((5.0,)), 8, 8)
+        inquiries = Inquiries(lambda _: None, crew=self.crew, clock=self.clock)
         return Dispatcher(
             policy,
             store=self.store,
+            refresher=Refresher(store=self.store, ask=inquiries.ask, clock=self.clock),
             sender=self.sender,
             guard=self.guard,
             alarms=self.alarms,

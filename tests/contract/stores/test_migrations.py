@@ -4,6 +4,7 @@ import shutil
 import sqlite3
 import stat
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,26 @@ async def test_a_store_of_the_first_version_is_migrated(path):
     again = await open_sqlite(path)
     assert await again.endpoints() == [kept]
     await again.close()
+
+
+@pytest.mark.parametrize(
+    ("urls", "kind", "age"),
+    [
+        ('["https://cdn.example/1.mp4"]', "task.completed", datetime(1970, 1, 1, 0, 0, 5, tzinfo=UTC)),
+        ('["https://cdn.example/1.mp4"]', "task.abandoned", None),
+        (None, "task.completed", None),
+    ],
+)
+async def test_result_urls_that_were_told_before_have_an_age(path, urls, kind, age):
+    """So that those of an old delivery are asked for again; a delivery without URLs has none."""
+    _write_0001(path)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE tasks SET ended_at = 5000000, urls = ?", (urls,))
+        connection.execute("UPDATE deliveries SET type = ?", (kind,))
+    store = await open_sqlite(path)
+    delivery = await store.delivery("evt_1")
+    await store.close()
+    assert (delivery.urls_at, delivery.urls_expire_at) == (age, None)
 
 
 async def test_a_table_that_is_built_anew_keeps_its_references_and_uses_no_key_twice(path):

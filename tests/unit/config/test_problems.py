@@ -32,6 +32,11 @@ ADDED = [
     ("  retry: [" + "1s," * 1001 + "]", "5:10: webhooks.retry: has 1001 items (at most 1000)"),
     ("  retry: [" + "1s," * 1000 + "]", None),
     ("  retry: []", None),
+    ("  refresh_after: 0", None),
+    ("  refresh_after: ${ZERO}", None),
+    ("  refresh_after: false", f"5:18: webhooks.refresh_after: false {A_DURATION}"),
+    ("  refresh_after: never", f"5:18: webhooks.refresh_after: 'never' {A_DURATION}"),
+    ("  refresh_after: 9ms", "5:18: webhooks.refresh_after: '9ms' is too short (at least 10ms)"),
     ("  per_host: 0", "5:13: webhooks.per_host: 0 is not a whole number in range (write 1 to 1000)"),
     ("  per_host: 1001", "5:13: webhooks.per_host: 1001 is not a whole number in range (write 1 to 1000)"),
     ("  per_host: eight", "5:13: webhooks.per_host: 'eight' is not a whole number in range (write 1 to 1000)"),
@@ -213,7 +218,7 @@ def expect(found, problem):
 @pytest.mark.parametrize(("added", "problem"), ADDED)
 def test_a_wrong_setting_is_one_problem_at_its_place(problems_in, least, added, problem):
     """Each mistake is told once: the value's place, the key's for unknown and duplicate ones, else what is round it."""
-    expect(problems_in(least + added + "\n", {"EIGHT": "8", "WORD": "a-secret-word"}), problem)
+    expect(problems_in(least + added + "\n", {"EIGHT": "8", "ZERO": "0", "WORD": "a-secret-word"}), problem)
 
 
 @pytest.mark.parametrize(("providers", "problem"), PROVIDERS)

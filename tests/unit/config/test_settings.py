@@ -24,9 +24,18 @@ def test_the_shortest_file_gets_every_default(settings_of, least, secret):
     assert provider.not_found_grace == 120.0
     assert webhooks.secrets == (SecretStr(secret),)
     assert (webhooks.timeout, webhooks.concurrency, webhooks.per_host) == (15.0, 256, 8)
+    assert webhooks.refresh_after == 3600.0
     assert webhooks.retry == (5, 30, 120, 600, 1800, 3600, 7200, 14_400, 28_800, 43_200, 86_400, 86_400)
     assert webhooks.allow_networks == settings.endpoints == settings.watches == ()
     assert (settings.node.name, settings.log.level, settings.log.format) == (None, "info", "auto")
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"), [("0", None), ("0s", None), ("null", None), ("0.01", 0.01), ("30m", 1800.0)]
+)
+def test_urls_can_be_asked_for_again_never(settings_of, least, written, seconds):
+    """0 and null switch it off; everything else is a duration."""
+    assert settings_of(f"{least}  refresh_after: {written}\n").webhooks.refresh_after == seconds
 
 
 @pytest.mark.parametrize(

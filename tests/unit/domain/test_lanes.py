@@ -292,6 +292,56 @@ def test_a_lane_without_work_is_forgotten_when_its_rate_goes():
     assert started(lanes) == [(A, 1)]
 
 
+def test_one_who_steps_aside_leaves_its_place_to_its_hosts_other_lanes():
+    """And to everybody else, but not to those behind it in its own lane."""
+    lanes = proven(Lanes(concurrency=1, per_host=1), A, B)
+    queue(lanes, A, "x0", "x1")
+    assert started(lanes) == [(A, "x0")]
+    queue(lanes, A2, "y0")
+    lanes.step_aside(A)
+    assert (started(lanes), lanes.busy) == ([(A2, "y0")], 1)
+    lanes.leave(A2, "y0")
+    assert started(lanes) == []
+
+
+def test_one_who_steps_back_is_the_next_of_its_lane(lanes):
+    """It waits for a place as anybody does."""
+    queue(lanes, A, *range(5))
+    assert started(lanes) == [(A, 0), (A, 1), (A, 2)]
+    lanes.step_aside(A)
+    assert started(lanes) == []
+    lanes.step_back(A, 1, 0.0)
+    assert not lanes.join(A, 1, 0.0)
+    assert started(lanes) == [(A, 1)]
+    lanes.leave(A, 2)
+    assert started(lanes) == [(A, 3)]
+
+
+def test_one_who_steps_aside_and_gives_up_lets_the_next_one_go(lanes):
+    """And an empty lane is forgotten."""
+    queue(lanes, A, 0)
+    assert started(lanes) == [(A, 0)]
+    lanes.step_aside(A)
+    lanes.give_up(A, 0)
+    assert (lanes._lanes, lanes._hosts, lanes.busy) == ({}, {}, 0)
+    queue(lanes, A, *range(4))
+    started(lanes)
+    lanes.step_aside(A)
+    lanes.give_up(A, 0)
+    assert started(lanes) == [(A, 3)]
+
+
+def test_one_who_steps_back_pays_once():
+    """Its rate counts those who go: at one a minute it goes at once when it is back."""
+    lanes = Lanes(concurrency=9, per_host=9, limits={A: LaneLimits(rate=1 / 60)})
+    queue(lanes, A, 0, 1)
+    assert started(lanes) == [(A, 0)]
+    lanes.step_aside(A)
+    lanes.step_back(A, 0, 5.0)
+    assert started(lanes, 5.0) == [(A, 0)]
+    assert (started(lanes, 64.0), started(lanes, 66.0)) == ([], [(A, 1)])
+
+
 def test_lanes_know_who_waited_longest_of_those_that_could_go():
     """Over all hosts; whoever is held by something else than a turn is not counted."""
     lanes = Lanes(concurrency=0, per_host=9)
@@ -324,9 +374,13 @@ def test_only_urls_with_limits_of_their_own_have_any():
     assert limits_of(receivers) == {B: LaneLimits(rate=2.0), C: LaneLimits(concurrency=3)}
 
 
+MOVES = (
+    *("join", "join", "take", "take", "leave", "aside", "back", "give up", "later"),
+    *("narrow", "widen", "hold", "release", "change"),
+)
 lane_moves = st.lists(
     st.tuples(
-        st.sampled_from(["join", "join", "take", "leave", "narrow", "widen", "hold", "release", "change", "later"]),
+        st.sampled_from(MOVES),
         st.sampled_from([A, A2, B, C]),
         st.integers(0, 4),
     ),
@@ -340,13 +394,21 @@ def test_lanes_keep_their_limits_and_starve_nobody(sequence, concurrency, per_ho
     """No limit is ever passed, and whoever joined goes when those before have left and holds are over."""
     limits = {C: LaneLimits(concurrency=1, rate=1.0)}
     lanes, now = Lanes(concurrency=concurrency, per_host=per_host, limits=limits), 0.0
-    busy, joined, gone = [], 0, 0
+    busy, aside, joined, gone = [], [], 0, 0
     for move, url, key in sequence:
         match move:
             case "join":
                 joined += lanes.join(url, key, now)
             case "leave" if busy:
                 lanes.leave(*busy.pop(key % len(busy)))
+            case "aside" if busy:
+                aside.append(busy.pop(key % len(busy)))
+                lanes.step_aside(aside[-1][0])
+            case "back" if aside:
+                lanes.step_back(*aside.pop(key % len(aside)), now)
+                gone -= 1
+            case "give up" if aside:
+                lanes.give_up(*aside.pop(key % len(aside)))
             case "narrow" | "widen":
                 lanes.learn(url, answers=move == "widen")
             case "hold":
@@ -365,6 +427,8 @@ def test_lanes_keep_their_limits_and_starve_nobody(sequence, concurrency, per_ho
         assert len(lanes._asleep) <= 2 * len(lanes._lanes) + SPARE
         assert max(Counter(host_of(url) for url, _ in busy).values(), default=0) <= per_host
         assert lanes.waiting == joined - gone
+    for one in aside:
+        lanes.step_back(*one, now)
     while busy or lanes.waiting:
         fresh = started(lanes, now)
         busy += fresh

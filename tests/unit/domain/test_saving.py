@@ -146,7 +146,8 @@ def test_waits_double_up_to_ten_minutes(tries, wait):
 def test_a_time_that_nobody_would_set_has_come():
     """The clock was wrong when it was written down; a file must not wait for that year."""
     file = ResultFile(0, URLS[0], "x")
-    waits = {seconds: until_next_try(replace(file, next_try_at=in_seconds(seconds)), NOW) for seconds in (-1, 60, 10**9)}
+    files = {seconds: replace(file, next_try_at=in_seconds(seconds)) for seconds in (-1, 60, 10**9)}
+    waits = {seconds: until_next_try(waiting, NOW) for seconds, waiting in files.items()}
     assert waits == {-1: 0.0, 60: 60.0, 10**9: 0.0}
     assert until_next_try(file, NOW) == 0.0
     assert until_next_try(replace(file, next_try_at=in_seconds(LONGEST_WAIT_SECONDS * 1.2)), NOW) > 0

@@ -447,6 +447,19 @@ async def test_a_restart_takes_up_what_was_begun(world):
     assert files(world)[0]["location"] is not None
 
 
+async def test_a_restart_takes_up_every_task(world):
+    """However many were under way."""
+    world.files.hold()
+    for number in range(3):
+        await world.told(f"vid_{number}", DONE)
+    await world.crew.aclose()
+    world.files.release()
+    world.build()
+    await world.archivist.start()
+    await world.crew.run()
+    assert told(world) == ["task.completed"] * 3
+
+
 async def test_a_restart_keeps_the_waits(world):
     """Of the next try and of the event; neither begins anew, and neither outlasts a wrong clock."""
     world.files.usual = BROKEN

@@ -4,7 +4,7 @@
 import pytest
 from structlog.testing import capture_logs
 
-from notifier.services.dispatcher import MAX_FRESH
+from notifier.services.tray import MAX_FRESH
 from tests.unit.services.mail import DOWN, OTHER, owe_many, send, times
 from tests.unit.services.world import HOOK
 
@@ -152,7 +152,7 @@ async def test_what_waits_for_its_first_attempt_is_kept_in_memory_only_so_far(wo
     for number in range(MAX_FRESH + 5):
         world.dispatcher.accept([await world.owed(number=number + 1)])
     await world.crew.run()
-    assert len(world.dispatcher._fresh) <= MAX_FRESH
+    assert len(world.dispatcher._tray._fresh) <= MAX_FRESH
     for _ in range(MAX_FRESH):
         world.sender.release()
         await world.crew.run()

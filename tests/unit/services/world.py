@@ -17,6 +17,7 @@ from notifier.services.dispatcher import Dispatcher, DispatchPolicy
 from notifier.services.endpoints import Endpoints
 from notifier.services.inquiries import Inquiries
 from notifier.services.poller import Poller
+from notifier.services.refresher import Refresher
 from notifier.services.registrar import Registrar, WatchRequest, WatchRules
 from tests.fake_peers import FakeArchive, FakeGuard, FakeProvider, FakeSender
 from tests.fake_store import FakeStore
@@ -55,9 +56,11 @@ class World:
         """New services over the same world and store, as after a restart; nothing of the old ones is left."""
         self.timetable.clear()
         self.alarms.clear()
+        self.inquiries = Inquiries(self.channel, crew=self.crew, clock=self.clock)
         self.dispatcher = Dispatcher(
             self.policy,
             store=self.store,
+            refresher=Refresher(store=self.store, ask=self.inquiries.ask, clock=self.clock),
             sender=self.sender,
             guard=self.guard,
             alarms=self.alarms,
@@ -67,7 +70,6 @@ class World:
             meter=self.meter,
             user_agent="notifier/1.2.3",
         )
-        self.inquiries = Inquiries(self.channel, crew=self.crew, clock=self.clock)
         self.archivist = Archivist(
             store=self.store,
             crew=self.crew,
@@ -109,14 +111,14 @@ class World:
         self.configure(videos=self.limits)
         self.archivist.configure(self.saving)
 
+    def channel(self, provider: str) -> Channel | None:
+        return self.poller.channel(provider)
+
     def configure(self, **limits: PollLimits) -> None:
         """These providers from now on, all of them behind the one fake provider."""
         self.poller.configure({name: (self.provider, one) for name, one in limits.items()})
         rules = {name: replace(RULES, interval=one.interval) for name, one in limits.items()}
         self.registrar.configure(rules, self.guard)
-
-    def channel(self, provider: str) -> Channel | None:
-        return self.poller.channel(provider)
 
     def archive(self, **changes: Any) -> None:
         """Save results from now on, by a policy with these changes."""

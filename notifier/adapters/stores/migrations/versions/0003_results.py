@@ -8,6 +8,14 @@ revision = "0003"
 down_revision = "0002"
 
 
+_AGE_OF_URLS = """
+    UPDATE deliveries SET urls_at = (
+        SELECT tasks.ended_at FROM watches JOIN tasks ON tasks.key = watches.task_key
+        WHERE watches.id = deliveries.watch_id AND tasks.urls IS NOT NULL
+    ) WHERE type = 'task.completed'
+"""  # what was told before has result URLs that grow old, too
+
+
 def upgrade() -> None:
     _tasks()
     _deliveries()
@@ -43,6 +51,7 @@ def _deliveries() -> None:
         for name in ("held_until", "urls_at", "urls_expire_at"):
             batch.add_column(sa.Column(name, sa.BigInteger))
         batch.drop_constraint("uq_deliveries_watch_id", type_="unique")
+    op.execute(sa.text(_AGE_OF_URLS))
     op.create_index("ix_deliveries_watch_id", "deliveries", ["watch_id"])
     about_the_end = sa.text("(type NOT IN ('result.saved', 'result.unsaved'))")
     _partial_index("uq_deliveries_end", "deliveries", ["watch_id"], about_the_end, unique=True)

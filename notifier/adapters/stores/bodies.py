@@ -1,0 +1,50 @@
+"""What deliveries are about, and bodies that are written anew."""
+
+from sqlalchemy import Connection, bindparam, or_, select, update
+
+from notifier.adapters.stores import files
+from notifier.adapters.stores import tasks as task_rows
+from notifier.adapters.stores.rows import end_params, watch_of
+from notifier.adapters.stores.schema import HELD, PENDING, deliveries, tasks, watches
+from notifier.domain.delivery import Delivery
+from notifier.domain.task import Task
+from notifier.ports import Subject
+
+_WATCH = (
+    select(watches)
+    .join(deliveries, deliveries.c.watch_id == watches.c.id)
+    .where(deliveries.c.id == bindparam("wanted"))
+)
+_TASK = select(tasks).where(tasks.c.key == bindparam("wanted"))
+_REWRITE = update(deliveries).where(
+    deliveries.c.id == bindparam("wanted"), deliveries.c.attempts == bindparam("attempts_before"), PENDING, ~HELD
+)
+_OLDER = tasks.c.refreshed_at < bindparam("learned_at", type_=tasks.c.refreshed_at.type)
+_RENEW = update(tasks).where(
+    tasks.c.key == bindparam("wanted"), tasks.c.state == "completed", or_(tasks.c.refreshed_at.is_(None), _OLDER)
+)
+
+
+def subject(connection: Connection, delivery_id: str) -> Subject | None:
+    watch = connection.execute(_WATCH, {"wanted": delivery_id}).one_or_none()
+    if watch is None:
+        return None
+    row = connection.execute(_TASK, {"wanted": watch.task_key}).one()
+    task = task_rows.ended(row)
+    if task is None:
+        return None
+    return Subject(files.with_files(connection, task), watch_of(watch, task.provider, task.task_id))
+
+
+def rewrite(connection: Connection, delivery: Delivery, task: Task) -> bool:
+    params = {
+        "wanted": delivery.id,
+        "attempts_before": delivery.attempts,
+        **{name: getattr(delivery, name) for name in ("body", "urls_at", "urls_expire_at")},
+    }
+    if connection.execute(_REWRITE, params).rowcount == 0:
+        return False
+    if task.end is not None and task.end.refreshed_at is not None:
+        learned = {**end_params(task.end), "status": task.status, "response": task.response}
+        connection.execute(_RENEW, {"wanted": task.key, "learned_at": task.end.refreshed_at, **learned})
+    return True

@@ -1,0 +1,56 @@
+"""Deliveries at their turn: some are still in memory, the others are read from the store."""
+
+from datetime import timedelta
+
+import structlog
+
+from notifier.domain.delivery import Delivery
+from notifier.ports import Alarms, Clock, DeliveryStore, StoreUnavailableError
+
+log = structlog.get_logger()
+
+READ_AGAIN_SECONDS = 1.0
+MAX_FRESH = 1000
+"""How many deliveries are kept in memory while they wait for their first attempt."""
+
+
+class Tray:
+    def __init__(self, *, store: DeliveryStore, alarms: Alarms, clock: Clock) -> None:
+        self._store = store
+        self._alarms = alarms
+        self._clock = clock
+        self._fresh: dict[str, Delivery] = {}
+        self._refreshed: dict[str, Delivery] = {}
+        self._readable = True
+
+    def keep(self, delivery: Delivery) -> None:
+        """Just as it is in the store; when there are too many, it is read again at its turn."""
+        if len(self._fresh) < MAX_FRESH:
+            self._fresh[delivery.id] = delivery
+
+    def keep_refreshed(self, delivery: Delivery) -> None:
+        """It goes at its next turn as it is, whatever has become of its URLs by then."""
+        self._refreshed[delivery.id] = delivery
+
+    def refreshed(self, delivery_id: str) -> Delivery | None:
+        return self._refreshed.pop(delivery_id, None)
+
+    async def take(self, delivery_id: str, url: str) -> Delivery | None:
+        """None: it is gone, or cannot be read now and will be due again soon."""
+        fresh = self._fresh.pop(delivery_id, None)
+        if fresh is not None:
+            return fresh
+        try:
+            delivery = await self._store.delivery(delivery_id)
+        except StoreUnavailableError as error:
+            self.put_off(delivery_id, url, error)
+            return None
+        self._readable = True
+        return delivery
+
+    def put_off(self, delivery_id: str, url: str, error: StoreUnavailableError) -> None:
+        """The store is not available: the delivery is due again in a moment."""
+        say = log.error if self._readable else log.debug  # once for an outage, not for each delivery in it
+        say("delivery.unread", event_id=delivery_id, error=str(error))
+        self._readable = False
+        self._alarms.ring(delivery_id, url, self._clock.now() + timedelta(seconds=READ_AGAIN_SECONDS))
