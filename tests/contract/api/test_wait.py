@@ -41,7 +41,8 @@ async def add(world: World, task_id: str, **more: str) -> None:
 
 async def test_it_blocks_until_the_task_has_ended(live: Live) -> None:
     """Exit 0 and a line that says how; --json prints the watch as it ended."""
-    live.world.provider.script("vid_1", Running("processing", None), Completed("completed", (), None))
+    urls = ("https://cdn.example.com/1.mp4",)
+    live.world.provider.script("vid_1", Running("processing", None), Completed("completed", urls, None))
     await add(live.world, "vid_1")
     waiting = asyncio.create_task(live.notifier("watch", "wait", "vid_1"))
     for _ in range(20):
@@ -217,7 +218,7 @@ async def test_ctrl_c_is_130(live: Live, monkeypatch: pytest.MonkeyPatch) -> Non
     """As shells say it; what was fetched so far stays for the next run."""
     await add(live.world, "vid_1")
 
-    def interrupted(*_: object) -> None:
+    def interrupted(*_: object, **more: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(wait.Intake, "ask_json", interrupted)
