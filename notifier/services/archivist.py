@@ -147,9 +147,8 @@ class Archivist:
         return replace(event, held_until=task.end.at + timedelta(seconds=policy.hold))
 
     def _retell(self, task: Task, watch: Watch, held: str | None) -> Event | None:
-        if task.end is None:
-            return None
-        return self._owe(task, watch, news_of(task.end) if held is None else None, held)
+        kind = None if held is not None or task.end is None else news_of(task.end)
+        return self._owe(task, watch, kind, held)
 
     def accept(self, owed: Sequence[Delivery]) -> None:
         """New deliveries, committed in the store: hold what is held, pass on the rest."""
