@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias
 
 import h11
 import structlog
+from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 log = structlog.get_logger()
@@ -97,7 +98,7 @@ class Connection(H11Protocol):
 
     Relied upon, beside the methods overridden here: `handle_events` gives `conn` (h11) what came, makes `cycle` of a
     request (with `response_started` and `response_complete`), and is called after an answer; `flow` pauses reading;
-    `send_400_response` is called for what h11 does not take; `transport` and `loop` are there.
+    `send_400_response` is called for what h11 does not take; `transport` and `loop` are there; `app` is what answers.
     """
 
     def __init__(self, *args: Any, others: Connections, **more: Any) -> None:
@@ -107,6 +108,12 @@ class Connection(H11Protocol):
         self._until: float | None = None
         self._unread_until: float | None = None
         self._inbox = bytearray()
+        self._answer, self.app = self.app, self._answer_or_hang_up
+
+    async def _answer_or_hang_up(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """An answer of known length that cannot be finished has no better end than no end."""
+        scope["notifier.hang_up"] = self.transport.abort
+        await self._answer(scope, receive, send)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
         super().connection_made(transport)

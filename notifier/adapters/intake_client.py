@@ -3,7 +3,8 @@
 import http.client
 import json
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias, assert_never
 from urllib.parse import urlencode, urlsplit
@@ -75,6 +76,39 @@ class Unreachable:
     reason: str
 
 
+class Opened:
+    """An answer whose body is still to be read."""
+
+    def __init__(self, answer: http.client.HTTPResponse) -> None:
+        self._answer = answer
+        self.status = answer.status
+
+    def header(self, name: str) -> str | None:
+        return self._answer.getheader(name)
+
+    def read(self, most: int) -> bytes:
+        """The next bytes; none at the end, and where the connection broke: only their number tells which it was."""
+        try:
+            return self._answer.read(most)
+        except _UNREACHABLE:
+            return b""
+
+
+_UNREACHABLE = (http.client.HTTPException, UnicodeError, OSError)
+
+
+def _unreachable(error: Exception, timeout: float) -> Unreachable:
+    match error:
+        case TimeoutError():
+            return Unreachable(f"no answer within {timeout:g} s")
+        case http.client.HTTPException():
+            return Unreachable(f"what answers there does not speak HTTP ({type(error).__name__})")
+        case OSError():
+            return Unreachable((error.strerror or str(error)).rstrip("."))
+        case _:
+            return Unreachable("its host is not a valid name")
+
+
 class IntakeClient:
     """One connection for each call: commands make one or two. `token` None sends none."""
 
@@ -100,14 +134,25 @@ class IntakeClient:
             connection.request(method, target, *self._content(body))
             answer = connection.getresponse()
             return Reply(answer.status, answer.read())
-        except TimeoutError:
-            return Unreachable(f"no answer within {timeout:g} s")
-        except http.client.HTTPException as error:
-            return Unreachable(f"what answers there does not speak HTTP ({type(error).__name__})")
-        except UnicodeError:
-            return Unreachable("its host is not a valid name")
-        except OSError as error:
-            return Unreachable((error.strerror or str(error)).rstrip("."))
+        except _UNREACHABLE as error:
+            return _unreachable(error, timeout)
+        finally:
+            connection.close()
+
+    @contextmanager
+    def opened(
+        self, path: str, headers: Mapping[str, str], *, timeout: float = 30.0
+    ) -> Iterator[Opened | Unreachable]:
+        """A GET whose answer is read in the block, piece by piece, with at most `timeout` seconds of silence."""
+        connection = self._connection(timeout)
+        try:
+            found: Opened | Unreachable
+            try:
+                connection.request("GET", self._prefix() + path, None, {**self._content(None)[1], **headers})
+                found = Opened(connection.getresponse())
+            except _UNREACHABLE as error:
+                found = _unreachable(error, timeout)
+            yield found
         finally:
             connection.close()
 

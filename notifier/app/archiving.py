@@ -49,6 +49,9 @@ class ArchiveBook:
             self._built[marks] = self._build(archive, marks[-1])
         return self._built[marks]
 
+    def current(self) -> FileArchive | None:
+        return self.archive(self._settings)
+
     async def use(self, settings: Settings) -> None:
         """These are the settings from now on. What an earlier process left in the place of files on their way is
         cleared away, once; other archives that share the place may be at work there."""
@@ -130,6 +133,11 @@ class Archiving:
             owe=owe,
             accept=accept,
         )
+
+    @property
+    def archive(self) -> FileArchive | None:
+        """Where files are saved, and read, now."""
+        return self._book.current()
 
     async def start(self, settings: Settings, scheduler: Scheduler) -> None:
         """Raises StartError when there can be no such archive."""

@@ -25,6 +25,7 @@ from notifier.app.listening import Listener, Reach
 from notifier.app.retention import clean
 from notifier.app.status import StatusBoard
 from notifier.config import Loaded, Rejected, Settings, as_reloaded, needs_restart
+from notifier.domain.link import Links
 from notifier.domain.receiver import Receivers
 from notifier.ports import Catalog, Chance, Declared, StoreUnavailableError
 from notifier.services.channel import Channel
@@ -79,6 +80,7 @@ class Daemon:
         self._post_http = Http(guard=lambda: self._callable, keepalive=POST_KEEPALIVE_SECONDS)
         self._tokens: Mapping[Caller, str] = {}
         self._printed = deque[str](maxlen=MOST_TOKENS)
+        self._links: Links | None = None
         self._book = wiring.ProviderBook(self._poll_http, self._clock, self._learn_token)
         self._build_services(settings)
         self.health = Health(store, self.scheduler, self.poller, self.dispatcher, self._clock)
@@ -176,7 +178,7 @@ class Daemon:
     def _configure(self, settings: Settings) -> None:
         sender = self._sender(settings)
         self._callable = settings.webhooks.allow_networks
-        self._tokens = wiring.tokens(settings)
+        self._tokens, self._links = wiring.tokens(settings), wiring.links(settings)
         self.endpoints.configure(wiring.declared_endpoints(settings), wiring.usual_receiver(settings), sender)
         self.registrar.configure(wiring.watch_rules(settings), sender)
         self.poller.configure(self._book.providers(settings))
@@ -267,13 +269,15 @@ class Daemon:
             status=lambda: self.board.status(stopping=self._stopping),
             render_metrics=lambda: self.board.render_metrics(stopping=self._stopping),
             public_keys=self.endpoints.public_keys,
+            archive=lambda: self.archiving.archive,
+            links=lambda: self._links,
             stopping=lambda: self._stopping,
             version=__version__,
         )
 
     def _hosts(self) -> Collection[str] | None:
         """A web page can lead a browser to loopback under any name, and to nothing else that it could not reach."""
-        return self.settings.intake.hosts if self._reach == "loopback" else None
+        return wiring.host_names(self.settings) if self._reach == "loopback" else None
 
     def _usual_interval(self, provider: str) -> float | None:
         settings = self.settings.providers.get(provider)

@@ -1,7 +1,8 @@
 """Settings → the plain values that services work with. No setting reaches further than this file."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from notifier import __version__
 from notifier.adapters.api import Caller
@@ -13,6 +14,7 @@ from notifier.domain.delivery import RetrySchedule
 from notifier.domain.endpoint import Endpoint, Terms, declared
 from notifier.domain.event import EVENT_TYPES
 from notifier.domain.freshness import Freshness
+from notifier.domain.link import Links, link_key
 from notifier.domain.receiver import Receiver, Receivers
 from notifier.domain.signature import parse_secret
 from notifier.ports import Clock, Provider
@@ -21,6 +23,8 @@ from notifier.services.dispatcher import DispatchPolicy
 from notifier.services.registrar import WatchRequest, WatchRules
 
 USER_AGENT = f"notifier/{__version__}"
+USUAL_LINK_SECONDS = 7 * 86_400.0
+"""While archiving is off: links of before are then told that, instead of that they are wrong."""
 
 
 def store_path(settings: Settings) -> Path:
@@ -35,8 +39,24 @@ def dispatch_policy(settings: Settings, receivers: Receivers) -> DispatchPolicy:
         schedule=RetrySchedule(tuple(webhooks.retry)),
         concurrency=webhooks.concurrency,
         per_host=webhooks.per_host,
+        links=links(settings),
         freshness=None if webhooks.refresh_after is None else Freshness(webhooks.refresh_after, webhooks.timeout),
     )
+
+
+def links(settings: Settings) -> Links | None:
+    """Links to saved files; None where nobody can be told where the intake is."""
+    if settings.intake.public_url is None:
+        return None
+    lifetime = USUAL_LINK_SECONDS if settings.archive is None else settings.archive.link_ttl
+    keys = tuple(link_key(key) for key in usual_receiver(settings).keys)
+    return Links(settings.intake.public_url.rstrip("/"), lifetime, keys)
+
+
+def host_names(settings: Settings) -> Collection[str]:
+    """By which names clients may ask for an intake on loopback."""
+    public = urlsplit(settings.intake.public_url or "").hostname
+    return settings.intake.hosts if public is None else (*settings.intake.hosts, public)
 
 
 def usual_receiver(settings: Settings) -> Receiver:

@@ -5,6 +5,7 @@ It is found by `--url` and `--token`, then by `$NOTIFIER_URL` and `$NOTIFIER_TOK
 
 import os
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Annotated, Any, NoReturn, TypeAlias, assert_never
 from urllib.parse import quote, unquote
@@ -15,6 +16,7 @@ from notifier.adapters.intake_client import (
     Address,
     HttpAddress,
     IntakeClient,
+    Opened,
     Reply,
     UnixAddress,
     Unreachable,
@@ -161,15 +163,30 @@ class Intake:
         if isinstance(found, Nowhere):
             stop(found.message, found.exit_code)
         self._daemon = found
+        self._client = IntakeClient(found.address, found.token)
 
     def ask(self, method: str, path: str, **more: Any) -> Reply:
         """A successful answer (2xx); more as `IntakeClient.call` takes it."""
-        answer = IntakeClient(self._daemon.address, self._daemon.token).call(method, path, **more)
+        answer = self.attempt(method, path, **more)
         if isinstance(answer, Unreachable):
             stop(_unreachable(self._daemon, answer.reason))
         if not 200 <= answer.status < 300:
             stop(_refused(self._daemon, answer))
         return answer
+
+    def attempt(self, method: str, path: str, **more: Any) -> Reply | Unreachable:
+        """Whatever comes of it."""
+        return self._client.call(method, path, **more)
+
+    def opened(self, path: str, headers: Mapping[str, str]) -> AbstractContextManager[Opened | Unreachable]:
+        """As `IntakeClient.opened`."""
+        return self._client.opened(path, headers)
+
+    def why(self, answer: Reply | Unreachable) -> str:
+        """What is told of an answer that is no success."""
+        if isinstance(answer, Unreachable):
+            return _unreachable(self._daemon, answer.reason)
+        return _refused(self._daemon, answer)
 
     def ask_json(self, method: str, path: str, **more: Any) -> tuple[Reply, Any]:
         """A successful answer, and its body read."""

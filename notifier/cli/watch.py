@@ -18,13 +18,16 @@ from notifier.cli.client import (
 )
 from notifier.cli.listing import print_list
 from notifier.cli.options import VarOption, variables
-from notifier.cli.table import moment, show_members
+from notifier.cli.table import moment, show_members, show_table
+from notifier.cli.wait import wait
 from notifier.domain.quantity import format_duration, parse_duration
 from notifier.domain.watch import WATCH_STATES
 
 app = typer.Typer(no_args_is_help=True, help="Watches of a running daemon.")
+app.command()(wait)
 
 HEADINGS = ("ID", "STATE", "STATUS", "PROVIDER", "TASK", "POLLS", "NEXT POLL", "DELIVERY", "CALLBACK URL")
+FILE_HEADINGS = ("FILE", "STATE", "BYTES", "TYPE", "SHA-256", "SAVED AT", "WHERE, OR WHY NOT")
 
 
 def _duration(text: str | None) -> str | None:
@@ -158,8 +161,19 @@ def show(
         typer.echo(reply.body)
         return
     delivery = watch.pop("delivery") or {}
+    urls, files = watch.pop("urls"), watch.pop("files")
     interval = None if watch["interval"] is None else format_duration(watch["interval"])
-    show_members(watch | {"interval": interval} | {f"delivery {name}": value for name, value in delivery.items()})
+    shown = watch | {"interval": interval} | {f"delivery {name}": value for name, value in delivery.items()}
+    show_members(shown | {f"url {n}": url for n, url in enumerate(urls)})
+    if files:
+        typer.echo()
+        show_table(FILE_HEADINGS, [_file_row(file) for file in files])
+
+
+def _file_row(file: Any) -> list[Any]:
+    where = file["location"] or file["error"]
+    saved_at = moment(file["saved_at"])
+    return [file["n"], file["state"], file["size"], file["content_type"], file["sha256"], saved_at, where]
 
 
 @app.command()

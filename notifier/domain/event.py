@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Literal, TypeAlias, assert_never
 
 from notifier.domain.moment import rfc3339, rfc3339_or_none
-from notifier.domain.result_file import file_members
+from notifier.domain.result_file import MakeLink, file_members
 from notifier.domain.task import End, Task
 from notifier.domain.watch import Watch
 
@@ -51,8 +51,11 @@ def event_type(end: End) -> TaskEvent:
             assert_never(end.state)
 
 
-def announce(task: Task, watch: Watch, event_id: str, kind: EventType | None = None) -> Event:
-    """The message that an ended task owes to one of its watches: of its end, or of another `kind`."""
+def announce(
+    task: Task, watch: Watch, event_id: str, kind: EventType | None = None, link: MakeLink | None = None
+) -> Event:
+    """The message that an ended task owes to one of its watches: of its end, or of another `kind`. `link` makes the
+    links to its saved files; without it they have none."""
     end = task.end
     if end is None:
         raise ValueError("a task that goes on has nothing to announce")
@@ -71,7 +74,7 @@ def announce(task: Task, watch: Watch, event_id: str, kind: EventType | None = N
         expires_at=_text(rfc3339_or_none(end.expires_at)),
         refreshed_at=_text(rfc3339_or_none(end.refreshed_at)),
         **({} if end.refresh_error is None else {"refresh_error": _text(end.refresh_error)}),
-        files=_text([file_members(file) for file in end.files]),
+        files=_text([file_members(file, link) for file in end.files]),
         response=task.response or "null",
         metadata=watch.metadata,
     )

@@ -12,7 +12,7 @@ from notifier.ports.archive import (
     Unsaved,
     UnsavedReason,
 )
-from notifier.ports.catalog import Catalog, Counts, DeliveryPage, Oldest, Page, Space, Upkeep, WatchPage
+from notifier.ports.catalog import Catalog, Counts, DeliveryPage, Oldest, Page, Results, Space, Upkeep, WatchPage
 from notifier.ports.meter import AttemptMeter, FileMeter, PollMeter
 from notifier.ports.store import (
     Alter,
@@ -72,6 +72,7 @@ __all__ = [
     "Provider",
     "Registered",
     "ResultStore",
+    "Results",
     "Retell",
     "SaveOrder",
     "Saved",

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from notifier.domain.delivery import DeliveryView
 from notifier.domain.prefix import Prefix
+from notifier.domain.result_file import ResultFile
 from notifier.domain.watch import WatchView
 from notifier.ports.store import StoreFault
 
@@ -33,6 +34,14 @@ class WatchPage:
 class DeliveryPage:
     deliveries: tuple[DeliveryView, ...]
     next_before: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """What a task made: the provider's URLs, and what became of those that are to be saved, by their numbers."""
+
+    urls: tuple[str, ...] = ()
+    files: tuple[ResultFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +85,10 @@ class Catalog(Protocol):
 
     async def deliveries(self, page: Page, *, state: str | None = None, watch_id: str | None = None) -> DeliveryPage:
         """Without their logs."""
+        ...
+
+    async def results(self, task_key: int) -> Results:
+        """None of either, while the task goes on or when it made nothing."""
         ...
 
     async def counts(self) -> Counts: ...

@@ -13,7 +13,7 @@ import structlog
 
 from notifier.domain.answer import Answer, Completed
 from notifier.domain.delivery import Delivery
-from notifier.domain.event import Event, TaskEvent, announce
+from notifier.domain.event import Event, TaskEvent
 from notifier.domain.moment import rfc3339_or_none
 from notifier.domain.pace import Line
 from notifier.domain.result_file import ResultFile
@@ -63,7 +63,7 @@ FINAL = ("refused", "too_large")
 """No later try can save such a file."""
 
 Ask: TypeAlias = Callable[[Task], Awaitable[Answer | Unasked]]
-Owe: TypeAlias = Callable[[Task, Watch, TaskEvent | None], Event | None]
+Owe: TypeAlias = Callable[[Task, Watch, TaskEvent | None, str | None], Event | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,15 +140,14 @@ class Archivist:
 
     def announce(self, task: Task, watch: Watch) -> Event | None:
         """The event that an ended task owes to a watch, held for its files if they are to come along."""
-        event, policy = self._owe(task, watch, None), self._policy
+        event, policy = self._owe(task, watch, None, None), self._policy
         if event is None or task.end is None or policy is None or policy.hold is None or not pending(task):
             return event
         return replace(event, held_until=task.end.at + timedelta(seconds=policy.hold))
 
     def _retell(self, task: Task, watch: Watch, held: str | None) -> Event | None:
-        if held is not None:
-            return announce(task, watch, held)
-        return None if task.end is None else self._owe(task, watch, news_of(task.end))
+        kind = None if held is not None or task.end is None else news_of(task.end)
+        return self._owe(task, watch, kind, held)
 
     def accept(self, owed: Sequence[Delivery]) -> None:
         """New deliveries, committed in the store: hold what is held, pass on the rest."""

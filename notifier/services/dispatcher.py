@@ -22,6 +22,7 @@ from notifier.domain.delivery import (
 from notifier.domain.event import Event, TaskEvent, announce, event_type
 from notifier.domain.freshness import Freshness
 from notifier.domain.lanes import Lanes, limits_of
+from notifier.domain.link import Links
 from notifier.domain.pace import Turn
 from notifier.domain.receiver import Receivers
 from notifier.domain.task import Task
@@ -53,13 +54,14 @@ PORTION = 500
 
 @dataclass(frozen=True, slots=True)
 class DispatchPolicy:
-    """What a reload can change: who signs with what, when to retry, how many attempts at once, and which result URLs
-    are too old to be sent."""
+    """What a reload can change: who signs with what, when to retry, how many attempts at once, which links lead to
+    saved files, and which result URLs are too old to be sent."""
 
     receivers: Receivers
     schedule: RetrySchedule
     concurrency: int
     per_host: int
+    links: Links | None = None
     freshness: Freshness | None = None
 
 
@@ -133,13 +135,17 @@ class Dispatcher:
 
     # What is owed
 
-    def owe(self, task: Task, watch: Watch, kind: TaskEvent | None = None) -> Event | None:
+    def owe(
+        self, task: Task, watch: Watch, kind: TaskEvent | None = None, event_id: str | None = None
+    ) -> Event | None:
         """The event that an ended task owes to a watch, of its end or of another `kind`; None if its endpoint does not
-        want that type."""
+        want that type. With `event_id` it is owed already, and its body is made anew."""
         wanted = self._policy.receivers.at(watch.callback_url).events
-        if task.end is None or (kind or event_type(task.end)) not in wanted:
+        if task.end is None or (event_id is None and (kind or event_type(task.end)) not in wanted):
             return None
-        return announce(task, watch, self._chance.new_id("evt_"), kind)
+        links, now = self._policy.links, self._clock.now()
+        link = None if links is None else lambda n: links.to(watch.id, n, now)
+        return announce(task, watch, event_id or self._chance.new_id("evt_"), kind, link)
 
     def accept(self, owed: Sequence[Delivery]) -> None:
         """New deliveries, committed in the store: attempt them as soon as their lanes allow."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from notifier.adapters import connections
-from notifier.adapters.api import body, framing
+from notifier.adapters.api import body, framing, streaming
 from notifier.adapters.stores import store
 from notifier.domain.headers import LONGEST_NAME, LONGEST_VALUE, MOST_HEADERS
 from notifier.services import endpoints, registrar
@@ -34,3 +34,10 @@ def test_endpoints() -> None:
     """How many there may be, and of what size their headers."""
     assert f"{endpoints.MOST_ENDPOINTS:,} endpoints" in ENDPOINTS
     assert f"{MOST_HEADERS}; names {LONGEST_NAME}, values {LONGEST_VALUE} characters" in ENDPOINTS
+
+
+def test_saved_files() -> None:
+    """How many are sent at a time, and how long a client may take nothing."""
+    saving = README.partition("## Saving results")[2].partition("## How polls are understood")[0]
+    assert f"or {streaming.MOST_STREAMS} files are being sent" in saving
+    assert f"takes nothing for {connections.UNREAD_SECONDS:g} s" in saving

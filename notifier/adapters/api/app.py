@@ -1,11 +1,11 @@
 """The intake as one ASGI application: which call goes where, and what is judged before.
 
-From outside to inside: faults, the framing, the host, the origin, tokens, the gate (path, method, stop), then
-the route, which reads the body.
+From outside to inside: faults, the framing, the host, the origin, signed links, tokens, the gate (path, method, stop),
+then the route, which reads the body.
 """
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, TypeAlias
 
@@ -21,14 +21,16 @@ from notifier.adapters.api.auth import Auth, FailedAttempts
 from notifier.adapters.api.deliveries import Deliveries
 from notifier.adapters.api.endpoints import Endpoints
 from notifier.adapters.api.faults import Faults
+from notifier.adapters.api.files import Files
 from notifier.adapters.api.framing import Framing
 from notifier.adapters.api.gate import Gate
 from notifier.adapters.api.hosts import Hosts
-from notifier.adapters.api.openapi import Answers, describe, documented
+from notifier.adapters.api.openapi import FILE_REQUEST, Answers, describe, documented
 from notifier.adapters.api.operations import Operations
 from notifier.adapters.api.origins import SAFE_METHODS, Origins
 from notifier.adapters.api.parts import ApiParts
 from notifier.adapters.api.problems import invalid
+from notifier.adapters.api.signed import SignedLinks
 from notifier.adapters.api.watches import Watches
 
 Handler: TypeAlias = Callable[..., Awaitable[Response]]
@@ -55,12 +57,15 @@ def build_api(parts: ApiParts) -> ASGIApp:
         exception_handlers={RequestValidationError: _refuse_query},
     )
     _route_watches(app, Watches(parts))
+    _route_files(app, Files(parts))
     _route_deliveries(app, Deliveries(parts))
     _route_endpoints(app, Endpoints(parts))
     _route_operations(app, Operations(parts, cache(lambda secured: describe(app, secured=secured))))
     # The last one added is the outermost.
     app.add_middleware(Gate, routes=app.routes, stopping=parts.stopping)
-    app.add_middleware(Auth, tokens=parts.tokens, failures=FailedAttempts(parts.clock.monotonic))
+    failures = FailedAttempts(parts.clock.monotonic)
+    app.add_middleware(Auth, tokens=parts.tokens, failures=failures)
+    app.add_middleware(SignedLinks, links=parts.links, clock=parts.clock, failures=failures)
     app.add_middleware(Origins, tokens=parts.tokens)
     app.add_middleware(Hosts, names=parts.hosts)
     app.add_middleware(Framing)
@@ -74,8 +79,14 @@ def _route_watches(app: FastAPI, calls: Watches) -> None:
     _route(app, f"POST {many}", calls.add, "Watch a task", {201: watch, 200: watch}, takes=models.NewWatch)
     _route(app, f"POST {many}/batch", calls.add_batch, "Watch many tasks", {200: results}, takes=models.Batch)
     _route(app, f"GET {many}", calls.list, "List watches", {200: found}, refuses=[422], dependencies=_LIST)
-    _route(app, f"GET {one}", calls.show, "Show a watch", {200: watch}, refuses=[404])
+    _route(app, f"GET {one}", calls.show, "Show a watch", {200: shapes.WatchAndResults}, refuses=[404])
     _route(app, f"DELETE {one}", calls.cancel, "Cancel a watch", {204: None}, refuses=[404])
+
+
+def _route_files(app: FastAPI, calls: Files) -> None:
+    path, answers = "/v1/watches/{watch_id}/files/{n}", {200: "*/*", 206: "*/*"}
+    refused = [403, 404, 410, 416]
+    _route(app, f"GET {path}", calls.serve, "Fetch a saved file", answers, refuses=refused, extra=FILE_REQUEST)
 
 
 def _route_deliveries(app: FastAPI, calls: Deliveries) -> None:
@@ -120,6 +131,7 @@ def _route(
     takes: type[BaseModel] | None = None,
     protected: bool = True,
     dependencies: Sequence[params.Depends] = (),
+    extra: Mapping[str, Any] | None = None,
 ) -> None:
     method, _, path = call.partition(" ")
     refuses = refuses if method in SAFE_METHODS else [*refuses, 403]  # another site's page
@@ -130,7 +142,7 @@ def _route(
         summary=summary,
         operation_id=handler.__qualname__.replace(".", "_").lower(),
         dependencies=dependencies,
-        **documented(answers, refuses, takes=takes, protected=protected),
+        **documented(answers, refuses, takes=takes, protected=protected, extra=extra or {}),
     )
 
 

@@ -45,7 +45,8 @@ class FailedAttempts:
 class Auth:
     """Lets a request through when its path is open, when no tokens are configured, or when its token is one of them.
 
-    A right token always passes; only failures are counted. `scope["notifier.caller"]` is the `Caller` then.
+    A right token always passes; only failures are counted. `scope["notifier.caller"]` is the `Caller` then; who has one
+    already came with a signed link.
     """
 
     def __init__(self, app: ASGIApp, tokens: Callable[[], Mapping[Caller, str]], failures: FailedAttempts) -> None:
@@ -56,7 +57,8 @@ class Auth:
         self._digests: Sequence[tuple[Caller, bytes]] = ()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in OPEN_PATHS or not (tokens := self._tokens()):
+        known = "notifier.caller" in scope
+        if scope["type"] != "http" or known or scope["path"] in OPEN_PATHS or not (tokens := self._tokens()):
             await self._app(scope, receive, send)
             return
         given = _bearer(scope)
@@ -80,18 +82,23 @@ class Auth:
         return found
 
     def _refuse(self, scope: Scope, missing: bool) -> Problem:
-        wait = self._failures.count(client_of(scope))
-        if wait is not None:
-            seconds = str(math.ceil(wait))
-            return Problem(
-                429, f"too many failed authentications; try again in {seconds} s", headers={"Retry-After": seconds}
-            )
+        if (problem := too_often(self._failures, scope)) is not None:
+            return problem
         what = "this call needs a token" if missing else "this token is not known here"
         return Problem(
             401,
             f"{what}; send the header Authorization: Bearer TOKEN with one of the tokens under intake.tokens",
             headers={"WWW-Authenticate": "Bearer"},
         )
+
+
+def too_often(failures: FailedAttempts, scope: Scope) -> Problem | None:
+    """Count a failed authentication; a refusal (429) when there were too many."""
+    wait = failures.count(client_of(scope))
+    if wait is None:
+        return None
+    seconds = str(math.ceil(wait))
+    return Problem(429, f"too many failed authentications; try again in {seconds} s", headers={"Retry-After": seconds})
 
 
 def _digest(token: bytes) -> bytes:

@@ -37,7 +37,7 @@ class Gate:
         if problem is not None:
             await problem.response()(scope, receive, send)
         elif scope["method"] == "HEAD":
-            await self._app({**scope, "method": "GET"}, receive, _without_body(send))
+            await self._app({**scope, "method": "GET", "notifier.head": True}, receive, _without_body(send))
         else:
             await self._app(scope, receive, send)
 

@@ -23,9 +23,24 @@ READS_A_BODY = (400, 408, 413, 415, 422)
 _HEADERS: Mapping[int, tuple[str, str, str]] = {
     201: ("Location", "string", "Where it is."),
     401: ("WWW-Authenticate", "string", "Bearer"),
+    206: ("Content-Range", "string", "Which bytes, and of how many."),
+    416: ("Content-Range", "string", "How many bytes there are."),
     429: ("Retry-After", "integer", "Seconds."),
     503: ("Retry-After", "integer", "Seconds."),
 }
+FILE_REQUEST: Mapping[str, Any] = {
+    "security": [{"bearer": []}, {"link": []}],
+    "parameters": [
+        {"name": name, "in": where, "required": False, "description": description, "schema": {"type": "string"}}
+        for name, where, description in (
+            ("expires", "query", "Of a signed link, which needs no token: Unix seconds."),
+            ("Range", "header", "One range of bytes (RFC 9110, section 14.2)."),
+            ("If-Range", "header", "The ETag: another file is sent whole."),
+        )
+    ],
+}
+"""What the route of a saved file cannot say by itself."""
+
 _DESCRIPTION = """\
 Register tasks of polling-only APIs; each is polled on its own interval, and a signed webhook tells your callback URL \
 when it has ended. Errors are problem documents (RFC 9457)."""
@@ -37,23 +52,24 @@ def documented(
     *,
     takes: type[BaseModel] | None = None,
     protected: bool = True,
+    extra: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Arguments for `add_api_route`: what a call answers when all is well, with which problems it refuses, and what
-    body it takes."""
+    """Arguments for `add_api_route`: what a call answers when all is well, with which problems it refuses, what
+    body it takes, and what `extra` says of it."""
     reading = READS_A_BODY if takes is not None else ()
     guarding = (401, 421, 429, 503) if protected else (421,)
     known = {status: _answer(status, content) for status, content in answers.items()}
     known |= {status: _problem(status) for status in sorted({*problems, *reading, *guarding})}
-    extra: dict[str, Any] = {} if protected else {"security": []}
+    said: dict[str, Any] = dict(extra) if protected else {"security": []}
     if takes is not None:
         content = {"application/json": {"schema": _ref(takes)}}
-        extra["requestBody"] = {"required": True, "content": content}
+        said["requestBody"] = {"required": True, "content": content}
     return {
         "status_code": next(iter(answers)),
         "response_class": Response,
         "response_model": None,
         "responses": known,
-        "openapi_extra": extra,
+        "openapi_extra": said,
     }
 
 
@@ -64,10 +80,13 @@ def describe(app: FastAPI, *, secured: bool) -> bytes:
     )
     for operation in (one for path in document["paths"].values() for one in path.values()):
         _correct(operation)
+        if not secured:
+            operation.pop("security", None)
     components = document.setdefault("components", {})
     components["schemas"] = {**_schemas(), **_used(components.get("schemas", {}))}
     components["securitySchemes"] = {
-        "bearer": {"type": "http", "scheme": "bearer", "description": "One of the tokens under intake.tokens."}
+        "bearer": {"type": "http", "scheme": "bearer", "description": "One of the tokens under intake.tokens."},
+        "link": {"type": "apiKey", "in": "query", "name": "signature", "description": "Of a link to a saved file."},
     }
     document["security"] = [{"bearer": []}] if secured else []
     return json.dumps(document, ensure_ascii=False).encode()
@@ -90,6 +109,8 @@ def _answer(status: int, content: Content) -> dict[str, Any]:
     match content:
         case None:
             pass
+        case "*/*":
+            answer["content"] = {content: {"schema": {}}}
         case str():
             answer["content"] = {content: {"schema": {"type": "string" if content.startswith("text/") else "object"}}}
         case _:
@@ -129,6 +150,7 @@ def _schemas() -> dict[str, Any]:
     told: Sequence[type[BaseModel]] = (
         shapes.Problem,
         shapes.Watch,
+        shapes.WatchAndResults,
         shapes.WatchList,
         shapes.BatchResults,
         shapes.Delivery,

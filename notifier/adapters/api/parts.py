@@ -6,8 +6,9 @@ from datetime import datetime
 from typing import TypeAlias
 
 from notifier.adapters.api.caller import Caller
+from notifier.domain.link import Links
 from notifier.domain.signature import Ed25519Key
-from notifier.ports import Catalog, Clock, Counts, Space, Timetable
+from notifier.ports import Archive, Catalog, Clock, Counts, Space, Timetable
 from notifier.services.dispatcher import Dispatcher
 from notifier.services.endpoints import Endpoints
 from notifier.services.poller import Poller
@@ -84,7 +85,8 @@ class ApiParts:
     """`tokens` are bearer tokens by their owner, none when no token is needed, and another mapping only when they
     change; `hosts` are the names that a Host header may have beside those of this machine, None when any will do;
     `usual_interval` is a provider's own interval in seconds, None for one that is not configured; `render_metrics`
-    gives a body and its content type; `public_keys` another sequence only when they change."""
+    gives a body and its content type; `public_keys` another sequence only when they change; `archive` is where saved
+    files are, None while nothing is saved; `links` makes and proves the links to them, None without a public URL."""
 
     registrar: Registrar
     endpoints: Endpoints
@@ -101,5 +103,7 @@ class ApiParts:
     status: Callable[[], Awaitable[Status]]
     render_metrics: Callable[[], Awaitable[tuple[bytes, str]]]
     public_keys: Callable[[], Sequence[Ed25519Key]]
+    archive: Callable[[], Archive | None]
+    links: Callable[[], Links | None]
     stopping: Callable[[], bool]
     version: str

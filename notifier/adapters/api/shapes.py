@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from notifier.domain.delivery import AttemptOutcome, DeliveryState, ExhaustedReason
 from notifier.domain.event import TaskEvent
+from notifier.domain.result_file import FileState
 from notifier.domain.watch import Source, WatchState
 
 Moment = Annotated[datetime, Field(description="RFC 3339, UTC.")]
@@ -70,6 +71,30 @@ class Watch(Answer):
     metadata: dict[str, Any]
     last_error: str | None
     delivery: DeliveryBrief | None
+
+
+class File(Answer):
+    """A result of a completed task, which is saved before its URL expires."""
+
+    n: int = Field(description="Its number, from 0: GET /v1/watches/{id}/files/{n} serves it.")
+    state: FileState
+    url: str = Field(description="The provider's.")
+    location: str | None = Field(description="Where it is saved.", examples=["file:///var/lib/notifier/results/…"])
+    size: int | None = Field(description="Bytes.")
+    sha256: str | None = Field(description="In hex.")
+    content_type: str | None = Field(description="Found out from its content.")
+    saved_at: Moment | None
+    error: str | None = Field(description="Why the last try failed.")
+    link: str = Field(
+        default="", description="Of a saved file, with intake.public_url: fetches it without a token, for a while."
+    )
+
+
+class WatchAndResults(Watch):
+    """A watch, and the results of its task, none unless it completed. Lists do not have them."""
+
+    urls: list[str] = Field(description="The provider's. They are usually temporary.")
+    files: list[File]
 
 
 class WatchList(Answer):

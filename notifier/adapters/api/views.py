@@ -9,9 +9,10 @@ from notifier.adapters.api.problems import encode
 from notifier.domain.delivery import Attempt, DeliveryView
 from notifier.domain.endpoint import Endpoint
 from notifier.domain.moment import rfc3339, rfc3339_or_none
+from notifier.domain.result_file import MakeLink, file_members
 from notifier.domain.task import Task
 from notifier.domain.watch import DeliveryBrief, WatchView
-from notifier.ports import Oldest
+from notifier.ports import Oldest, Results
 from notifier.services.circuits import OpenCircuit
 
 MASK = "…"
@@ -42,6 +43,12 @@ def watch_json(view: WatchView, interval: float | None, task: Task | None, next_
     # Both are JSON text already; metadata goes out as it came in: no number changes its form on the way.
     kept = f',"vars":{watch.variables},"metadata":{watch.metadata},'
     return encode(head)[:-1] + kept.encode() + encode(tail)[1:]
+
+
+def with_results(watch: bytes, results: Results, link: MakeLink | None) -> bytes:
+    """A watch, as `watch_json` wrote it, with the results of its task."""
+    files = [{"n": file.n, "state": file.state} | file_members(file, link) for file in results.files]
+    return watch[:-1] + b"," + encode({"urls": results.urls, "files": files})[1:]
 
 
 def delivery_json(view: DeliveryView, circuit: OpenCircuit | None) -> bytes:

@@ -16,9 +16,10 @@ from notifier.adapters.api.models import Batch, NewWatch, WatchQuery, read
 from notifier.adapters.api.paging import next_cursor, page
 from notifier.adapters.api.parts import ApiParts
 from notifier.adapters.api.problems import Complaint, Problem, encode, invalid, not_found, pointer, unavailable
-from notifier.adapters.api.views import list_json, watch_json
+from notifier.adapters.api.views import list_json, watch_json, with_results
+from notifier.domain.result_file import MakeLink
 from notifier.domain.watch import WatchView
-from notifier.ports import Registered
+from notifier.ports import Catalog, Registered, Results
 from notifier.services.registrar import Busy, Invalid
 
 ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -96,21 +97,24 @@ class Watches:
     async def show(self, request: Request, watch_id: str) -> Response:
         view = await self._find(watch_id, caller_of(request.scope))
         if view is None:
-            return _no_watch().response()
-        return Response(self._json(view), media_type="application/json")
+            return no_watch().response()
+        results = await results_of(self.parts.catalog, view)
+        return Response(with_results(self._json(view), results, self._link(view)), media_type="application/json")
 
     async def cancel(self, request: Request, watch_id: str) -> Response:
         caller = caller_of(request.scope)
         if caller.limited and await self._find(watch_id, caller) is None:
-            return _no_watch().response()
+            return no_watch().response()
         if not ID.fullmatch(watch_id) or not await self.parts.registrar.cancel(watch_id, by=caller.name):
-            return _no_watch().response()
+            return no_watch().response()
         return Response(status_code=204)
 
     async def _find(self, watch_id: str, caller: Caller) -> WatchView | None:
-        """What a caller may not see is not there for it."""
-        view = await self.parts.catalog.watch(watch_id) if ID.fullmatch(watch_id) else None
-        return view if view is not None and caller.allows(view.watch.callback_url) else None
+        return await find_watch(self.parts.catalog, watch_id, caller)
+
+    def _link(self, view: WatchView) -> MakeLink | None:
+        links, now = self.parts.links(), self.parts.clock.now()
+        return None if links is None else lambda n: links.to(view.watch.id, n, now)
 
     def _json(self, view: WatchView) -> bytes:
         """With what the poller knows by now, as a poll that changes nothing is not written to the store."""
@@ -119,6 +123,17 @@ class Watches:
         task = parts.poller.task(view.task_key) if watch.state == "watching" else None
         polled = task is not None and task.end is None
         return watch_json(view, interval, task, parts.timetable.next_at(view.task_key) if polled else None)
+
+
+async def find_watch(catalog: Catalog, watch_id: str, caller: Caller) -> WatchView | None:
+    """What a caller may not see is not there for it."""
+    view = await catalog.watch(watch_id) if ID.fullmatch(watch_id) else None
+    return view if view is not None and caller.allows(view.watch.callback_url) else None
+
+
+async def results_of(catalog: Catalog, view: WatchView) -> Results:
+    """What a watch has to do with its task's results: nothing, unless it was told that the task completed."""
+    return await catalog.results(view.task_key) if view.watch.state == "completed" else Results()
 
 
 async def _unhurried(items: Sequence[T]) -> AsyncIterator[tuple[int, T]]:
@@ -150,5 +165,5 @@ def _busy() -> Problem:
     return unavailable("too many registrations wait for the store; nothing was registered, try again")
 
 
-def _no_watch() -> Problem:
+def no_watch() -> Problem:
     return not_found("there is no watch with this id; GET /v1/watches lists them")

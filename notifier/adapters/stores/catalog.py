@@ -1,13 +1,16 @@
 """Reading for people. A cursor is the number of the last row on the page: rows are numbered as they come."""
 
+import json
+
 from sqlalchemy import Connection, bindparam, func, select
 
+from notifier.adapters.stores.files import of as files_of
 from notifier.adapters.stores.paging import one_page
 from notifier.adapters.stores.rows import SHOWN_WATCH, Query, attempt_of, delivery_of, shown_watch
 from notifier.adapters.stores.schema import PENDING, UNSETTLED, attempts, deliveries, files, tasks, watches
 from notifier.domain.delivery import DELIVERY_STATES, DeliveryView
 from notifier.domain.watch import WATCH_STATES, WatchView
-from notifier.ports import Counts, DeliveryPage, Oldest, Page, WatchPage
+from notifier.ports import Counts, DeliveryPage, Oldest, Page, Results, WatchPage
 
 ATTEMPTS_SHOWN = 50
 
@@ -21,6 +24,7 @@ _LOG = (
     .limit(ATTEMPTS_SHOWN)
 )
 _DELIVERIES = select(*(column for column in deliveries.c if column.name != "body")).order_by(deliveries.c.seq.desc())
+_URLS = select(tasks.c.urls).where(tasks.c.key == bindparam("wanted"))
 _WATCH_COUNTS = select(watches.c.state, func.count()).group_by(watches.c.state)
 _OLDEST_PENDING = (
     select(deliveries.c.id, deliveries.c.created_at).where(PENDING).order_by(deliveries.c.seq).limit(1)
@@ -66,6 +70,12 @@ def deliveries_page(connection: Connection, page: Page, state: str | None, watch
         query = query.where(deliveries.c.watch_id == watch_id)
     rows, cursor = one_page(connection, query, deliveries, page, few=watch_id is not None)
     return DeliveryPage(tuple(DeliveryView(delivery_of(row, b"")) for row in rows), cursor)
+
+
+def results(connection: Connection, task_key: int) -> Results:
+    urls = connection.execute(_URLS, {"wanted": task_key}).scalar_one_or_none()
+    saved = files_of(connection, [task_key]).get(task_key, ())
+    return Results(() if urls is None else tuple(json.loads(urls)), saved)
 
 
 def counts(connection: Connection) -> Counts:

@@ -39,6 +39,7 @@ from notifier.ports import (
     Outdated,
     Page,
     Registered,
+    Results,
     Retell,
     Space,
     StoreFault,
@@ -208,6 +209,9 @@ class SqlStore:
 
     async def deliveries(self, page: Page, *, state: str | None = None, watch_id: str | None = None) -> DeliveryPage:
         return await self._list(lambda on: catalog.deliveries_page(on, page, state, watch_id))
+
+    async def results(self, task_key: int) -> Results:
+        return await self._lists.read(lambda on: catalog.results(on, task_key))
 
     async def counts(self) -> Counts:
         return await self._lists.read(catalog.counts)

@@ -5,7 +5,7 @@ from typing import Any
 
 from notifier.domain.delivery import DeliveryView
 from notifier.domain.watch import WatchView
-from notifier.ports import Counts, DeliveryPage, Page, StoreUnavailableError, WatchPage
+from notifier.ports import Counts, DeliveryPage, Page, Results, StoreUnavailableError, WatchPage
 from tests.fake_store import FakeStore
 
 
@@ -55,6 +55,10 @@ class FakeCatalog:
         ]
         shown, more = _cut(wanted, page)
         return DeliveryPage(tuple(DeliveryView(delivery) for delivery in shown), more)
+
+    async def results(self, task_key: int) -> Results:
+        end = self._ask().tasks[task_key].end
+        return Results() if end is None else Results(end.urls, end.files)
 
     async def counts(self) -> Counts:
         raise NotImplementedError("metrics are rendered elsewhere")

@@ -21,6 +21,7 @@ EVERY_V1_CALL = [
     ("GET", "/v1/watches"),
     ("GET", "/v1/watches/wch_1"),
     ("DELETE", "/v1/watches/wch_1"),
+    ("GET", "/v1/watches/wch_1/files/0"),
     ("GET", "/v1/deliveries"),
     ("GET", "/v1/deliveries/evt_1"),
     ("POST", "/v1/deliveries/evt_1/redeliver"),

@@ -12,6 +12,7 @@ from notifier.domain.answer import Running, TaskError, clean_text
 from notifier.domain.description import Description, Question
 from notifier.domain.event import announce, announce_test, event_type
 from notifier.domain.reading import HttpAnswer, read
+from notifier.domain.result_file import ResultFile
 from notifier.domain.task import End, Task
 from notifier.domain.template import parse_template
 from notifier.domain.watch import Watch
@@ -138,3 +139,13 @@ def test_every_body_is_json_in_utf_8(answer, metadata, word, message, urls, poll
     assert told["data"]["metadata"] == json.loads(kept)
     assert told["data"]["urls"] == list(urls)
     assert told["data"]["error"] == {"code": word, "message": message}
+
+
+def test_a_saved_file_is_told_with_its_link():
+    """Where links can be made, and as nothing else in the event changes."""
+    saved = ResultFile(0, "https://cdn.example/1.mp4", "videos/x", state="saved", location="file:///x.mp4")
+    task = replace(TASK, end=replace(TASK.end, files=(saved, replace(saved, n=1, state="pending", location=None))))
+    plain = json.loads(announce(task, WATCH, "evt_1").body)
+    linked = json.loads(announce(task, WATCH, "evt_1", link=lambda n: f"https://x/{n}").body)
+    assert linked["data"]["files"][0].pop("link") == "https://x/0"
+    assert linked == plain
