@@ -122,7 +122,7 @@ class World:
         """One that saves nothing."""
 
         async def ask(task: Task) -> Answer:
-            raise NotImplementedError("nothing is saved here")
+            raise AssertionError("nothing is saved here")
 
         return Archivist(
             store=self.store,
