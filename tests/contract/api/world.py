@@ -24,11 +24,14 @@ from notifier.adapters.api import (
     shapes,
 )
 from notifier.adapters.api import problems as problem_documents
+from notifier.domain.answer import Answer
 from notifier.domain.delivery import RetrySchedule
 from notifier.domain.prefix import Prefix, parse_prefix
 from notifier.domain.receiver import Receiver, Receivers
 from notifier.domain.signature import Ed25519Key, HmacKey
+from notifier.domain.task import Task
 from notifier.ports import Counts, Space
+from notifier.services.archivist import Archivist
 from notifier.services.channel import PollLimits
 from notifier.services.dispatcher import Dispatcher, DispatchPolicy
 from notifier.services.endpoints import Endpoints
@@ -88,22 +91,40 @@ class World:
             chance=self.chance,
             tell=self.dispatcher.readdress,
         )
-        self.poller = Poller(**self._tools(), timetable=self.timetable, crew=self.crew, meter=self.meter)
-        self.registrar = Registrar(**self._tools(), poller=self.poller, guard=self.guard)
+        self.archivist = self._archivist()
+        tools: dict[str, Any] = {"store": self.store, "clock": self.clock, "chance": self.chance}
+        self.poller = Poller(
+            **tools, timetable=self.timetable, crew=self.crew, meter=self.meter, archivist=self.archivist
+        )
+        self.registrar = Registrar(
+            **tools,
+            poller=self.poller,
+            guard=self.guard,
+            announce=self.archivist.announce,
+            accept=self.archivist.accept,
+        )
         self.configure("videos")
         self.timetable.on_due, self.alarms.on_due = self.poller.due, self.dispatcher.due
         self.app = build_api(self._parts())
         self.client = httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://intake")
         self.document: dict[str, Any] = {}
 
-    def _tools(self) -> dict[str, Any]:
-        return {
-            "store": self.store,
-            "clock": self.clock,
-            "chance": self.chance,
-            "announce": self.dispatcher.owe,
-            "accept": self.dispatcher.accept,
-        }
+    def _archivist(self) -> Archivist:
+        """One that saves nothing."""
+
+        async def ask(task: Task) -> Answer:
+            raise NotImplementedError("nothing is saved here")
+
+        return Archivist(
+            store=self.store,
+            crew=self.crew,
+            clock=self.clock,
+            chance=self.chance,
+            meter=self.meter,
+            ask=ask,
+            owe=self.dispatcher.owe,
+            accept=self.dispatcher.accept,
+        )
 
     def _dispatcher(self) -> Dispatcher:
         policy = DispatchPolicy(Receivers(Receiver((SECRET,))), RetrySchedule((5.0,)), 8, 8)
