@@ -1,6 +1,7 @@
 """Saving results, put together: the archive that the settings name, who saves into it, and when it is swept."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TypeAlias
@@ -24,6 +25,8 @@ from notifier.services.sweeper import Keeping, Sweeper
 log = structlog.get_logger()
 
 SWEEP_EVERY_SECONDS = (1.0, 600.0)
+STOP_SECONDS = 1.0
+"""For what a broken-off try leaves behind; a disk that hangs is not waited for."""
 PLACE_ANSWERS_SECONDS = 10.0
 """A folder of a network that hangs must not keep the daemon from starting."""
 
@@ -184,7 +187,11 @@ class Archiving:
     async def stop(self) -> None:
         """Tries in flight are broken off: after the start they begin anew."""
         self.archivist.close()
-        await self._crew.drain(0.0)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STOP_SECONDS):
+                await self._crew.drain(0.0)
 
     async def close(self) -> None:
-        await self._book.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STOP_SECONDS):
+                await self._book.close()

@@ -27,7 +27,7 @@ def size(value: Any) -> int:
 
 
 def archive_url(value: Any) -> str:
-    """`file:///DIR` or a bucket's, without the slash at the end."""
+    """`file:///DIR` or a bucket's, without the slash at the end. What could hold a key is not shown."""
     url = fields.text(value)
     scheme, mark, rest = url.partition("://")
     if not mark or scheme not in ("file", *BUCKETS) or "?" in rest or "#" in rest or not url.isprintable():
@@ -35,7 +35,7 @@ def archive_url(value: Any) -> str:
     if scheme == "file":
         return f"file://{_folder(value, rest)}"
     if not rest.partition("/")[0] or "@" in rest:
-        raise ValueError(f"{shown(value)} does not name a bucket ({_FORMS}; its keys come from the environment)")
+        raise ValueError(f"does not name a bucket ({_FORMS}; its keys come from the environment)")
     if find_spec(_EXTRA) is None:
         raise ValueError("a bucket needs the extra (run: pip install 'webhook-notifier[archive]')")
     return url.rstrip("/")

@@ -88,7 +88,7 @@ def next_due(task: Task, now: datetime) -> ResultFile | None:
 
 def until_next_try(file: ResultFile, now: datetime) -> float:
     """Seconds."""
-    return seconds_until(file.next_try_at, now, LONGEST_WAIT_SECONDS)
+    return 0.0 if file.next_try_at is None else seconds_until_try(file.next_try_at, now)
 
 
 def pending(task: Task) -> tuple[ResultFile, ...]:
@@ -96,11 +96,11 @@ def pending(task: Task) -> tuple[ResultFile, ...]:
     return () if task.end is None else tuple(file for file in task.end.files if file.state == "pending")
 
 
-def seconds_until(at: datetime | None, now: datetime, longest: float) -> float:
-    """How long to wait for something that was set down for then. Nobody waits for more than `longest` (seconds), unless
-    the clock was wrong when it was written down: such a time has come."""
-    seconds = 0.0 if at is None else (at - now).total_seconds()
-    return seconds if 0 < seconds <= longest * (1 + SPREAD) else 0.0
+def seconds_until_try(at: datetime, now: datetime) -> float:
+    """How long to wait for a try that was set down for then. None waits for longer than the longest backoff, unless the
+    clock was wrong when it was written down: such a time has come."""
+    seconds = (at - now).total_seconds()
+    return seconds if 0 < seconds <= LONGEST_WAIT_SECONDS * (1 + SPREAD) else 0.0
 
 
 def kept(file: ResultFile, *, location: str, size: int, sha256: str, content_type: str, now: datetime) -> ResultFile:

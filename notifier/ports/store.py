@@ -179,7 +179,7 @@ class ResultStore(Protocol):
     async def unsettled(self) -> Unsettled: ...
 
     async def result(self, key: int) -> Task | None:
-        """The ended task with its files; None: there is no such task, or it goes on."""
+        """The task with its files; None: there is no such task, or not one that completed or failed."""
         ...
 
     async def keep(self, task: Task, now: datetime, retell: Retell) -> Sequence[Delivery]:

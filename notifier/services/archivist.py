@@ -18,7 +18,6 @@ from notifier.domain.moment import rfc3339_or_none
 from notifier.domain.pace import Line
 from notifier.domain.result_file import ResultFile
 from notifier.domain.saving import (
-    LONGEST_WAIT_SECONDS,
     SWITCHED_OFF,
     kept,
     missed,
@@ -27,7 +26,7 @@ from notifier.domain.saving import (
     pending,
     planned,
     renewed,
-    seconds_until,
+    seconds_until_try,
     switched_off,
     until_next_try,
     wait_after,
@@ -128,7 +127,7 @@ class Archivist:
         for number, (key, at) in enumerate(unsettled.tasks.items()):
             if number % PORTION == 0:
                 await asyncio.sleep(0)  # a full store must not make the loop deaf
-            self._asleep.put(key, self._clock.monotonic() + seconds_until(at, now, LONGEST_WAIT_SECONDS))
+            self._asleep.put(key, self._clock.monotonic() + seconds_until_try(at, now))
         for held in unsettled.held:
             self._holds.hold(held.id, held.next_attempt_at, self._longest_hold())
         self._pump()

@@ -7,7 +7,6 @@ import structlog
 
 from notifier.domain.delivery import Delivery
 from notifier.domain.pace import Line
-from notifier.domain.saving import seconds_until
 from notifier.domain.sleepers import Sleepers
 from notifier.ports import Clock, Crew, ResultStore, Retell, StoreUnavailableError
 from notifier.services.wakeup import WakeUp
@@ -52,7 +51,8 @@ class Holds:
         self._accept([delivery for delivery in owed if delivery.held_until is None])
 
     def hold(self, delivery_id: str, until: datetime, longest: float) -> None:
-        self._sleep(delivery_id, seconds_until(until, self._clock.now(), longest))
+        """Until then, and for `longest` seconds at most: the clock may have been wrong when that was written down."""
+        self._sleep(delivery_id, min(max((until - self._clock.now()).total_seconds(), 0.0), longest))
 
     def released(self, owed: Iterable[Delivery]) -> None:
         """These were held, and their files are settled."""

@@ -28,6 +28,9 @@ LABELS = {
     "open_circuits": set(),
     "store_bytes": set(),
     "store_free_bytes": set(),
+    "files": {"outcome"},
+    "file_bytes": set(),
+    "files_pending": set(),
 }
 
 

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from notifier.domain.delivery import Attempt, Delivery, new_delivery
 from notifier.domain.event import Event, announce
+from notifier.domain.saving import named, news_of, pending, with_files
 from notifier.domain.task import End, Task
 from notifier.domain.watch import Registration, Watch, WatchState
 from notifier.ports import Known
@@ -13,11 +14,24 @@ from notifier.ports import Known
 USUAL = {"videos": 30.0, "images": 20.0}
 
 
+HOLD = timedelta(seconds=100)
+
+
 def tell(task: Task, watch: Watch) -> Event | None:
-    """The event's id follows from the watch's; nobody at a URL ending in `/deaf` wants to know of failures."""
+    """The event's id follows from the watch's; nobody at a URL ending in `/deaf` wants to know of failures. What waits
+    for files is held."""
     if watch.callback_url.endswith("/deaf") and task.end and task.end.state == "failed":
         return None
-    return announce(task, watch, watch.id.replace("wch_", "evt_"))
+    event = announce(task, watch, watch.id.replace("wch_", "evt_"))
+    return replace(event, held_until=task.end.at + HOLD) if task.end and pending(task) else event
+
+
+def retell(task: Task, watch: Watch, held: str | None) -> Event | None:
+    """Nobody at a URL ending in `/deaf` wants to know of files."""
+    if held is not None:
+        return announce(task, watch, held)
+    deaf = watch.callback_url.endswith("/deaf") or task.end is None
+    return None if deaf else announce(task, watch, watch.id.replace("wch_", "evt_news_"), news_of(task.end))
 
 
 @dataclass
@@ -54,7 +68,14 @@ class Model:
         return replace(self.tasks[name].known, interval=interval, deadline_at=deadline_at, setbacks=0)
 
     def delivery_of(self, watch: Watch) -> Delivery | None:
-        return next((each for each in self.deliveries.values() if each.watch_id == watch.id), None)
+        """Of its end, not of files."""
+        own = (each for each in self.deliveries.values() if each.watch_id == watch.id)
+        return next((each for each in own if not each.type.startswith("result.")), None)
+
+    def result(self, key: int) -> Task | None:
+        """A task that completed or failed."""
+        ended = (task.known for task in self.tasks.values() if task.state in ("completed", "failed"))
+        return next((task for task in ended if task.key == key), None)
 
     # Watches
 
@@ -114,7 +135,8 @@ class Model:
         kept = self._open(task)
         if kept is None or task.end is None:
             return []
-        return self._end(kept, task, self.watching((task.provider, task.task_id)))
+        watching = self.watching((task.provider, task.task_id))
+        return self._end(kept, named(task, watching[0].id), watching)
 
     def expire(self, task: Task, now: datetime) -> list[Delivery]:
         kept = self._open(task)
@@ -144,6 +166,9 @@ class Model:
         event = tell(task, watch)
         if event is None:
             return None
+        return self._add(event, watch, now)
+
+    def _add(self, event: Event, watch: Watch, now: datetime) -> Delivery:
         delivery = new_delivery(event, watch_id=watch.id, callback_url=watch.callback_url, now=now)
         self.deliveries[delivery.id] = delivery
         self.logs[delivery.id] = []
@@ -160,23 +185,52 @@ class Model:
         kept = self.deliveries.get(delivery.id)
         if kept is None or kept.attempts != delivery.attempts - 1:
             return False
-        self.deliveries[delivery.id] = delivery
+        self.deliveries[delivery.id] = replace(delivery, body=kept.body, held_until=kept.held_until)
         self.logs[delivery.id].append(attempt)
         return True
+
+    def keep(self, task: Task, now: datetime) -> list[Delivery]:
+        name = (task.provider, task.task_id)
+        kept = self.tasks.get(name)
+        if kept is None or kept.known.key != task.key or task.end is None or not pending(kept.known):
+            return []
+        settled = {file.n: file for file in kept.known.end.files if file.state != "pending"}
+        kept.known = with_files(kept.known, tuple(settled.get(file.n, file) for file in task.end.files))
+        if pending(kept.known):
+            return []
+        told = [self._news(kept.known, watch, now) for watch in self.of(name) if watch.state == "completed"]
+        return [delivery for delivery in told if delivery is not None]
+
+    def _news(self, task: Task, watch: Watch, now: datetime) -> Delivery | None:
+        own = self.delivery_of(watch)
+        if own is not None and own.held_until is not None:
+            return self.release(own.id, now)
+        event = retell(task, watch, None)
+        return None if event is None else self._add(event, watch, now)
+
+    def release(self, delivery_id: str, now: datetime) -> Delivery | None:
+        held = self.deliveries.get(delivery_id)
+        if held is None or held.held_until is None:
+            return None
+        watch = self.watches[held.watch_id]
+        body = retell(self.tasks[watch.provider, watch.task_id].known, watch, delivery_id).body
+        self.deliveries[delivery_id] = replace(held, body=body, held_until=None, next_attempt_at=now)
+        return self.deliveries[delivery_id]
 
     def clean(self, before: datetime) -> int:
         old = [watch for watch in self.watches.values() if self._outdated(watch, before)]
         for watch in old:
             del self.watches[watch.id]
-            delivery = self.delivery_of(watch)
-            if delivery is not None:
+            for delivery in [each for each in self.deliveries.values() if each.watch_id == watch.id]:
                 del self.deliveries[delivery.id], self.logs[delivery.id]
         for name in [name for name in self.tasks if not any(self.of(name))]:
             del self.tasks[name]
         return len(old)
 
     def _outdated(self, watch: Watch, before: datetime) -> bool:
-        delivery = self.delivery_of(watch)
-        owing = delivery is not None and delivery.state == "pending"
+        own = [each for each in self.deliveries.values() if each.watch_id == watch.id]
+        owing = any(each.state == "pending" for each in own)
+        task = self.tasks[watch.provider, watch.task_id]
+        owing = owing or bool(pending(task.known))
         over = watch.ended_at is not None and watch.ended_at < before
         return over and not owing and watch.id not in self.declared

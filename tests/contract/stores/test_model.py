@@ -22,11 +22,12 @@ from hypothesis.stateful import (
 )
 
 from notifier.domain.delivery import redeliver
+from notifier.domain.saving import kept, missed, pending, planned, with_file
 from notifier.domain.task import Task
 from notifier.domain.watch import Registration
 from notifier.ports import Page
 from tests.contract.stores.building import BACKENDS, at, completed, delivered, failed, given_up, registration, tried
-from tests.contract.stores.model import USUAL, Model, tell
+from tests.contract.stores.model import USUAL, Model, retell, tell
 
 NAMES = [("videos", "vid_1"), ("videos", "vid_2"), ("images", "vid_1")]
 URLS = ["https://app.example.com/hook", "https://app.example.com/deaf"]
@@ -61,6 +62,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.model = Model()
         self.heard: dict[int, Task] = {}  # every task that was ever to be polled, as the daemon may still know it
         self.tried: dict[str, Any] = {}  # every delivery that was ever owed, as the daemon may still know it
+        self.saved: dict[int, Task] = {}  # ended tasks with pending files, as the daemon may still know them
         self.seconds = 0.0
         self.ids = itertools.count(1)
 
@@ -177,9 +179,11 @@ class StoreMachine(RuleBasedStateMachine):
         self.hear(tasks=[task])
 
     @precondition(lambda self: self.heard)
-    @rule(number=numbers, how=ends)
-    def end(self, number, how) -> None:
+    @rule(number=numbers, how=ends, saved=st.booleans())
+    def end(self, number, how, saved) -> None:
+        """`saved`: its files are to be."""
         task = how(pick(self.heard, number), self.seconds)
+        task = planned(task) if saved else task
         owed = list(self.ask(self.store.end(task, tell)))
         assert owed == self.model.end(task)
         self.hear(owed=owed)
@@ -197,12 +201,44 @@ class StoreMachine(RuleBasedStateMachine):
             assert expired.task == replace(task, interval=left.interval, deadline_at=left.deadline_at)
         self.hear(owed=expired.owed)
 
+    @precondition(lambda self: self.heard)
+    @rule(number=numbers, what=st.sampled_from(["saved", "tried", "given up"]), stale=st.booleans())
+    def keep(self, number, what, stale) -> None:
+        """What a try made of the first file that is pending; `stale`: as somebody knows it who tried before."""
+        key = pick(self.heard, number).key
+        task = self.ask(self.store.result(key))
+        known = self.model.result(key)
+        assert (task and (task.end, task.status, task.polls)) == (known and (known.end, known.status, known.polls))
+        if stale:
+            task = self.saved.get(key, task)
+        if task is None or not pending(task):
+            return
+        self.saved[key] = task
+        (file, *_) = pending(task)
+        match what:
+            case "saved":
+                file = kept(file, location="file:///a", size=1, sha256="ab", content_type="video/mp4", now=self.now)
+            case _:
+                file = missed(file, "HTTP 500", now=self.now, give_up=what == "given up", wait=5.0)
+        told = list(self.ask(self.store.keep(with_file(task, file), self.now, retell)))
+        assert told == self.model.keep(with_file(task, file), self.now)
+        self.hear(owed=told)
+
+    @precondition(lambda self: self.tried)
+    @rule(number=numbers)
+    def release(self, number) -> None:
+        delivery_id = pick(self.tried, number).id
+        released = self.ask(self.store.release(delivery_id, self.now, retell))
+        assert released == self.model.release(delivery_id, self.now)
+
     @precondition(lambda self: self.tried)
     @rule(number=numbers, outcome=outcomes, stale=st.booleans())
     def settle(self, number, outcome, stale) -> None:
         """`stale`: as somebody knows it who missed what happened since it was owed."""
         owed = pick(self.tried, number)
         known = owed if stale else self.model.deliveries.get(owed.id, owed)
+        if self.model.deliveries.get(owed.id, owed).held_until is not None:
+            return  # nobody attempts what is held
         settled, attempt = delivered(known) if outcome is None else tried(known, **outcome)
         assert self.ask(self.store.settle(settled, attempt)) == self.model.settle(settled, attempt)
 
@@ -238,8 +274,14 @@ class StoreMachine(RuleBasedStateMachine):
         polled = {(task.provider, task.task_id): task for task in await store.watched(USUAL)}
         assert polled == {name: task for name in NAMES if (task := model.task(name)) is not None}
         waiting = {each.id: each.next_attempt_at for each in await store.waiting()}
-        pending = {each.id: each.next_attempt_at for each in model.deliveries.values() if each.state == "pending"}
-        assert waiting == pending
+        due = [each for each in model.deliveries.values() if each.state == "pending"]
+        assert waiting == {each.id: each.next_attempt_at for each in due if each.held_until is None}
+        unsettled = await store.unsettled()
+        assert {each.id: each.next_attempt_at for each in unsettled.held} == {
+            each.id: each.held_until for each in due if each.held_until is not None
+        }
+        times = {task.known.key: [file.next_try_at for file in pending(task.known)] for task in model.tasks.values()}
+        assert unsettled.tasks == {key: min(found) for key, found in times.items() if found}
         assert len((await store.deliveries(EVERYTHING)).deliveries) == len(model.deliveries)
         for delivery in model.deliveries.values():
             view = await store.delivery_view(delivery.id)

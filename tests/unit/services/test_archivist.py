@@ -38,6 +38,22 @@ def told(world: World) -> list[str]:
     return [body["type"] for body in world.bodies()]
 
 
+def late(world: World, call):
+    """The same, ten seconds later."""
+
+    async def slow(*args):
+        await world.crew.sleep(10)
+        return await call(*args)
+
+    return slow
+
+
+async def killed(world: World) -> None:
+    """Nothing of the old services goes on."""
+    world.archivist.close()
+    await world.crew.aclose()
+
+
 # One event, with its files
 
 
@@ -435,8 +451,7 @@ async def test_a_restart_takes_up_what_was_begun(world):
     """A try that was cut off begins anew; the event is the same one."""
     world.files.hold()
     await world.told("vid_1", DONE)
-    world.archivist.close()
-    await world.crew.aclose()
+    await killed(world)
     world.files.release()
     world.build()
     await world.dispatcher.start()
@@ -452,7 +467,7 @@ async def test_a_restart_takes_up_every_task(world):
     world.files.hold()
     for number in range(3):
         await world.told(f"vid_{number}", DONE)
-    await world.crew.aclose()
+    await killed(world)
     world.files.release()
     world.build()
     await world.archivist.start()
@@ -466,7 +481,7 @@ async def test_a_restart_keeps_the_waits(world):
     world.archive(hold=20.0)
     await world.told("vid_1", DONE)
     await world.crew.advance(6)
-    await world.crew.aclose()
+    await killed(world)
     world.build()
     await world.archivist.start()
     await world.crew.run()
@@ -477,16 +492,32 @@ async def test_a_restart_keeps_the_waits(world):
     assert told(world) == ["task.completed"]
 
 
+async def test_a_wrong_clock_at_a_restart_holds_nothing_for_longer(world):
+    """It was set back by a day while nobody looked: an event waits for `wait` at most all the same."""
+    world.files.hold()
+    world.archive(hold=10.0)
+    await world.told("vid_1", DONE)
+    await killed(world)
+    world.clock.away(-86_400.0)
+    world.build()
+    await world.archivist.start()
+    await world.crew.advance(9.9)
+    assert world.sender.posts == []
+    await world.crew.advance(0.2)
+    assert told(world) == ["task.completed"]
+
+
 async def test_a_restart_without_an_archive_releases_what_was_held(world):
     """Whoever waits is told that archiving is switched off; nobody waits for ever."""
     world.files.hold()
     await world.told("vid_1", DONE)
-    await world.crew.aclose()
+    await killed(world)
     world.saving = None
     world.build()
+    world.store.result = late(world, world.store.result)  # nobody may overtake who says what became of the file
     with capture_logs() as lines:
         await world.archivist.start()
-        await world.crew.run()
+        await world.crew.advance(30)
     assert (told(world), files(world)[0]["error"]) == (["task.completed"], SWITCHED_OFF)
     assert [line["event"] for line in lines if line["log_level"] == "warning"] == ["result.unsaved"]
 
