@@ -14,6 +14,7 @@
     │   ├── watch.py      Watch and its states (variables.py: what it gives beside its task id)
     │   ├── event.py      announce(): an ended task becomes the message it owes
     │   ├── result_file.py  what a completed task made, saved before its URL expires
+    │   ├── link.py       signed links to saved files
     │   ├── saving.py     which files are saved, and what each try makes of one
     │   ├── delivery.py   Delivery, Attempt, RetrySchedule, settle()
     │   ├── signature.py  sign(), verify(): Standard Webhooks, several secrets, both algorithms

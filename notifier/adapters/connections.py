@@ -6,6 +6,7 @@ or does not read its answer would keep a connection for ever, and each costs a f
 
 import asyncio
 import resource
+import socket
 from collections import OrderedDict
 from contextlib import suppress
 from itertools import islice
@@ -28,6 +29,8 @@ SECONDS: dict[Stage, float] = {"idle": 75.0, "head": 10.0, "rest": 5.0, "closing
 Idle is longer than clients usually keep a connection, so that it is they who close it, and never in mid-request."""
 UNREAD_SECONDS = 30.0
 """How long an answer may wait for a client that does not read it."""
+UNSENT_BYTES = 128 * 1024
+"""What the kernel takes of an answer beyond what is on its way. A slow client that goes on reading is seen to read."""
 MOST_HEAD_BYTES = 16 * 1024
 PIECE_BYTES = 2048
 MOST_CONNECTIONS = 4096
@@ -117,6 +120,7 @@ class Connection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
         super().connection_made(transport)
+        _keep_little_unsent(transport)
         self._others.open.add(self)
         self._enter("head")
         if not self._others.make_room():
@@ -232,6 +236,14 @@ class Connection(H11Protocol):
         self.transport.write(f"{head}Content-Length: {len(body)}\r\n{headers}\r\n{body}".encode())
         self._enter("closing")
         self.transport.close()
+
+
+def _keep_little_unsent(transport: asyncio.Transport) -> None:
+    """Otherwise it takes megabytes, and tells of progress after a third of them: at 100 kB a second, too late."""
+    connected = transport.get_extra_info("socket")
+    if connected is not None and connected.family in (socket.AF_INET, socket.AF_INET6):
+        with suppress(OSError):  # the client is gone already
+            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
 
 
 def affordable() -> int:

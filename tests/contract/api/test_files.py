@@ -51,6 +51,7 @@ class FakeArchive:
         self.reading = 0
         self.given = 0
         self.hold: asyncio.Event | None = None
+        self.opened: list[AsyncIterator[bytes]] = []  # kept, so that nobody closes them by forgetting them
 
     async def save(self, order: SaveOrder) -> Unsaved:
         raise NotImplementedError
@@ -58,7 +59,11 @@ class FakeArchive:
     async def remove(self, location: str) -> None:
         raise NotImplementedError
 
-    async def open(self, location: str, start: int, stop: int) -> AsyncIterator[bytes]:
+    def open(self, location: str, start: int, stop: int) -> AsyncIterator[bytes]:
+        self.opened.append(self._read(location, start, stop))
+        return self.opened[-1]
+
+    async def _read(self, location: str, start: int, stop: int) -> AsyncIterator[bytes]:
         self.reading += 1
         try:
             if location not in self.files:
@@ -446,7 +451,7 @@ async def test_only_so_many_files_are_sent_at_a_time(world: World, big: bytes, m
             assert (await world.call("GET", PATH, headers={"Range": "bytes=0-9"})).status_code == 206
 
 
-async def test_a_file_that_breaks_off_is_seen_to(world: World, big: bytes) -> None:
+async def test_a_file_that_breaks_off_is_seen_to(world: World, big: bytes, caplog: Any) -> None:
     """The client gets less than it was promised on a connection that is closed; the log says why, in one line."""
     archive = await served(world, big)
     archive.failure, archive.fails_after = ArchiveUnavailableError("the disk is gone"), 2 * 1024 * 1024
@@ -459,9 +464,10 @@ async def test_a_file_that_breaks_off_is_seen_to(world: World, big: bytes) -> No
             writer.close()
             await until(lambda: archive.reading == 0)
     assert [line["error"] for line in lines if line["log_level"] != "debug"] == ["the disk is gone"]
+    assert caplog.records == []  # the server's own
 
 
-async def test_a_stop_does_not_wait_for_downloads(world: World, big: bytes) -> None:
+async def test_a_stop_does_not_wait_for_downloads(world: World, big: bytes, caplog: Any) -> None:
     """Whoever reads slowly, or nothing, is cut off as soon as the stop begins, without a line in the log: a client
     goes on with Range when the daemon is back."""
     archive = await served(world, big)
@@ -473,3 +479,4 @@ async def test_a_stop_does_not_wait_for_downloads(world: World, big: bytes) -> N
             await until(lambda: archive.reading == 0)
     writer.close()
     assert [line for line in lines if line["log_level"] != "debug"] == []
+    assert caplog.records == []

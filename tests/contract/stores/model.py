@@ -240,7 +240,7 @@ class Model:
     def _outdated(self, watch: Watch, before: datetime) -> bool:
         own = [each for each in self.deliveries.values() if each.watch_id == watch.id]
         owing = any(each.state == "pending" for each in own)
-        task = self.tasks[watch.provider, watch.task_id]
+        task = self.tasks[name_of(watch)]
         owing = owing or bool(pending(task.known))
         over = watch.ended_at is not None and watch.ended_at < before
         return over and not owing and watch.id not in self.declared

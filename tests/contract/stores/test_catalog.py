@@ -6,7 +6,8 @@ import pytest
 
 from notifier.adapters.stores import paging
 from notifier.domain.prefix import parse_prefix
-from notifier.ports import Counts, Page, WatchPage
+from notifier.domain.result_file import ResultFile
+from notifier.ports import Counts, Page, Results, WatchPage
 from tests.contract.stores.building import (
     T0,
     Announcer,
@@ -225,3 +226,18 @@ async def test_a_cursor_of_0_is_at_the_end(store, under):
 async def test_an_empty_store_has_one_empty_page_for_everybody(store):
     """Without a cursor."""
     assert await picked(store.watches, 3) == [WatchPage((), None)]
+
+
+async def test_results_of_a_task(store):
+    """Its URLs and its files in their order; none of either while it goes on, and none of another's."""
+    announcer = Announcer()
+    first, second = await store.register([registration(1, "vid_1"), registration(2, "vid_2")], T0, announcer)
+    assert await store.results(first.view.task_key) == Results()
+    done = completed(first.task)
+    files = tuple(ResultFile(n, f"https://cdn.example.com/{n}.mp4", f"x-{n}", next_try_at=T0) for n in (1, 0))
+    await store.end(replace(done, end=replace(done.end, files=files)), announcer)
+    found = await store.results(first.view.task_key)
+    assert found.urls == done.end.urls
+    assert [(file.n, file.state) for file in found.files] == [(0, "pending"), (1, "pending")]
+    assert await store.results(second.view.task_key) == Results()
+    assert await store.results(10**9) == Results()
