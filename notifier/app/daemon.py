@@ -133,6 +133,7 @@ class Daemon:
             chance=chance,
             meter=self.metrics,
             guard=lambda: self._callable,
+            homes=self._book.home,
             ask=self.inquiries.ask,
             owe=self.dispatcher.owe,
             accept=self.dispatcher.accept,

@@ -141,12 +141,20 @@ class Description:
     def trusts(self, url: str) -> bool:
         """Whether a request to this URL may carry the credentials: on the origin of `base_url`, or on one of `hosts`
         by the same scheme or https. User information in a URL is never trusted, as it hides the host."""
-        home, there = _origin(self.base_url), _origin(url)
-        if home is None or there is None:
+        there = _origin(url)
+        if there is None:
             return False
-        scheme, host, port = there
-        listed = host in self.hosts and scheme in ("https", home[0]) and port in (_PORTS[scheme], home[2])
-        return there == home or listed
+        return "{}://{}:{}".format(*there) in self.origins()
+
+    def origins(self) -> Iterator[str]:
+        """Scheme, host and port of everywhere that may get the credentials."""
+        home = _origin(self.base_url)
+        if home is None:
+            return
+        yield "{}://{}:{}".format(*home)
+        for host in self.hosts:
+            for scheme in {"https", home[0]}:
+                yield from (f"{scheme}://{host}:{port}" for port in {_PORTS[scheme], home[2]})
 
     def texts(self) -> Iterator[Template]:
         """Everything with places to fill in."""
