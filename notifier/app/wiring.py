@@ -97,6 +97,7 @@ def _rules_of(provider: ProviderSettings) -> WatchRules:
         provider.deadline,
         variables=description.variables,
         judge_variables=description.judge_variables,
+        judge_task_id=description.judge_task_id,
     )
 
 
