@@ -9,9 +9,9 @@ from urllib.parse import unquote
 
 import structlog
 
-from notifier.adapters.archive import FileArchive, bucket_archive, folder_archive
+from notifier.adapters.archive import FileArchive, Homes, bucket_archive, folder_archive
 from notifier.adapters.crew import AsyncioCrew
-from notifier.adapters.http import Downloads, Home, origin
+from notifier.adapters.http import Downloads
 from notifier.adapters.scheduler import Scheduler
 from notifier.app import wiring
 from notifier.app.errors import StartError
@@ -37,9 +37,10 @@ _Marks: TypeAlias = tuple[str, int, float, Path]
 class ArchiveBook:
     """The archives that are or were in use: one whose settings did not change stays the same object."""
 
-    def __init__(self, settings: Settings, guard: Callable[[], Collection[Network]]) -> None:
+    def __init__(self, settings: Settings, guard: Callable[[], Collection[Network]], homes: Homes) -> None:
         self._settings = settings
         self._guard = guard
+        self._homes = homes
         self._built: dict[_Marks, FileArchive] = {}
         self._prepared: set[Path | str] = set()
 
@@ -85,25 +86,17 @@ class ArchiveBook:
                 archive.url,
                 spool=spool,
                 downloads=downloads,
-                homes=self._home,
+                homes=self._homes,
                 max_size=archive.max_size,
                 timeout=archive.timeout,
             )
         root = Path(unquote(archive.url.removeprefix("file://")))
         return folder_archive(
-            root, downloads=downloads, homes=self._home, max_size=archive.max_size, timeout=archive.timeout
+            root, downloads=downloads, homes=self._homes, max_size=archive.max_size, timeout=archive.timeout
         )
 
     def _spool(self, settings: Settings, archive: ArchiveSettings) -> Path:
         return wiring.store_path(settings).parent if archive.spool is None else Path(archive.spool)
-
-    def _home(self, provider: str) -> Home:
-        """Where a provider's credentials may go."""
-        settings = self._settings.providers.get(provider)
-        if settings is None:
-            return Home()
-        key = settings.api_key.get_secret_value()
-        return Home(frozenset({origin(settings.base_url)}), {"authorization": f"Bearer {key}"})
 
 
 def _is_bucket(archive: ArchiveSettings) -> bool:
@@ -120,12 +113,13 @@ class Archiving:
         chance: Chance,
         meter: FileMeter,
         guard: Callable[[], Collection[Network]],
+        homes: Homes,
         ask: Ask,
         owe: Owe,
         accept: Callable[[Sequence[Delivery]], None],
     ) -> None:
         self._crew = AsyncioCrew()
-        self._book = ArchiveBook(settings, guard)
+        self._book = ArchiveBook(settings, guard, homes)
         self._sweeper = Sweeper(store=store, clock=clock)
         self.archivist = Archivist(
             store=store,

@@ -98,6 +98,7 @@ class Parts:
             chance=self._chance,
             meter=self.metrics,
             guard=lambda: self._callable,
+            homes=self._book.home,
             ask=self.inquiries.ask,
             owe=self.dispatcher.owe,
             accept=self.dispatcher.accept,

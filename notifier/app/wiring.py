@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from notifier import __version__
 from notifier.adapters.api import Caller
-from notifier.adapters.http import Http
+from notifier.adapters.http import NOWHERE, Home, Http
 from notifier.adapters.providers import DescribedApi
 from notifier.app.describing import auth_secrets, credentials, describe
 from notifier.config import EndpointSettings, ProviderSettings, Settings
@@ -97,6 +97,7 @@ def _rules_of(provider: ProviderSettings) -> WatchRules:
         provider.deadline,
         variables=description.variables,
         judge_variables=description.judge_variables,
+        judge_task_id=description.judge_task_id,
     )
 
 
@@ -138,7 +139,12 @@ class ProviderBook:
         self._http = http
         self._clock = clock
         self._learned = learned
-        self._built: dict[str, tuple[ProviderSettings, Provider]] = {}
+        self._built: dict[str, tuple[ProviderSettings, DescribedApi]] = {}
+
+    async def home(self, name: str) -> Home:
+        """Where the credentials of this provider may go; nowhere, if there is none."""
+        known = self._built.get(name)
+        return NOWHERE if known is None else await known[1].home()
 
     def providers(self, settings: Settings) -> Mapping[str, tuple[Provider, PollLimits]]:
         return {
@@ -146,7 +152,7 @@ class ProviderBook:
             for name, provider in settings.providers.items()
         }
 
-    def _provider(self, name: str, settings: ProviderSettings) -> Provider:
+    def _provider(self, name: str, settings: ProviderSettings) -> DescribedApi:
         marks = settings.model_copy(update=dict.fromkeys(LIMITS))
         known = self._built.get(name)
         if known is None or known[0] != marks:

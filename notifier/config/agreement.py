@@ -18,7 +18,7 @@ from notifier.config.problem import Fault, Path, Unusable, did_you_mean, shown
 from notifier.config.provider_agreement import Needs, needs_of, provider_disagreements
 from notifier.config.providers import ProviderSettings
 from notifier.domain.address import Refusal, examine
-from notifier.domain.description import misfits
+from notifier.domain.description import misfit, misfits
 from notifier.domain.quantity import format_duration
 from notifier.domain.template import VARIABLE_NAME
 from notifier.domain.variables import variables_text
@@ -101,6 +101,9 @@ def _watches(data: dict[str, Any]) -> Iterator[Fault]:
         need = needs.get(name or "")
         if need is not None:
             yield from _misfits(given, need, (*path, "vars"))
+            task_id = _known(fields.task_id, watch.get("task_id"))
+            if task_id is not None and (wrong := misfit("task_id", task_id, need.texts)) is not None:
+                yield Fault((*path, "task_id"), wrong)
         variables = None if need is None else _whole(given, need)
         identity = (name, _text(watch, "task_id"), variables, _text(watch, "callback_url"))
         whole = tuple(part for part in identity if part is not None)

@@ -132,6 +132,10 @@ class Description:
         """What is wrong with a watch's values: names, and sentences that go on after them."""
         return misfits(self.variables, tuple(self.texts()), given)
 
+    def judge_task_id(self, task_id: str) -> str | None:
+        """Why the provider cannot be asked about such a task, or None."""
+        return misfit("task_id", task_id, tuple(self.texts()))
+
     def values(self, task_id: str, given: Mapping[str, str]) -> dict[str, str]:
         """What the placeholders stand for; a watch's own value goes before the default."""
         usual = {f"vars.{name}": value for name, value in self.variables.items() if value is not None}
@@ -141,12 +145,20 @@ class Description:
     def trusts(self, url: str) -> bool:
         """Whether a request to this URL may carry the credentials: on the origin of `base_url`, or on one of `hosts`
         by the same scheme or https. User information in a URL is never trusted, as it hides the host."""
-        home, there = _origin(self.base_url), _origin(url)
-        if home is None or there is None:
+        there = _origin(url)
+        if there is None:
             return False
-        scheme, host, port = there
-        listed = host in self.hosts and scheme in ("https", home[0]) and port in (_PORTS[scheme], home[2])
-        return there == home or listed
+        return "{}://{}:{}".format(*there) in self.origins()
+
+    def origins(self) -> Iterator[str]:
+        """Scheme, host and port of everywhere that may get the credentials."""
+        home = _origin(self.base_url)
+        if home is None:
+            return
+        yield "{}://{}:{}".format(*home)
+        for host in self.hosts:
+            for scheme in {"https", home[0]}:
+                yield from (f"{scheme}://{host}:{port}" for port in {_PORTS[scheme], home[2]})
 
     def texts(self) -> Iterator[Template]:
         """Everything with places to fill in."""
@@ -167,15 +179,15 @@ def misfits(
         value = given.get(name, usual)
         if value is None:
             yield name, "is missing, and this provider cannot be asked without it"
-        elif wrong := judge_value(value) or _unfit(name, value, texts):
+        elif wrong := judge_value(value) or misfit(f"vars.{name}", value, texts):
             yield name, wrong
 
 
-def _unfit(name: str, value: str, texts: Collection[Template]) -> str | None:
-    """The first place that does not take the value."""
+def misfit(name: str, value: str, texts: Collection[Template]) -> str | None:
+    """Why the value of a placeholder cannot be filled into one of these texts, or None."""
     for text in texts:
         for part in text.parts:
-            if isinstance(part, Hole) and part.name == f"vars.{name}" and (wrong := unfit(part, text.place, value)):
+            if isinstance(part, Hole) and part.name == name and (wrong := unfit(part, text.place, value)):
                 return wrong
     return None
 

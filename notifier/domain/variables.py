@@ -37,6 +37,10 @@ def takes_none(given: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     return ((name, "is no variable of this provider, which has none") for name in given)
 
 
+def takes_any(_: str) -> None:
+    """Nothing is wrong with any task id for a provider into whose requests each of them fits."""
+
+
 def variables_text(given: Mapping[str, str]) -> str:
     """Canonical JSON text: equal variables are equal text, so that they can be a part of a task's identity."""
     return json.dumps(dict(given), ensure_ascii=False, separators=(",", ":"), sort_keys=True)

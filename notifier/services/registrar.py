@@ -10,7 +10,7 @@ import structlog
 from notifier.domain.address import Refusal
 from notifier.domain.delivery import Delivery
 from notifier.domain.quantity import format_duration
-from notifier.domain.variables import takes_none, variables_text
+from notifier.domain.variables import takes_any, takes_none, variables_text
 from notifier.domain.watch import Registration, Source, Watch, judge_task_id, metadata_text
 from notifier.ports import Announce, Cancelled, Chance, Clock, Declared, Guard, Registered, WatchStore
 from notifier.services.poller import Poller
@@ -58,13 +58,14 @@ class Busy:
 class WatchRules:
     """What a provider allows and assumes, in seconds. `variables` are what its watches may give beside their task ids,
     with their defaults (None: must be given); `judge_variables` names those that are wrong, with sentences that go on
-    after the names."""
+    after the names, and `judge_task_id` says so of the id itself."""
 
     interval: float
     min_interval: float
     deadline: float
     variables: Mapping[str, str | None] = field(default_factory=dict)
     judge_variables: Callable[[Mapping[str, str]], Iterable[tuple[str, str]]] = takes_none
+    judge_task_id: Callable[[str], str | None] = takes_any
 
 
 class Registrar:
@@ -156,6 +157,8 @@ class Registrar:
         if request.interval is not None and request.interval < rules.min_interval:
             least = format_duration(rules.min_interval)
             return Invalid("interval", f"must be at least {least}, the min_interval of provider {provider!r}")
+        if (unfit := rules.judge_task_id(request.task_id)) is not None:
+            return Invalid("task_id", unfit)
         misfit = _misfit(request.variables or {}, rules)
         return misfit or self._registration(request, provider, metadata, "intake")
 

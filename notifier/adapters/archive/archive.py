@@ -1,7 +1,7 @@
 """Saving a file: fetched into a partial one, recognised by its content, put on the shelf."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeAlias
@@ -18,7 +18,7 @@ MOST_THREADS = 16
 """For disks, which may hang: of its own, so that nobody else waits for them."""
 PARTIAL_FOLDER = ".partial"
 
-Homes: TypeAlias = Callable[[str], Home]
+Homes: TypeAlias = Callable[[str], Awaitable[Home]]
 """A provider's name → where its credentials may go; asked for at each try, so that a reload holds from the next on."""
 
 
@@ -87,7 +87,7 @@ class FileArchive:
             self._downloads,
             partial,
             url=order.url,
-            home=self._homes(order.provider),
+            home=await self._homes(order.provider),
             max_size=self._max_size,
             sleep=self._sleep,
         )

@@ -9,6 +9,7 @@ files (`Downloads`) are the one exception: they follow redirects, and read bodie
 from notifier.adapters.http.client import CHECK_SECONDS, Http
 from notifier.adapters.http.download import NOWHERE, Downloads, Flow, FlowError, Home, origin
 from notifier.adapters.http.fault import Fault, FaultKind
+from notifier.adapters.http.query import with_query
 from notifier.adapters.http.reply import Reply
 from notifier.adapters.http.tls import trust
 
@@ -25,4 +26,5 @@ __all__ = [
     "Reply",
     "origin",
     "trust",
+    "with_query",
 ]

@@ -13,6 +13,7 @@ from notifier import __version__
 from notifier.adapters.http.fault import Fault, explain
 from notifier.adapters.http.lookup import Lookup, Resolve, system_addresses
 from notifier.adapters.http.pool import Pool, Pools
+from notifier.adapters.http.query import with_query
 from notifier.adapters.http.tls import trust as system_trust
 from notifier.domain.address import Network, Refusal, Target, examine
 
@@ -29,10 +30,15 @@ _EVERYWHERE = (ip_network("0.0.0.0/0"), ip_network("::/0"))
 @dataclass(frozen=True, slots=True)
 class Home:
     """A provider's own origins, as `origin` writes them: chosen by the operator, so they are called wherever they are,
-    with `headers`, which hold credentials and go nowhere else."""
+    with `headers` and parameters of the `query`, which hold credentials and go nowhere else."""
 
     origins: frozenset[str] = frozenset()
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    query: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+
+    def signed(self, url: str) -> str:
+        """A URL of these origins as it is asked for."""
+        return with_query(url, self.query)
 
 
 NOWHERE = Home()
@@ -115,7 +121,8 @@ class Downloads:
                 yield Fault("refused", refusal.message)
                 return
             at_home = at_home and origin(url) in home.origins
-            async with self._open(url, {**home.headers, **headers} if at_home else headers, at_home=at_home) as flow:
+            asked, sent = (home.signed(url), {**home.headers, **headers}) if at_home else (url, headers)
+            async with self._open(asked, sent, at_home=at_home) as flow:
                 target = None if isinstance(flow, Fault) else _target(url, flow)
                 if target is None:
                     yield flow

@@ -5,11 +5,10 @@ followed, and a result URL that leads elsewhere is not asked for.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import quote
 
-from notifier.adapters.http import Fault, Http, Reply
+from notifier.adapters.http import Fault, Home, Http, Reply, origin, with_query
 from notifier.adapters.providers.credentials import Credentials, Sent, Unready
 from notifier.domain.answer import MAX_ANSWER_BYTES, Answer, Completed, Unavailable
 from notifier.domain.description import Description, SecondLook
@@ -70,6 +69,12 @@ class DescribedApi:
     def description(self) -> Description:
         return self._description
 
+    async def home(self) -> Home:
+        """Where the credentials may go, and what is sent there, for whoever fetches what an answer names."""
+        sent = await self._credentials.now()
+        origins = frozenset(origin(one) for one in self._description.origins())
+        return Home(origins) if isinstance(sent, Unready) else Home(origins, sent.headers, sent.query)
+
     async def poll(self, task_id: str, variables: Mapping[str, str]) -> Answer:
         return (await self.trace(task_id, variables)).answer
 
@@ -107,7 +112,7 @@ class DescribedApi:
 
     def _question(self, values: Values) -> Request:
         poll = self._description.poll
-        url = _with_query(self._description.base_url + poll.path.fill(values), _filled(poll.query, values))
+        url = with_query(self._description.base_url + poll.path.fill(values), _filled(poll.query, values))
         headers = {**self._usual, **_fields(poll.headers, values)}
         if poll.method == "GET":
             return Request("GET", url, headers)
@@ -121,7 +126,7 @@ class DescribedApi:
             url = self._description.base_url + look.path.fill(known)
         else:
             url = self._named_url(look, document)
-        url = _with_query(url, _filled(look.query, known))
+        url = with_query(url, _filled(look.query, known))
         return Request("GET", url, {**self._usual, **_fields(look.headers, known)})
 
     def _named_url(self, look: SecondLook, document: object) -> str:
@@ -149,7 +154,7 @@ class DescribedApi:
         return HttpAnswer(reply.status, reply.headers, reply.body, reply.truncated)
 
     async def _send(self, request: Request, sent: Sent, seconds: float) -> Reply | Fault:
-        url, headers = _with_query(request.url, sent.query), {**request.headers, **sent.headers}
+        url, headers = with_query(request.url, sent.query), {**request.headers, **sent.headers}
         if request.method == "GET":
             return await self._http.get(url, headers=headers, timeout=seconds, cap=MAX_ANSWER_BYTES)
         body = _with_members(request.body or b"", sent.body)
@@ -172,12 +177,3 @@ def _filled(pairs: tuple[tuple[str, Template], ...], values: Values) -> tuple[tu
 
 def _fields(pairs: tuple[tuple[str, Template], ...], values: Values) -> dict[str, str]:
     return {name.lower(): template.fill(values) for name, template in pairs}
-
-
-def _with_query(url: str, pairs: Iterable[tuple[str, str]]) -> str:
-    """The URL with further parameters, percent-encoded (RFC 3986, section 3.4), before its fragment if it has one."""
-    query = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in pairs)
-    if not query:
-        return url
-    rest, mark, fragment = url.partition("#")
-    return f"{rest}{'&' if '?' in rest else '?'}{query}{mark}{fragment}"

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from notifier.adapters.archive import folder_archive
-from notifier.adapters.http import NOWHERE, Downloads
+from notifier.adapters.http import Downloads
 from notifier.ports import SaveOrder
+from tests.contract.archive.homes import nowhere
 
 TICK_SECONDS = 0.005
 
@@ -39,7 +40,7 @@ async def watch_delays(delays: list[float]) -> None:
 
 async def measure(url: str, path: str, folder: Path, max_size: int) -> dict[str, object]:
     downloads = Downloads(guard=lambda: (ip_network("127.0.0.0/8"),))
-    archive = folder_archive(folder, downloads=downloads, homes=lambda _: NOWHERE, max_size=max_size, timeout=600)
+    archive = folder_archive(folder, downloads=downloads, homes=nowhere, max_size=max_size, timeout=600)
     await archive.start()
     await archive.save(SaveOrder(f"{url}small", "videos/t/warm-0", "videos"))  # what is imported and made once
     gc.collect()

@@ -48,10 +48,11 @@ async def archive(root: Path, waits: list[float]):
             stall: float = 30,
             folder: Path = root,
         ) -> FileArchive:
+            async def homes(_: str) -> Home:
+                return home
+
             downloads = Downloads(guard=guard, stall=stall)
-            built = folder_archive(
-                folder, downloads=downloads, homes=lambda _: home, max_size=max_size, timeout=timeout
-            )
+            built = folder_archive(folder, downloads=downloads, homes=homes, max_size=max_size, timeout=timeout)
 
             async def sleep(seconds: float) -> None:
                 waits.append(seconds)

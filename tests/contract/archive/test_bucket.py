@@ -16,10 +16,11 @@ from ipaddress import ip_network
 import pytest
 
 from notifier.adapters.archive import bucket_archive
-from notifier.adapters.http import NOWHERE, Downloads
+from notifier.adapters.http import Downloads
 from notifier.ports import ArchiveUnavailableError, FileGoneError, Saved, SaveOrder, Unsaved
 from tests.acceptance.harness import free_port
 from tests.contract.archive.conftest import kept
+from tests.contract.archive.homes import nowhere
 from tests.contract.archive.servers import MIB, content, honest, saying
 
 FILE = content(12 * MIB + 5)  # three parts
@@ -101,7 +102,7 @@ async def bucket(tmp_path):
         async def build(url: str = URL, *, timeout: float = 60):
             downloads = Downloads(guard=lambda: (ip_network("127.0.0.0/8"),))
             built = bucket_archive(
-                url, spool=tmp_path, downloads=downloads, homes=lambda _: NOWHERE, max_size=64 * MIB, timeout=timeout
+                url, spool=tmp_path, downloads=downloads, homes=nowhere, max_size=64 * MIB, timeout=timeout
             )
             stack.push_async_callback(built.aclose)
             await built.start()

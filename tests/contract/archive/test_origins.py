@@ -33,6 +33,16 @@ async def test_the_providers_own_origin_gets_its_key_and_needs_no_listing(serve,
     assert carried(server) == [KEY["authorization"]] * 2
 
 
+async def test_a_key_in_the_query_goes_to_the_providers_own_origin_only(serve, archive):
+    """Beside the parameters that are there already."""
+    storage = await serve(honest(FILE))
+    provider = await serve(to(storage.url))
+    home = Home(frozenset({origin(provider.url)}), query=(("key", "s3cret"),))
+    assert isinstance(await (await archive(home=home)).save(order(provider)), Saved)
+    assert [request.path.rpartition("?")[2] for request in provider.requests] == ["signature=planted&key=s3cret"]
+    assert "s3cret" not in storage.requests[0].path
+
+
 async def test_any_other_origin_gets_no_key(serve, archive):
     """The same host on another port is another origin."""
     server, provider = await serve(honest(FILE)), await serve(honest(FILE))

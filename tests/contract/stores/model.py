@@ -200,7 +200,7 @@ class Model:
         return True
 
     def keep(self, task: Task, now: datetime) -> list[Delivery]:
-        name = (task.provider, task.task_id)
+        name = name_of(task)
         kept = self.tasks.get(name)
         if kept is None or kept.known.key != task.key or task.end is None or not pending(kept.known):
             return []
@@ -223,7 +223,7 @@ class Model:
         if held is None or held.held_until is None:
             return None
         watch = self.watches[held.watch_id]
-        body = retell(self.tasks[watch.provider, watch.task_id].known, watch, delivery_id).body
+        body = retell(self.tasks[name_of(watch)].known, watch, delivery_id).body
         self.deliveries[delivery_id] = replace(held, body=body, held_until=None, next_attempt_at=now)
         return self.deliveries[delivery_id]
 

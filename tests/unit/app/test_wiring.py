@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from notifier.adapters.http import Http
+from notifier.adapters.http import NOWHERE, Http
 from notifier.adapters.webhook import KEPT_BYTES, kept
 from notifier.app import wiring
 from notifier.config import Loaded, Settings, parse
@@ -116,6 +116,21 @@ def test_only_a_provider_that_is_asked_otherwise_is_another_one() -> None:
         other, _ = built(change)
         assert other is not first
         first = other
+
+
+async def test_a_result_is_fetched_with_what_its_provider_is_asked_with() -> None:
+    """On the provider's own origin and the hosts that it lists, however it is told who asks."""
+    book = wiring.ProviderBook(Http(guard=None, keepalive=1.0), FakeClock(), lambda _: None)
+    book.providers(settings(AUTHS.replace("planted-a}", "planted-a}, hosts: [files.example]")))
+    homes = {name: await book.home(name) for name in "abcdfi"}
+    assert homes["a"].headers == {"authorization": "Bearer planted-a"}
+    assert homes["a"].origins == {"https://zcbservice.aizfw.cn:443", "https://files.example:443"}
+    assert homes["b"].headers == {"x": "planted-b"}
+    assert homes["c"].signed("https://a.example/f?n=1") == "https://a.example/f?n=1&x=planted-c"
+    assert homes["d"].headers["authorization"].startswith("Basic ")
+    assert homes["f"].headers["authorization"].startswith("Bearer ey")
+    assert (dict(homes["i"].headers), homes["i"].query) == ({}, ())
+    assert await book.home("unknown") == NOWHERE
 
 
 def test_at_most_1_kib_of_an_answer_is_kept() -> None:

@@ -543,3 +543,12 @@ def test_variables_of_a_watch_are_those_of_its_provider(problems_in, secret, wat
     does not take at its value. Watches with other variables are others, and a default may be written out."""
     lines = [f"  - {{task_id: a, callback_url: 'https://a.example/', {one}}}\n" for one in watches]
     expect(problems_in(REGIONAL.replace("SECRET", secret) + "".join(lines)), problem)
+
+
+def test_a_task_id_that_no_request_can_carry_is_told(problems_in, secret):
+    """At its value; where the whole of it is percent-encoded, any will do."""
+    watch = "  - {task_id: a/../b, callback_url: 'https://a.example/', vars: {path: a}}\n"
+    text = REGIONAL.replace("SECRET", secret) + watch
+    expect(problems_in(text), None)
+    wrong = "12:15: watches[0].task_id: has an empty segment, or one of dots, that would lead"
+    expect(problems_in(text.replace("/{task_id}", "/{+task_id}")), wrong)

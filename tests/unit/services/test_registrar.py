@@ -12,7 +12,9 @@ from structlog.testing import capture_logs
 
 from notifier.domain.address import Refusal
 from notifier.domain.answer import Completed, Failed, Missed, Running, TaskError
+from notifier.domain.description import Description, Question
 from notifier.domain.receiver import Receiver, Receivers
+from notifier.domain.template import parse_template
 from notifier.domain.watch import judge_task_id, metadata_text
 from notifier.ports import Registered, StoreUnavailableError
 from notifier.services import registrar
@@ -436,6 +438,16 @@ async def test_variables_are_judged_by_the_provider_s_rules(regional, variables,
     """What is missing, unknown or unfit is named, and nothing is registered."""
     assert await one(regional, variables=variables) == wrong
     assert regional.store.watches == {}
+
+
+async def test_a_task_id_that_no_request_can_carry_is_refused(world):
+    """Else it would be watched in vain until its deadline."""
+    description = Description("https://api.example", Question(parse_template("/{+task_id}", "path")))
+    world.registrar.configure({"videos": replace(RULES, judge_task_id=description.judge_task_id)}, world.guard)
+    assert (await one(world, "operations/1")).created
+    refused = await one(world, "operations/../1")
+    assert isinstance(refused, Invalid)
+    assert (refused.field, "lead to another path" in refused.message) == ("task_id", True)
 
 
 async def test_a_provider_without_variables_refuses_any(world):
