@@ -4,14 +4,14 @@ A task is saved once, however many watches it has. What is to be saved is in the
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from typing import TypeAlias
 
 import structlog
 
-from notifier.domain.answer import Answer, Completed
+from notifier.domain.answer import Completed
 from notifier.domain.delivery import Delivery
 from notifier.domain.event import Event, TaskEvent
 from notifier.domain.moment import rfc3339_or_none
@@ -48,7 +48,7 @@ from notifier.ports import (
     Unsaved,
 )
 from notifier.services.holds import Holds
-from notifier.services.inquiries import Unasked
+from notifier.services.inquiries import Ask
 from notifier.services.storehouse import Storehouse
 from notifier.services.wakeup import WakeUp
 
@@ -62,7 +62,6 @@ PORTION = 500
 FINAL = ("refused", "too_large")
 """No later try can save such a file."""
 
-Ask: TypeAlias = Callable[[Task], Awaitable[Answer | Unasked]]
 Owe: TypeAlias = Callable[[Task, Watch, TaskEvent | None, str | None], Event | None]
 
 
