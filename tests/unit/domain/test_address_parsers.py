@@ -33,7 +33,7 @@ urls = st.tuples(
 ).map("".join)
 
 
-@settings(max_examples=150)
+@settings(max_examples=600)
 @given(urls)
 @example("https://a.example\\@127.0.0.1/")
 @example("https://example.com;@127.0.0.1/")
