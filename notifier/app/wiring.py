@@ -95,7 +95,6 @@ def _rules_of(provider: ProviderSettings) -> WatchRules:
         provider.interval,
         provider.min_interval,
         provider.deadline,
-        variables=description.variables,
         judge_variables=description.judge_variables,
         judge_task_id=description.judge_task_id,
     )
