@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 from urllib.parse import urljoin
 
@@ -12,6 +13,8 @@ from notifier.domain.answer import MAX_URL_CHARACTERS, TaskError, clean_text
 from notifier.domain.description import ErrorPaths, Expressions
 
 MAX_URLS = 1000
+MAX_TEXTS = 5 * MAX_URLS
+"""Texts that one expression found and that are looked at: what 1 MiB can hold would keep all else waiting."""
 MAX_DEPTH = 100
 """Lists inside each other; what is deeper is not looked at."""
 NO_REASON = "the provider gave no reason"
@@ -36,9 +39,14 @@ def urls_at(paths: Expressions, document: Any, base_url: str) -> tuple[str, ...]
     """The http(s) URLs, each once; a reference that begins with a slash is resolved against `base_url` (RFC 3986,
     section 5.2). The first expression that finds any decides."""
     for path in paths:
-        found = [url for text in _texts(path.find(document), 0) if (url := _url(text, base_url)) is not None]
+        found: dict[str, None] = {}
+        for text in dict.fromkeys(islice(_texts(path.find(document), 0), MAX_TEXTS)):
+            if (url := _url(text, base_url)) is not None:
+                found[url] = None
+            if len(found) == MAX_URLS:
+                break
         if found:
-            return tuple(dict.fromkeys(found))[:MAX_URLS]
+            return tuple(found)
     return ()
 
 
@@ -51,7 +59,7 @@ def _texts(value: Any, depth: int) -> Iterator[str]:
 
 
 def _url(text: str, base_url: str) -> str | None:
-    url = clean_text(text, MAX_URL_CHARACTERS) or ""
+    url = clean_text(text.strip(), MAX_URL_CHARACTERS) or ""
     if url[:8].lower().startswith(("http://", "https://")):
         return url
     if not url.startswith("/"):

@@ -4,10 +4,12 @@ from datetime import UTC, datetime
 
 import pytest
 
+from notifier.domain import extract
 from notifier.domain.answer import TaskError
 from notifier.domain.description import ErrorPaths
 from notifier.domain.expression import compile_expression
 from notifier.domain.extract import (
+    MAX_TEXTS,
     MAX_URLS,
     NO_REASON,
     error_at,
@@ -67,6 +69,8 @@ def test_a_word_is_text_a_number_or_a_truth(document, word):
         ("files/1", ()),
         ("data:text/plain,x", ()),
         ("ftp://a/1", ()),
+        (" https://a/1\n", ("https://a/1",)),
+        ("\t/files/1 ", ("https://api.example/files/1",)),
         ("", ()),
         ({}, ()),
         ([f"https://a/{n}" for n in range(MAX_URLS + 9)], tuple(f"https://a/{n}" for n in range(MAX_URLS))),
@@ -77,6 +81,45 @@ def test_a_word_is_text_a_number_or_a_truth(document, word):
 def test_urls_are_http_ones_each_once(value, urls):
     """Out of texts and lists of lists; one that begins with a slash belongs to base_url, other texts are no URLs."""
     assert urls_at(X, {"x": value}, BASE) == urls
+
+
+class Long:
+    """Finds more texts than there is memory for, and counts those that were taken."""
+
+    def __init__(self, form):
+        self.form, self.taken = form, 0
+
+    def find(self, _):
+        return Texts(self)
+
+
+class Texts(list):
+    def __init__(self, owner):
+        super().__init__()
+        self.owner = owner
+
+    def __iter__(self):
+        for number in range(10**9):
+            self.owner.taken += 1
+            yield self.owner.form.format(number)
+
+
+def joined(monkeypatch):
+    """Every reference that is resolved from now on."""
+    seen, join = [], extract.urljoin
+    monkeypatch.setattr(extract, "urljoin", lambda base, url: (seen.append(url), join(base, url))[1])
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("form", "urls", "resolved"),
+    [("/{}", MAX_URLS, MAX_URLS), ("/x/../{}", MAX_URLS, MAX_URLS), ("/{}/..", 1, MAX_TEXTS), ("/same", 1, 1)],
+)
+def test_no_answer_keeps_us_busy_with_its_urls(monkeypatch, form, urls, resolved):
+    """Only so many texts are looked at, none twice, and none once there are enough URLs."""
+    seen, long = joined(monkeypatch), Long(form)
+    assert len(urls_at((long,), None, BASE)) == urls
+    assert (len(seen), long.taken) == (resolved, MAX_TEXTS)
 
 
 def test_the_first_expression_that_finds_a_url_decides():
