@@ -37,6 +37,7 @@ from notifier.domain.expression import parse_json
 from notifier.domain.extract import (
     NO_REASON,
     error_at,
+    error_in_success,
     first,
     moment_at,
     number_at,
@@ -235,8 +236,8 @@ class _Seen:
         return Running(status, known, self.response(), progress, self.ask_again(), self.model())
 
     def completed(self, status: str) -> Completed | Failed:
-        """An error inside a success is a failure."""
-        if (error := error_at(self.error, self.document)) is not None:
+        """An error inside a success is a failure; what only says that there is none is not."""
+        if (error := error_in_success(self.error, self.document)) is not None:
             return Failed(status, error, self.response(), self.model())
         urls = () if self.urls is None else urls_at(self.urls, self.document, self.description.base_url)
         downloads = () if urls else self.downloads()

@@ -429,6 +429,12 @@ def test_an_error_inside_a_success_is_a_failure():
     assert (type(found), found.status, found.error.message) == (Failed, "completed", "moderated")
 
 
+def test_a_success_that_names_no_error_is_one():
+    """Many APIs say in words that there is none."""
+    found = reading(DESCRIPTION, 200, {"status": "completed", "why": "Success", "video_url": "https://a/"}).answer
+    assert isinstance(found, Completed)
+
+
 SUCCESS = Completed("done", (), "{}", expires_at=NOW, model="m-1")
 
 
