@@ -14,7 +14,7 @@ import structlog
 
 from notifier.domain.answer import Answer, Running, Throttled, Unauthorized
 from notifier.domain.pace import Pause, Turn
-from notifier.domain.task import PHASE_SPREAD, Step, Task, advance, backoff, rest_of_interval
+from notifier.domain.task import PHASE_SPREAD, Step, Task, advance, backoff, heeded, rest_of_interval
 from notifier.ports import (
     Chance,
     Clock,
@@ -226,7 +226,8 @@ class Poller:
             return None
         due = self._rhythms.wait(step.task, answer, now)
         if due is None and answer.ask_again is not None:
-            return max(answer.ask_again, channel.limits.min_interval)
+            left = (step.task.deadline_at - now).total_seconds()
+            return heeded(step.task, answer.ask_again, left, channel.limits.min_interval)
         return due
 
     # Deadlines, and the stop
