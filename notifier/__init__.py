@@ -20,7 +20,8 @@
     │   ├── signature.py  sign(), verify(): Standard Webhooks, several secrets, both algorithms
     │   ├── answer.py     what a provider's answer can mean; reading.py finds out which, explanation.py says why
     │   ├── description.py   a provider, described (expression.py: JMESPath, template.py: requests with places to fill
-    │   │                    in, extract.py: what expressions find in an answer)
+    │   │                    in, extract.py: what expressions find in an answer,
+    │   │                    masking.py: no secret in what we repeat of it)
     │   ├── receiver.py   whose secrets sign for which URL, and which events it wants
     │   ├── endpoint.py   a registered callback URL and what changes make of it (headers.py: what it may send along)
     │   ├── prefix.py     which callback URLs a limited token may name
