@@ -6,13 +6,17 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeAlias
 
+import structlog
+
 from notifier.adapters.archive.fetch import Fetch, Sleep
 from notifier.adapters.archive.folder import SHELF_SETTING, FolderShelf, advice
 from notifier.adapters.archive.partial import Partial, prepare
-from notifier.adapters.archive.shelf import Shelf, ShelfError
+from notifier.adapters.archive.shelf import Shelf, ShelfError, steps
 from notifier.adapters.http import Downloads, Home
 from notifier.domain.content import recognise
 from notifier.ports import ArchiveUnavailableError, Saved, SaveOrder, Unsaved
+
+log = structlog.get_logger()
 
 MOST_THREADS = 16
 """For disks, which may hang: of its own, so that nobody else waits for them."""
@@ -48,6 +52,7 @@ class FileArchive:
         self._timeout = timeout
         self._place = place
         self._sleep = sleep
+        self._faults: set[type[Exception]] = set()
 
     async def start(self) -> None:
         """Clear away what an earlier process left unfinished; ArchiveUnavailableError when there is no place to begin
@@ -58,6 +63,7 @@ class FileArchive:
             raise ArchiveUnavailableError(advice(error, self._place)) from None
 
     async def save(self, order: SaveOrder) -> Saved | Unsaved:
+        steps(order.name)  # made by us: if it is wrong, nobody else's data is to blame
         try:
             partial = await Partial.create(self._partials, self._threads)
         except OSError as error:
@@ -68,6 +74,9 @@ class FileArchive:
             return Unsaved("store", advice(error, self._place))
         except ShelfError as error:
             return Unsaved("store", str(error))
+        except Exception as error:  # noqa: BLE001  # whatever a URL or an answer says, the next try has its turn
+            self._tell_fault(error, order)
+            return Unsaved("broken", f"a fault of Notifier itself ({type(error).__name__}); see its log")
         finally:
             await partial.discard()
 
@@ -105,6 +114,14 @@ class FileArchive:
         if fetched:
             return Unsaved("store", f"the archive did not take the file {limit}")
         return Unsaved("broken", f"the file did not come {limit}: {fetch.progress}")
+
+    def _tell_fault(self, error: Exception, order: SaveOrder) -> None:
+        """Aloud once for each kind: tries are many."""
+        kind = type(error)
+        say = log.debug if kind in self._faults else log.error
+        self._faults.add(kind)
+        hint = "a fault of Notifier itself; please report it"
+        say("daemon.fault", provider=order.provider, file=order.name, exc_info=error, hint=hint)
 
     async def _keep(self, name: str, partial: Partial) -> Saved:
         digest = await partial.finish()
