@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeAlias
 
@@ -12,14 +11,15 @@ from notifier.adapters.archive.fetch import Fetch, Sleep
 from notifier.adapters.archive.folder import SHELF_SETTING, FolderShelf, advice
 from notifier.adapters.archive.partial import Partial, prepare
 from notifier.adapters.archive.shelf import Shelf, ShelfError, steps
+from notifier.adapters.archive.threads import DiskThreads
 from notifier.adapters.http import Downloads, Home
 from notifier.domain.content import recognise
 from notifier.ports import ArchiveUnavailableError, Saved, SaveOrder, Unsaved
 
 log = structlog.get_logger()
 
-MOST_THREADS = 16
-"""For disks, which may hang: of its own, so that nobody else waits for them."""
+CLOSE_SECONDS = 2.0
+"""For what threads are at, on a disk that may hang."""
 PARTIAL_FOLDER = ".partial"
 
 Homes: TypeAlias = Callable[[str], Awaitable[Home]]
@@ -37,7 +37,7 @@ class FileArchive:
         downloads: Downloads,
         homes: Homes,
         partials: Path,
-        threads: Executor,
+        threads: DiskThreads,
         max_size: int,
         timeout: float,
         place: str = SHELF_SETTING,
@@ -87,9 +87,9 @@ class FileArchive:
         await self._shelf.remove(location)
 
     async def aclose(self) -> None:
-        """Break off what is in flight."""
+        """Break off what is in flight. A thread whose disk hangs is left behind, and dies with the process."""
         await self._downloads.aclose()
-        await asyncio.to_thread(self._threads.shutdown)
+        await asyncio.to_thread(self._threads.end, CLOSE_SECONDS)
 
     async def _save(self, order: SaveOrder, partial: Partial) -> Saved | Unsaved:
         fetch = Fetch(
@@ -133,7 +133,7 @@ class FileArchive:
 def folder_archive(root: Path, *, downloads: Downloads, homes: Homes, max_size: int, timeout: float) -> FileArchive:
     """For `archive.url: file:///…`. The folder is made if it is missing."""
     root = root.resolve()
-    threads = ThreadPoolExecutor(MOST_THREADS, thread_name_prefix="archive")
+    threads = DiskThreads()
     return FileArchive(
         FolderShelf(root, threads),
         downloads=downloads,
@@ -152,12 +152,13 @@ def bucket_archive(
     environment makes no sense; needs what `missing` looks for."""
     from notifier.adapters.archive.bucket import BucketShelf  # noqa: PLC0415  # an extra that need not be installed
 
+    threads = DiskThreads()
     return FileArchive(
-        BucketShelf(url),
+        BucketShelf(url, threads),
         downloads=downloads,
         homes=homes,
         partials=spool.resolve() / PARTIAL_FOLDER,
-        threads=ThreadPoolExecutor(MOST_THREADS, thread_name_prefix="archive"),
+        threads=threads,
         max_size=max_size,
         timeout=timeout,
         place="archive.spool",

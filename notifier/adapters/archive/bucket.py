@@ -7,6 +7,7 @@ Who we are there is found as the library does: in the environment (`AWS_ACCESS_K
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from concurrent.futures import Executor
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -32,7 +33,8 @@ class BucketShelf:
     """Implements Shelf. `url` is `s3://bucket/prefix`, `gs://…` or `az://…`; ValueError when that or the environment
     makes no sense to the library."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, threads: Executor) -> None:
+        self._threads = threads
         self._url = url.rstrip("/") + "/"
         self._host = urlsplit(url).netloc
         if not self._host:
@@ -49,7 +51,7 @@ class BucketShelf:
             raise ValueError(f"archive.url: {_reason(error)}") from None
 
     async def keep(self, partial: Path, name: str, content_type: str) -> str:
-        size = (await asyncio.to_thread(partial.stat)).st_size
+        size = (await asyncio.get_running_loop().run_in_executor(self._threads, partial.stat)).st_size
         try:
             await obstore.put_async(
                 self._store,

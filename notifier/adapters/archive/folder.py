@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import functools
 import os
 import stat
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from notifier.adapters.archive.shelf import ShelfError, name_in, steps
+from notifier.adapters.archive.threads import obtain
 from notifier.ports import ArchiveUnavailableError, FileGoneError
 
 READ_BYTES = 256 * 1024
@@ -41,7 +43,7 @@ class FolderShelf:
         return self._url + name
 
     async def open(self, location: str, start: int, stop: int) -> AsyncIterator[bytes]:
-        descriptor = await self._reach(location, self._open)
+        descriptor = await self._reach(location, self._open, give_back=os.close)
         try:
             while start < stop:
                 chunk = await self._read(descriptor, min(READ_BYTES, stop - start), start)
@@ -52,11 +54,14 @@ class FolderShelf:
 
     async def remove(self, location: str) -> None:
         with contextlib.suppress(FileGoneError):
-            await self._reach(location, self._remove)
+            await self._reach(location, self._remove, give_back=lambda _: None)
 
-    async def _reach(self, location: str, work: Callable[[Sequence[str]], T]) -> T:
+    async def _reach(
+        self, location: str, work: Callable[[Sequence[str]], T], *, give_back: Callable[[T], None]
+    ) -> T:
         try:
-            return await self._run(work, steps(name_in(location, self._url)))
+            name = steps(name_in(location, self._url))
+            return await obtain(self._threads, functools.partial(work, name), give_back)
         except ValueError:
             raise FileGoneError("the file is not in this archive; archive.url names another place now") from None
         except OSError as error:
@@ -141,6 +146,7 @@ def advice(error: OSError, place: str = SHELF_SETTING) -> str:
         case errno.EFBIG:
             return f"the disk of {place} takes no file of this size; lower archive.max_size, or name another place"
         case errno.ENOENT | errno.ENOTDIR | errno.ELOOP:
-            return f"the folder of {place} is gone, or something else is in its place; restore it, then restart"
+            return f"the folder of {place} is gone, or something else is in its place; restore it"
         case _:
-            return f"the disk of {place} does not work: {error.strerror or 'no reason given'}; look at the system's log"
+            silent = "it does not answer" if isinstance(error, TimeoutError) else "no reason given"
+            return f"the disk of {place} does not work: {error.strerror or silent}; look at the system's log"
