@@ -11,6 +11,7 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import TypeVar
 
+from notifier.adapters.archive.partial import KEPT_FREE_BYTES, KEPT_FREE_PERCENT
 from notifier.adapters.archive.shelf import ShelfError, name_in, steps
 from notifier.adapters.archive.threads import obtain
 from notifier.ports import ArchiveUnavailableError, FileGoneError
@@ -138,7 +139,8 @@ def advice(error: OSError, place: str = SHELF_SETTING) -> str:
     as receivers read it too."""
     match error.errno:
         case errno.ENOSPC | errno.EDQUOT:
-            return f"the disk of {place} is full; free some space on it, or let it have more"
+            kept = f"{KEPT_FREE_PERCENT} % of it, at most {KEPT_FREE_BYTES // 2**20} MiB, are kept free"
+            return f"the disk of {place} is full ({kept}); free some space on it, or let it have more"
         case errno.EROFS:
             return f"the disk of {place} is mounted read-only; mount it for writing, or name another place"
         case errno.EACCES | errno.EPERM:

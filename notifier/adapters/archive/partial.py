@@ -21,6 +21,8 @@ BLOCK_BYTES = 1024 * 1024
 """Written at once, by one thread, while the next so many come in. Larger ones are not faster, and take memory."""
 EARLY_BYTES = 8 * 1024 * 1024
 """After so many the system is asked to bring them to the disk, so that the last sync has little left to wait for."""
+KEPT_FREE_BYTES, KEPT_FREE_PERCENT = 256 * 1024 * 1024, 5
+"""Of the disk, whichever is less: the store may be on it too, and must still find room for what it owes."""
 SUFFIX = ".part"
 CREATED_SECONDS = 30.0
 DISCARDED_SECONDS = 2.0
@@ -69,7 +71,7 @@ class Partial:
         return cls(path, descriptor, threads)
 
     async def expect(self, size: int) -> None:
-        """Fail early where `size` bytes in all will not fit: on a disk that this fills, others find no room either."""
+        """Fail early where `size` bytes in all will not fit beside what is kept free."""
         await self._run(self._expect, size)
 
     async def write(self, chunk: bytes) -> None:
@@ -132,13 +134,15 @@ class Partial:
 
     def _expect(self, size: int) -> None:
         disk = os.fstatvfs(self._open())
-        if size - self.size > disk.f_bavail * disk.f_frsize:
+        kept_free = min(KEPT_FREE_BYTES, disk.f_blocks * disk.f_frsize * KEPT_FREE_PERCENT // 100)
+        if size - self._written_bytes > disk.f_bavail * disk.f_frsize - kept_free:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def _append(self, block: list[bytes]) -> None:
         for chunk in block:
             self._hash.update(chunk)
         size = sum(map(len, block))
+        self._expect(self._written_bytes + size)
         if (done := os.writev(self._open(), block)) < size:  # a disk that is nearly full; the next call says so
             rest = memoryview(b"".join(block))[done:]
             while rest:
