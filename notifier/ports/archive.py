@@ -47,6 +47,10 @@ class FileGoneError(ArchiveUnavailableError):
     """There is no file of ours at this location (any more)."""
 
 
+class ElsewhereError(ArchiveUnavailableError):
+    """This location is in another archive: what became of its file cannot be known here."""
+
+
 class Archive(Protocol):
     async def save(self, order: SaveOrder) -> Saved | Unsaved:
         """One try within `archive.timeout`, resumed as long as there is progress; never raises for what others do.
@@ -55,9 +59,10 @@ class Archive(Protocol):
 
     def open(self, location: str, start: int, stop: int) -> AsyncIterator[bytes]:
         """The bytes [start, stop) of a saved file, in chunks; ArchiveUnavailableError out of the iteration, also when
-        the file ends before `stop`. FileGoneError comes before the first chunk."""
+        the file ends before `stop`. FileGoneError and ElsewhereError come before the first chunk."""
         ...
 
     async def remove(self, location: str) -> None:
-        """Nothing happens if it is gone already; ArchiveUnavailableError if it cannot be removed now."""
+        """Nothing happens if it is gone already; ArchiveUnavailableError if it cannot be removed now, as
+        ElsewhereError if it is not for this archive to remove."""
         ...

@@ -66,7 +66,7 @@ class BucketShelf:
         return self._url + name
 
     async def open(self, location: str, start: int, stop: int) -> AsyncIterator[bytes]:
-        name = self._name(location)
+        name = name_in(location, self._url)
         while start < stop:
             chunk = await self._read(name, start, min(start + READ_BYTES, stop))
             start += len(chunk)
@@ -74,17 +74,11 @@ class BucketShelf:
 
     async def remove(self, location: str) -> None:
         try:
-            await obstore.delete_async(self._store, self._name(location))
+            await obstore.delete_async(self._store, name_in(location, self._url))
         except (FileNotFoundError, FileGoneError):
             return
         except (BaseError, OSError) as error:
             raise ArchiveUnavailableError(self._advice(error)) from None
-
-    def _name(self, location: str) -> str:
-        try:
-            return name_in(location, self._url)
-        except ValueError:
-            raise FileGoneError("the file is not in this archive; archive.url names another place now") from None
 
     async def _read(self, name: str, start: int, stop: int) -> bytes:
         try:

@@ -60,11 +60,9 @@ class FolderShelf:
     async def _reach(
         self, location: str, work: Callable[[Sequence[str]], T], *, give_back: Callable[[T], None]
     ) -> T:
+        name = steps(name_in(location, self._url))
         try:
-            name = steps(name_in(location, self._url))
             return await obtain(self._threads, functools.partial(work, name), give_back)
-        except ValueError:
-            raise FileGoneError("the file is not in this archive; archive.url names another place now") from None
         except OSError as error:
             if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}:
                 raise FileGoneError("the file is gone from the archive") from None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from notifier.ports import ArchiveUnavailableError, FileGoneError, Saved, SaveOrder, Unsaved
+from notifier.ports import ArchiveUnavailableError, ElsewhereError, FileGoneError, Saved, SaveOrder, Unsaved
 from tests.contract.archive.conftest import kept
 from tests.contract.archive.servers import content, honest
 
@@ -76,8 +76,21 @@ async def test_nothing_outside_is_read_or_removed(filled, root, path):
         await built.remove(location)
     assert secret.read_bytes() == b"planted"
     for other in (secret.as_uri(), "s3://bucket/secret", "/etc/passwd", f"{root.as_uri()}x/secret"):
-        with pytest.raises(FileGoneError, match="names another place"):
+        with pytest.raises(ElsewhereError, match=r"is not this archive \(archive\.url was changed\)"):
             await read(built, other, 0, 1)
+        with pytest.raises(ElsewhereError):
+            await built.remove(other)
+
+
+async def test_what_another_archive_has_is_not_taken_for_gone(filled, archive, tmp_path):
+    """`archive.url` was changed: the file is still there, and only its own archive may say that it was removed."""
+    first, location = filled
+    second = await archive(folder=tmp_path / "others")
+    where = f"was saved in {(tmp_path / 'results').as_uri()}, which is not this archive"
+    for refused in (second.remove(location), read(second, location, 0, 1)):
+        with pytest.raises(ElsewhereError, match=where):
+            await refused
+    assert await read(first, location, 0, 9) == FILE[:9]
 
 
 async def test_symbolic_links_lead_nowhere(filled, root, serve):
