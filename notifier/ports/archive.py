@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
 UnsavedReason: TypeAlias = Literal["expired", "refused", "too_large", "broken", "store"]
-"""`expired`: the URL is dead (403, 404, 410), a fresh one may live. `refused`: by the address guard, the URL itself or
-where it redirects to. `too_large`: more than `archive.max_size`. `store`: the file cannot be kept (disk full, a bucket
-that refuses); later it may work. `broken`: everything else; later it may work."""
+"""`expired`: the URL is dead (400, 401, 403, 404, 410), a fresh one may live. `refused`: by the address guard, the URL
+itself or where it redirects to. `too_large`: more than `archive.max_size`. `store`: the file cannot be kept (disk full,
+a bucket that refuses); later it may work. `broken`: everything else; later it may work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,8 @@ class Saved:
 
 @dataclass(frozen=True, slots=True)
 class Unsaved:
-    """`message` names a host at most, never a path or a query string of the file's URL."""
+    """`message` is told to receivers: it names a host at most, never a path or a query string of the file's URL, nor
+    what a refused name leads to."""
 
     reason: UnsavedReason
     message: str

@@ -95,7 +95,7 @@ class FileArchive:
         fetch = Fetch(
             self._downloads,
             partial,
-            url=order.url,
+            order=order,
             home=await self._homes(order.provider),
             max_size=self._max_size,
             sleep=self._sleep,
