@@ -264,7 +264,7 @@ class FakeStore:
         return told
 
     def _release(self, event: Event, held: Delivery, now: datetime) -> Delivery:
-        times = {"urls_at": event.urls_at, "urls_expire_at": event.urls_expire_at}
+        times = {name: getattr(event, name) for name in ("urls_at", "urls_expire_at", "links_expire_at")}
         self.deliveries[held.id] = replace(held, body=event.body, held_until=None, next_attempt_at=now, **times)
         return self.deliveries[held.id]
 

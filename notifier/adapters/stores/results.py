@@ -105,6 +105,7 @@ def _release(connection: Connection, event: Event, now: datetime) -> Delivery:
         "body": event.body,
         "urls_at": event.urls_at,
         "urls_expire_at": event.urls_expire_at,
+        "links_expire_at": event.links_expire_at,
         "held_until": None,
         "next_attempt_at": now,
     }
