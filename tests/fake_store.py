@@ -1,7 +1,7 @@
 """A store in memory: what the ports of watches, tasks, deliveries, results and endpoints promise, and no more."""
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -215,12 +215,16 @@ class FakeStore:
         task = self.tasks.get(key)
         return None if task is None or task.end is None else task
 
-    async def keep(self, task: Task, now: datetime, retell: Retell) -> Sequence[Delivery]:
+    async def keep(
+        self, task: Task, changed: Collection[int], now: datetime, retell: Retell
+    ) -> Sequence[Delivery]:
         self._reach("keep")
         known = self.tasks.get(task.key)
         if known is None or known.end is None or task.end is None or not pending(known):
             return []
-        settled = {file.n: file for file in known.end.files if file.state != "pending"}
+        if not any(file.n in changed for file in pending(known)):
+            return []
+        settled = {file.n: file for file in known.end.files if file.state != "pending" or file.n not in changed}
         files = tuple(settled.get(file.n, file) for file in task.end.files)
         fresh = task if task.end.refreshed_at is not None else known
         self.tasks[task.key] = known = with_files(fresh, files)

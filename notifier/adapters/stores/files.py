@@ -54,11 +54,12 @@ def with_files(connection: Connection, task: Task) -> Task:
     return replace(task, end=replace(task.end, files=of(connection, [task.key]).get(task.key, ())))
 
 
-def keep(connection: Connection, task: Task) -> bool:
-    """Keep what became of those files that were pending; whether there were any."""
-    if task.end is None or not task.end.files:
+def keep(connection: Connection, task: Task, changed: Collection[int]) -> bool:
+    """Keep what became of those of these files that were pending; whether there were any."""
+    if task.end is None:
         return False
-    params = [{"wanted": task.key, "number": file.n, **file_params(file)} for file in task.end.files]
+    files = [file for file in task.end.files if file.n in changed]
+    params = [{"wanted": task.key, "number": file.n, **file_params(file)} for file in files]
     return sum(connection.execute(_KEEP, one).rowcount for one in params) > 0
 
 

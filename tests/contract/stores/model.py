@@ -233,8 +233,9 @@ class Model:
         if held is None or held.held_until is None:
             return None
         watch = self.watches[held.watch_id]
-        body = retell(self.tasks[name_of(watch)].known, watch, delivery_id).body
-        self.deliveries[delivery_id] = replace(held, body=body, held_until=None, next_attempt_at=now)
+        event = retell(self.tasks[name_of(watch)].known, watch, delivery_id)
+        anew = {"body": event.body, "links_expire_at": event.links_expire_at}
+        self.deliveries[delivery_id] = replace(held, **anew, held_until=None, next_attempt_at=now)
         return self.deliveries[delivery_id]
 
     def clean(self, before: datetime) -> int:

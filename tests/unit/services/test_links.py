@@ -112,7 +112,8 @@ async def test_a_retry_has_links_that_live(world):
 async def test_links_of_results_that_have_no_urls_are_made_anew(world):
     """There is nothing to ask the provider for: it offers its results for download only."""
     world.apply(links=LINKS, freshness=Freshness(3600.0, margin=15.0))
-    await world.told("vid_1", Completed("completed", (), "{}", downloads=("https://api.example/v1/content",), final=True))
+    done = Completed("completed", (), "{}", downloads=("https://api.example/v1/content",), final=True)
+    await world.told("vid_1", done)
     await world.crew.advance(MONTH)
     assert await world.dispatcher.redeliver("evt_1")
     await world.crew.run()
