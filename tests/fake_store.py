@@ -240,12 +240,12 @@ class FakeStore:
         event = retell(task, watch, delivery_id)
         return None if event is None else self._release(event, held, now)
 
-    async def outdated(self, before: datetime, most: int) -> Sequence[Outdated]:
+    async def outdated(self, before: datetime, most: int, behind: Outdated | None = None) -> Sequence[Outdated]:
         self._reach()
         files = [(key, file) for key, task in self.tasks.items() if task.end for file in task.end.files]
-        old = [(file.saved_at, key, file) for key, file in files if file.state == "saved" and file.saved_at]
-        found = sorted((entry for entry in old if entry[0] < before), key=lambda entry: entry[0])
-        return [Outdated(key, file.n, file.location or "") for _, key, file in found[:most]]
+        saved = [(key, file, file.saved_at) for key, file in files if file.state == "saved" and file.saved_at]
+        old = [Outdated(key, file.n, file.location or "", at) for key, file, at in saved if at < before]
+        return sorted((one for one in old if behind is None or _age(one) > _age(behind)), key=_age)[:most]
 
     async def forget(self, file: Outdated, why: str) -> None:
         self._reach("forget")
@@ -386,6 +386,10 @@ def _watch(asked: Registration, now: datetime) -> Watch:
         metadata=asked.metadata,
         variables=asked.variables,
     )
+
+
+def _age(file: Outdated) -> tuple[datetime, int, int]:
+    return file.saved_at, file.task_key, file.n
 
 
 def _identity(watch: Watch | Registration) -> tuple[str, ...]:

@@ -178,6 +178,7 @@ class Outdated:
     task_key: int
     n: int
     location: str
+    saved_at: datetime
 
 
 class ResultStore(Protocol):
@@ -205,8 +206,8 @@ class ResultStore(Protocol):
         None, and nothing, if it is not held (compare-and-set)."""
         ...
 
-    async def outdated(self, before: datetime, most: int) -> Sequence[Outdated]:
-        """Files that were saved before then, the oldest first."""
+    async def outdated(self, before: datetime, most: int, behind: Outdated | None = None) -> Sequence[Outdated]:
+        """Files that were saved before then, the oldest first; only those that come `behind` this one."""
         ...
 
     async def forget(self, file: Outdated, why: str) -> None:

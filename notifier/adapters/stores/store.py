@@ -168,8 +168,8 @@ class SqlStore:
     async def release(self, delivery_id: str, now: datetime, retell: Retell) -> Delivery | None:
         return await self._writer.write(lambda on: results.release(on, delivery_id, now, retell))
 
-    async def outdated(self, before: datetime, most: int) -> Sequence[Outdated]:
-        return await self._reader.read(lambda on: files.outdated(on, before, most))
+    async def outdated(self, before: datetime, most: int, behind: Outdated | None = None) -> Sequence[Outdated]:
+        return await self._reader.read(lambda on: files.outdated(on, before, most, behind))
 
     async def forget(self, file: Outdated, why: str) -> None:
         await self._writer.write(lambda on: files.forget(on, file, why))

@@ -290,6 +290,20 @@ async def test_files_grow_old_one_by_one(store, holding):
     assert (await store.result(first.task_key)).end.files == (gone,)
 
 
+async def test_outdated_files_are_listed_portion_by_portion(store, holding):
+    """Whoever left some of them goes on behind the last, also among those of one moment."""
+    for number in (1, 2, 3):
+        _, _, key = await ended(store, holding, registration(number, task=f"vid_{number}"), urls=("a:", "b:"))
+        task = await store.result(key)
+        files = tuple(saved(file, 70 if number < 3 else 60) for file in task.end.files)
+        await store.keep(with_files(task, files), ALL, at(100), holding.retell)
+    everything = list(await store.outdated(at(100), 10))
+    assert [(one.saved_at, one.n) for one in everything] == [(at(s), n) for s in (60, 70, 70) for n in (0, 1)]
+    for number, one in enumerate(everything):
+        assert list(await store.outdated(at(100), 10, one)) == everything[number + 1 :]
+        assert list(await store.outdated(at(100), 1, one)) == everything[number + 1 : number + 2]
+
+
 @pytest.mark.parametrize("keep_files", [True, False])
 async def test_files_outlive_their_task_where_they_are_to_be_deleted_later(store, holding, keep_files):
     """With a retention of their own, saved ones are known until then; afterwards nothing is left."""
@@ -299,9 +313,9 @@ async def test_files_outlive_their_task_where_they_are_to_be_deleted_later(store
     await store.settle(*delivered(owed))
     assert await store.clean(at(1000), keep_files=keep_files) == 1
     assert await store.result(key) is None
-    location = f"file:///results/videos/vid_1/{watch_id(1)}-0.mp4"
-    assert list(await store.outdated(at(1000), 10)) == ([Outdated(key, 0, location)] if keep_files else [])
-    await store.forget(Outdated(key, 0, location), "over")
+    gone = Outdated(key, 0, f"file:///results/videos/vid_1/{watch_id(1)}-0.mp4", at(70))
+    assert list(await store.outdated(at(1000), 10)) == ([gone] if keep_files else [])
+    await store.forget(gone, "over")
     assert list(await store.outdated(at(1000), 10)) == []
     assert (await store.counts()).files_pending == 0
 
