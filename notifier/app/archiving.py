@@ -19,7 +19,8 @@ from notifier.config import ArchiveSettings, Settings
 from notifier.domain.address import Network
 from notifier.domain.delivery import Delivery
 from notifier.ports import ArchiveUnavailableError, Chance, Clock, FileMeter, ResultStore
-from notifier.services.archivist import Archivist, Ask, Owe, SavingPolicy
+from notifier.services.archivist import Archivist, Owe, SavingPolicy
+from notifier.services.inquiries import Ask
 from notifier.services.sweeper import Keeping, Sweeper
 
 log = structlog.get_logger()

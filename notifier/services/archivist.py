@@ -4,14 +4,14 @@ A task is saved once, however many watches it has. What is to be saved is in the
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from typing import TypeAlias
 
 import structlog
 
-from notifier.domain.answer import Answer, Completed
+from notifier.domain.answer import Completed
 from notifier.domain.delivery import Delivery
 from notifier.domain.event import Event, TaskEvent
 from notifier.domain.pace import Line
@@ -48,7 +48,7 @@ from notifier.ports import (
     Unsaved,
 )
 from notifier.services.holds import Holds
-from notifier.services.inquiries import Unasked
+from notifier.services.inquiries import Ask
 from notifier.services.storehouse import Storehouse, save
 from notifier.services.tidings import tell, tell_switched_off
 from notifier.services.wakeup import WakeUp
@@ -65,7 +65,6 @@ SWITCHED_OFF_AT_ONCE = 16
 FINAL = ("refused", "too_large")
 """No later try can save such a file."""
 
-Ask: TypeAlias = Callable[[Task], Awaitable[Answer | Unasked]]
 Owe: TypeAlias = Callable[[Task, Watch, TaskEvent | None, str | None], Event | None]
 
 

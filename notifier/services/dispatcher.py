@@ -1,24 +1,14 @@
-"""Deliveries: whose turn it is, and what each attempt makes of it. A receiver holds up nobody else."""
+"""Deliveries: whose turn it is. A receiver holds up nobody else."""
 
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import assert_never
 
 import structlog
 
 from notifier.domain.address import Refusal
-from notifier.domain.delivery import (
-    MAX_DEFERRAL_SECONDS,
-    Answered,
-    Attempt,
-    Delivery,
-    Receipt,
-    RetrySchedule,
-    settle,
-    wait_after,
-)
+from notifier.domain.delivery import MAX_DEFERRAL_SECONDS, Attempt, Delivery, RetrySchedule
 from notifier.domain.event import Event, TaskEvent, announce, event_type
 from notifier.domain.freshness import Freshness
 from notifier.domain.lanes import Lanes, limits_of
@@ -38,6 +28,7 @@ from notifier.ports import (
     Sender,
     StoreUnavailableError,
 )
+from notifier.services.attempts import Attempts
 from notifier.services.circuits import Circuits, OpenCircuit
 from notifier.services.courier import Courier
 from notifier.services.ledger import AFTER_FAULT_SECONDS, Ledger
@@ -97,7 +88,8 @@ class Dispatcher:
         self._refresher = refresher
         refresher.freshness, refresher.links = policy.freshness, policy.links
         self._ledger = Ledger(store=store, alarms=alarms, crew=crew, clock=clock)
-        self._trials = Trials(self._courier, clock=clock, chance=chance)
+        self._attempts = Attempts(self._courier, self._lanes, self._circuits, clock=clock, chance=chance)
+        self._trials = Trials(self._courier, self._attempts, clock=clock, chance=chance)
         self._wakeup = WakeUp(self._pump, crew=crew, clock=clock)
         self._closed = False
 
@@ -189,7 +181,7 @@ class Dispatcher:
     def open_circuits(self) -> int:
         return self._circuits.open
 
-    # One attempt
+    # One turn
 
     def _pump(self) -> None:
         """Start whoever may go now, and come back when the next one may."""
@@ -207,7 +199,7 @@ class Dispatcher:
                 if ready is None and self._refresher.wanted(delivery):
                     late = delivery
                 else:
-                    settled = await self._attempt(delivery)
+                    settled = await self._attempts.make(delivery, self._policy.schedule)
         except Exception:  # a fault of ours: the delivery is still owed
             self._alarms.ring(turn.key, url, self._in(AFTER_FAULT_SECONDS))
             raise
@@ -240,38 +232,6 @@ class Dispatcher:
                 self._lanes.step_back(late.callback_url, late.id, self._clock.monotonic())
             self._pump()
 
-    async def _attempt(self, delivery: Delivery) -> tuple[Delivery, Attempt]:
-        started = self._clock.monotonic()
-        receipt = await self._courier.post(delivery.id, delivery.callback_url, delivery.body)
-        settled, attempt = settle(
-            delivery,
-            receipt,
-            ended_at=self._clock.now(),
-            schedule=self._policy.schedule,
-            spread=self._chance.spread(),
-        )
-        self._heed(settled, receipt, attempt, started)
-        self._courier.report(settled, attempt)
-        return settled, attempt
-
-    def _heed(self, settled: Delivery, receipt: Receipt, attempt: Attempt, started: float) -> None:
-        """What an attempt says of its receiver: a time-out leaves the host one place, failures open the circuit."""
-        url = settled.callback_url
-        self._learn(url, receipt)
-        match attempt.outcome:
-            case "delivered":
-                self._circuits.answered(url)
-            case "failed" if settled.reason != "gone":  # 410 settles a delivery, and nothing piles up
-                self._circuits.failed(url, attempt.error or "", started=started, wait=wait_after(settled, attempt))
-            case "failed" | "deferred":
-                self._circuits.put_off(url)
-            case _:
-                assert_never(attempt.outcome)
-
-    def _learn(self, url: str, receipt: Receipt) -> None:
-        if isinstance(receipt, Answered) or receipt.timed_out:  # a refused connection says neither
-            self._lanes.learn(url, answers=isinstance(receipt, Answered))
-
     def _in(self, seconds: float) -> datetime:
         return self._clock.now() + timedelta(seconds=seconds)
 
@@ -281,14 +241,8 @@ class Dispatcher:
         if refusal is not None:
             return refusal
         tried = await self._trials.run(url, per_host=self._policy.per_host)
-        if isinstance(tried, Crowded):
-            return tried
-        receipt, attempt = tried
-        self._learn(url, receipt)
-        if attempt.outcome == "delivered":
-            self._circuits.answered(url)
         self._pump()
-        return attempt
+        return tried
 
     # Readiness, and the stop
 

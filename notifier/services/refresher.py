@@ -1,22 +1,16 @@
 """Before a late attempt: renew the result URLs and links, and keep what came of it before the receiver is told."""
 
-from collections.abc import Awaitable, Callable
-from typing import TypeAlias
-
 import structlog
 
-from notifier.domain.answer import Answer
 from notifier.domain.delivery import Delivery
 from notifier.domain.freshness import Freshness, left_stale, renew, rewrite
 from notifier.domain.link import Links, WatchLinks
 from notifier.domain.task import Task
 from notifier.domain.watch import Watch
 from notifier.ports import BodyStore, Clock, Subject
-from notifier.services.inquiries import Unasked
+from notifier.services.inquiries import Ask, Unasked
 
 log = structlog.get_logger()
-
-Ask: TypeAlias = Callable[[Task], Awaitable[Answer | Unasked]]
 
 
 class Refresher:

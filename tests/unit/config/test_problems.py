@@ -501,7 +501,7 @@ values = st.recursive(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(st.dictionaries(words, values, min_size=1, max_size=5))
 def test_any_structure_is_loaded_or_rejected(data):
     """Whatever a file holds, the outcome is settings or problems; nothing is ever raised."""

@@ -274,6 +274,23 @@ async def test_a_fault_of_ours_delays_a_release(world, monkeypatch):
     assert told(world) == ["task.completed"]
 
 
+async def test_what_was_released_meanwhile_is_told_once(world, monkeypatch):
+    """The store has nothing to release any more: whoever settled the files has passed the event on."""
+    world.files.hold()
+    world.archive(hold=10.0)
+    await world.told("vid_1", DONE)
+
+    async def nothing(*_):
+        return None
+
+    monkeypatch.setattr(world.store, "release", nothing)
+    await world.crew.advance(11)
+    assert told(world) == []
+    world.files.release()
+    await world.crew.run()
+    assert told(world) == ["task.completed"]
+
+
 # Tries
 
 
