@@ -172,8 +172,7 @@ class Daemon:
         parts.poller.close()
         parts.dispatcher.close()
         parts.inquiries.close()
-        await parts.archiving.stop()
-        await parts.poll_crew.drain(POLLS_FINISH_SECONDS)
+        await asyncio.gather(parts.archiving.stop(), parts.poll_crew.drain(POLLS_FINISH_SECONDS))
         cut_off = await self.crew.drain(ATTEMPTS_FINISH_SECONDS)
         try:
             async with asyncio.timeout(FLUSH_SECONDS):

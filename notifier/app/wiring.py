@@ -41,7 +41,7 @@ def dispatch_policy(settings: Settings, receivers: Receivers) -> DispatchPolicy:
         concurrency=webhooks.concurrency,
         per_host=webhooks.per_host,
         links=links(settings),
-        freshness=None if webhooks.refresh_after is None else Freshness(webhooks.refresh_after, webhooks.timeout),
+        freshness=Freshness(webhooks.refresh_after, webhooks.timeout),
     )
 
 

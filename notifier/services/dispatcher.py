@@ -12,7 +12,7 @@ from notifier.domain.delivery import MAX_DEFERRAL_SECONDS, Attempt, Delivery, Re
 from notifier.domain.event import Event, TaskEvent, announce, event_type
 from notifier.domain.freshness import Freshness
 from notifier.domain.lanes import Lanes, limits_of
-from notifier.domain.link import Links
+from notifier.domain.link import Links, WatchLinks
 from notifier.domain.pace import Turn
 from notifier.domain.receiver import Receivers
 from notifier.domain.task import Task
@@ -46,7 +46,7 @@ PORTION = 500
 @dataclass(frozen=True, slots=True)
 class DispatchPolicy:
     """What a reload can change: who signs with what, when to retry, how many attempts at once, which links lead to
-    saved files, and which result URLs are too old to be sent."""
+    saved files, and which result URLs and links are too old to be sent."""
 
     receivers: Receivers
     schedule: RetrySchedule
@@ -85,7 +85,8 @@ class Dispatcher:
         self._lanes = Lanes[str](concurrency=policy.concurrency, per_host=policy.per_host, limits=limits)
         self._circuits = Circuits(self._lanes, clock=clock, chance=chance)
         self._tray = Tray(store=store, alarms=alarms, clock=clock)
-        self._refresher, refresher.freshness = refresher, policy.freshness
+        self._refresher = refresher
+        refresher.freshness, refresher.links = policy.freshness, policy.links
         self._ledger = Ledger(store=store, alarms=alarms, crew=crew, clock=clock)
         self._attempts = Attempts(self._courier, self._lanes, self._circuits, clock=clock, chance=chance)
         self._trials = Trials(self._courier, self._attempts, clock=clock, chance=chance)
@@ -103,7 +104,7 @@ class Dispatcher:
 
     def _apply(self, policy: DispatchPolicy) -> None:
         self._policy, self._courier.receivers = policy, policy.receivers
-        self._refresher.freshness = policy.freshness
+        self._refresher.freshness, self._refresher.links = policy.freshness, policy.links
         self._lanes.change(
             concurrency=policy.concurrency,
             per_host=policy.per_host,
@@ -135,9 +136,9 @@ class Dispatcher:
         wanted = self._policy.receivers.at(watch.callback_url).events
         if task.end is None or (event_id is None and (kind or event_type(task.end)) not in wanted):
             return None
-        links, now = self._policy.links, self._clock.now()
-        link = None if links is None else lambda n: links.to(watch.id, n, now)
-        return announce(task, watch, event_id or self._chance.new_id("evt_"), kind, link)
+        links = self._policy.links
+        made = None if links is None else WatchLinks(links, watch.id, self._clock.now())
+        return announce(task, watch, event_id or self._chance.new_id("evt_"), kind, made)
 
     def accept(self, owed: Sequence[Delivery]) -> None:
         """New deliveries, committed in the store: attempt them as soon as their lanes allow."""

@@ -35,7 +35,7 @@ def rewrite(connection: Connection, delivery: Delivery, task: Task) -> bool:
     params = {
         "wanted": delivery.id,
         "attempts_before": delivery.attempts,
-        **{name: getattr(delivery, name) for name in ("body", "urls_at", "urls_expire_at")},
+        **{name: getattr(delivery, name) for name in ("body", "urls_at", "urls_expire_at", "links_expire_at")},
     }
     if connection.execute(_REWRITE, params).rowcount == 0:
         return False
