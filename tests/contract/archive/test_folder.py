@@ -1,10 +1,12 @@
 """The folder of saved files: what is read and removed there, and that nothing else is."""
 
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
+from notifier.adapters.archive import partial
 from notifier.ports import ArchiveUnavailableError, FileGoneError, Saved, SaveOrder, Unsaved
 from tests.contract.archive.conftest import kept
 from tests.contract.archive.servers import content, honest
@@ -158,3 +160,16 @@ async def test_a_folder_that_vanished_is_no_crash(filled, root, serve):
     assert isinstance(
         await built.save(SaveOrder((await serve(honest(FILE))).url, "videos/vid_1/wch_1-0", "videos")), Saved
     )
+
+
+async def test_a_folder_that_takes_no_file_is_told_at_the_start(archive, root, monkeypatch):
+    """Also when it exists, as one of somebody else's does, and not only when the first file comes."""
+
+    def refuse(**_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    await archive()
+    monkeypatch.setattr(partial.tempfile, "mkstemp", refuse)
+    with pytest.raises(ArchiveUnavailableError, match="give it to the daemon's user"):
+        await archive()
+    assert kept(root) == []
