@@ -70,9 +70,11 @@ class ArchiveBook:
             async with asyncio.timeout(PLACE_ANSWERS_SECONDS):
                 await archive.start()
             self._prepared.add(place)
+            log.info("archive.ready", location=settings.archive.url)
         except (ArchiveUnavailableError, TimeoutError) as error:
             hint = "events still go out; files are saved when it works"
-            log.warning("archive.unavailable", error=str(error) or "its folder does not answer", hint=hint)
+            problem = str(error) or "its folder does not answer"
+            log.error("archive.unavailable", location=settings.archive.url, error=problem, hint=hint)
 
     async def close(self) -> None:
         for archive in self._built.values():

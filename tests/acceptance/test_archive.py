@@ -5,7 +5,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from tests.acceptance.film_server import film, film_server, send, serve_film
-from tests.acceptance.harness import DaemonProcess, Hook, ReceiverServer, running, wait_until
+from tests.acceptance.harness import DaemonProcess, Hook, ReceiverServer, Simulator, running, wait_until
 
 
 def archiving(tmp_path: Path, films, **archive) -> DaemonProcess:
@@ -145,3 +145,18 @@ def test_files_are_deleted_after_their_retention(tmp_path: Path, receiver: Recei
             wait_until(lambda: daemon.call("GET", f"/v1/watches/{watch['id']}")[0] == 404, "the watch is forgotten")
             wait_until(lambda: not path.exists(), "the file is deleted")
             assert daemon.stop() == 0
+
+
+def test_the_simulator_has_files_to_save(tmp_path: Path, receiver: ReceiverServer) -> None:
+    """Saving can be tried without a key: what `notifier simulate` names is there, and may be fetched at its origin."""
+    simulator = Simulator(tmp_path, "--duration", "1s")
+    config = {"providers": simulator.provider(), "archive": {"url": f"file://{tmp_path}/results"}}
+    with running(simulator, daemon := DaemonProcess(tmp_path, config)):
+        daemon.watch("vid_1", f"{receiver.url}/hook")
+        (hook,) = wait_until(receiver.delivered, "the webhook")
+        assert daemon.stop() == 0
+    (file,) = hook.event["data"]["files"]
+    assert (file["content_type"], file["error"]) == ("video/mp4", None)
+    assert path_of(file["location"]).stat().st_size == file["size"]
+    (ready,) = daemon.events("archive.ready")
+    assert ready["location"] == f"file://{tmp_path}/results"

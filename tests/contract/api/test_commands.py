@@ -245,7 +245,7 @@ async def test_what_the_intake_refuses_is_told_by_member(live: Live) -> None:
     assert refused.stderr == "notifier: callback_url: 10.0.0.1 is private\n"
     unknown = await live.notifier("watch", "show", "wch_nope")
     assert unknown.exit_code == 1
-    assert unknown.stderr == "notifier: there is no watch with this id; GET /v1/watches lists them\n"
+    assert unknown.stderr == "notifier: there is no watch with this id; `notifier watch list` shows them\n"
     assert (await live.notifier("watch", "show", "../watches")).exit_code == 1
 
 
