@@ -110,7 +110,7 @@ def _posts_object(poll: Mapping[str, Any]) -> bool:
 
 
 def _one_of(section: dict[str, Any], ways: tuple[str, ...], advice: str, path: Path) -> Iterator[Fault]:
-    given = [way for way in ways if section.get(way) is not None]
+    given = [way for way in ways if section.get(way) not in (None, [])]
     if not given:
         yield Fault(path, f"says nothing ({advice})")
     for way in given[1:]:

@@ -259,8 +259,9 @@ class _Seen:
     def message(self) -> str:
         """What the log and the watch say of an answer that a rule gave another meaning."""
         error = error_at(self.error, self.document)
-        said = "" if error is None or error.message == NO_REASON else f": {error.message[:MAX_SAID_CHARACTERS]}"
-        return f"HTTP {self.heard.status}{said}"
+        if error is None or error.message == NO_REASON:
+            return f"HTTP {self.heard.status}, and a rule for such answers"
+        return f"HTTP {self.heard.status}: {error.message[:MAX_SAID_CHARACTERS]}"
 
     def ask_again(self) -> float | None:
         match self.description.hint:

@@ -298,7 +298,7 @@ RULED = replace(
     [
         (202, {"status": "completed"}, 0, Running("completed", True, '{"status": "completed"}')),
         (202, b"\x00binary", 0, Running(None, True)),
-        (200, {"code": 5}, 1, Missed(False, "HTTP 200", '{"code": 5}')),
+        (200, {"code": 5}, 1, Missed(False, "HTTP 200, and a rule for such answers", '{"code": 5}')),
         (200, {"code": 6, "why": "gone"}, 2, Missed(True, "HTTP 200: gone", '{"code": 6, "why": "gone"}')),
         (429, {"code": 7}, 3, Throttled(None)),
         (200, {"code": 7}, None, Running(None, False, '{"code": 7}')),
