@@ -163,6 +163,18 @@ def _show_tried(tried: Tried, provider: ProviderSettings) -> None:
         show_unheard(tried.poll.answer, tried.mask)
 
 
+OwnProvidersOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        "-c",
+        metavar="FILE",
+        envvar="NOTIFIER_CONFIG",
+        help=f"Where providers of your own are described; by default {DEFAULT_CONFIG} if it exists.",
+    ),
+]
+
+
 @app.command()
 def explain(
     name: NameArgument,
@@ -181,16 +193,7 @@ def explain(
     task_id: Annotated[
         str | None, typer.Option("--task-id", metavar="TASK_ID", help="By default the id in the answer.")
     ] = None,
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            "--config",
-            "-c",
-            metavar="FILE",
-            envvar="NOTIFIER_CONFIG",
-            help=f"Where providers of your own are described; by default {DEFAULT_CONFIG} if it exists.",
-        ),
-    ] = None,
+    config: OwnProvidersOption = None,
 ) -> None:
     """Say what an answer means and why, without asking anybody. Exit codes as of `provider try`."""
     provider = _provider(name, config)

@@ -6,6 +6,7 @@ Times are aware datetimes in UTC unless a name says monotonic; durations are sec
 from notifier.ports.archive import (
     Archive,
     ArchiveUnavailableError,
+    ElsewhereError,
     FileGoneError,
     Saved,
     SaveOrder,
@@ -57,6 +58,7 @@ __all__ = [
     "Declared",
     "DeliveryPage",
     "DeliveryStore",
+    "ElsewhereError",
     "EndpointStore",
     "Expired",
     "FileGoneError",

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from notifier.adapters.api.problems import not_found, unavailable
-from notifier.ports import ArchiveUnavailableError, FileGoneError
+from notifier.ports import ArchiveUnavailableError, ElsewhereError, FileGoneError
 
 log = structlog.get_logger()
 
@@ -78,6 +78,9 @@ class FileAnswer(Response):
         except FileGoneError:
             gone = not_found("this file is not at its place in the archive any more, though nothing here deleted it")
             await gone.response()(scope, receive, send)
+        except ElsewhereError as error:
+            log.warning("file.unread", path=scope["path"], error=str(error))
+            await not_found(str(error)).response()(scope, receive, send)
         except ArchiveUnavailableError as error:
             log.warning("file.unread", path=scope["path"], error=str(error))
             await unavailable(f"the archive cannot be read now: {error}").response()(scope, receive, send)

@@ -2,20 +2,24 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeAlias
+
+import structlog
 
 from notifier.adapters.archive.fetch import Fetch, Sleep
 from notifier.adapters.archive.folder import SHELF_SETTING, FolderShelf, advice
 from notifier.adapters.archive.partial import Partial, prepare
-from notifier.adapters.archive.shelf import Shelf, ShelfError
+from notifier.adapters.archive.shelf import Shelf, ShelfError, steps
+from notifier.adapters.archive.threads import DiskThreads
 from notifier.adapters.http import Downloads, Home
 from notifier.domain.content import recognise
 from notifier.ports import ArchiveUnavailableError, Saved, SaveOrder, Unsaved
 
-MOST_THREADS = 16
-"""For disks, which may hang: of its own, so that nobody else waits for them."""
+log = structlog.get_logger()
+
+CLOSE_SECONDS = 2.0
+"""For what threads are at, on a disk that may hang."""
 PARTIAL_FOLDER = ".partial"
 
 Homes: TypeAlias = Callable[[str], Awaitable[Home]]
@@ -33,7 +37,7 @@ class FileArchive:
         downloads: Downloads,
         homes: Homes,
         partials: Path,
-        threads: Executor,
+        threads: DiskThreads,
         max_size: int,
         timeout: float,
         place: str = SHELF_SETTING,
@@ -48,6 +52,7 @@ class FileArchive:
         self._timeout = timeout
         self._place = place
         self._sleep = sleep
+        self._faults: set[type[Exception]] = set()
 
     async def start(self) -> None:
         """Clear away what an earlier process left unfinished; ArchiveUnavailableError when there is no place to begin
@@ -58,6 +63,7 @@ class FileArchive:
             raise ArchiveUnavailableError(advice(error, self._place)) from None
 
     async def save(self, order: SaveOrder) -> Saved | Unsaved:
+        steps(order.name)  # made by us: if it is wrong, nobody else's data is to blame
         try:
             partial = await Partial.create(self._partials, self._threads)
         except OSError as error:
@@ -68,6 +74,9 @@ class FileArchive:
             return Unsaved("store", advice(error, self._place))
         except ShelfError as error:
             return Unsaved("store", str(error))
+        except Exception as error:  # noqa: BLE001  # whatever a URL or an answer says, the next try has its turn
+            self._tell_fault(error, order)
+            return Unsaved("broken", f"a fault of Notifier itself ({type(error).__name__}); see its log")
         finally:
             await partial.discard()
 
@@ -78,15 +87,15 @@ class FileArchive:
         await self._shelf.remove(location)
 
     async def aclose(self) -> None:
-        """Break off what is in flight."""
+        """Break off what is in flight. A thread whose disk hangs is left behind, and dies with the process."""
         await self._downloads.aclose()
-        await asyncio.to_thread(self._threads.shutdown)
+        await asyncio.to_thread(self._threads.end, CLOSE_SECONDS)
 
     async def _save(self, order: SaveOrder, partial: Partial) -> Saved | Unsaved:
         fetch = Fetch(
             self._downloads,
             partial,
-            url=order.url,
+            order=order,
             home=await self._homes(order.provider),
             max_size=self._max_size,
             sleep=self._sleep,
@@ -106,6 +115,14 @@ class FileArchive:
             return Unsaved("store", f"the archive did not take the file {limit}")
         return Unsaved("broken", f"the file did not come {limit}: {fetch.progress}")
 
+    def _tell_fault(self, error: Exception, order: SaveOrder) -> None:
+        """Aloud once for each kind: tries are many."""
+        kind = type(error)
+        say = log.debug if kind in self._faults else log.error
+        self._faults.add(kind)
+        hint = "a fault of Notifier itself; please report it"
+        say("daemon.fault", provider=order.provider, file=order.name, exc_info=error, hint=hint)
+
     async def _keep(self, name: str, partial: Partial) -> Saved:
         digest = await partial.finish()
         content = recognise(partial.head)
@@ -116,7 +133,7 @@ class FileArchive:
 def folder_archive(root: Path, *, downloads: Downloads, homes: Homes, max_size: int, timeout: float) -> FileArchive:
     """For `archive.url: file:///…`. The folder is made if it is missing."""
     root = root.resolve()
-    threads = ThreadPoolExecutor(MOST_THREADS, thread_name_prefix="archive")
+    threads = DiskThreads()
     return FileArchive(
         FolderShelf(root, threads),
         downloads=downloads,
@@ -135,12 +152,13 @@ def bucket_archive(
     environment makes no sense; needs what `missing` looks for."""
     from notifier.adapters.archive.bucket import BucketShelf  # noqa: PLC0415  # an extra that need not be installed
 
+    threads = DiskThreads()
     return FileArchive(
-        BucketShelf(url),
+        BucketShelf(url, threads),
         downloads=downloads,
         homes=homes,
         partials=spool.resolve() / PARTIAL_FOLDER,
-        threads=ThreadPoolExecutor(MOST_THREADS, thread_name_prefix="archive"),
+        threads=threads,
         max_size=max_size,
         timeout=timeout,
         place="archive.spool",

@@ -7,6 +7,7 @@ Who we are there is found as the library does: in the environment (`AWS_ACCESS_K
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from concurrent.futures import Executor
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -32,7 +33,8 @@ class BucketShelf:
     """Implements Shelf. `url` is `s3://bucket/prefix`, `gs://…` or `az://…`; ValueError when that or the environment
     makes no sense to the library."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, threads: Executor) -> None:
+        self._threads = threads
         self._url = url.rstrip("/") + "/"
         self._host = urlsplit(url).netloc
         if not self._host:
@@ -49,7 +51,7 @@ class BucketShelf:
             raise ValueError(f"archive.url: {_reason(error)}") from None
 
     async def keep(self, partial: Path, name: str, content_type: str) -> str:
-        size = (await asyncio.to_thread(partial.stat)).st_size
+        size = (await asyncio.get_running_loop().run_in_executor(self._threads, partial.stat)).st_size
         try:
             await obstore.put_async(
                 self._store,
@@ -64,7 +66,7 @@ class BucketShelf:
         return self._url + name
 
     async def open(self, location: str, start: int, stop: int) -> AsyncIterator[bytes]:
-        name = self._name(location)
+        name = name_in(location, self._url)
         while start < stop:
             chunk = await self._read(name, start, min(start + READ_BYTES, stop))
             start += len(chunk)
@@ -72,17 +74,11 @@ class BucketShelf:
 
     async def remove(self, location: str) -> None:
         try:
-            await obstore.delete_async(self._store, self._name(location))
+            await obstore.delete_async(self._store, name_in(location, self._url))
         except (FileNotFoundError, FileGoneError):
             return
         except (BaseError, OSError) as error:
             raise ArchiveUnavailableError(self._advice(error)) from None
-
-    def _name(self, location: str) -> str:
-        try:
-            return name_in(location, self._url)
-        except ValueError:
-            raise FileGoneError("the file is not in this archive; archive.url names another place now") from None
 
     async def _read(self, name: str, start: int, stop: int) -> bytes:
         try:

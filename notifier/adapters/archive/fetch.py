@@ -9,10 +9,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
+import structlog
+
 from notifier.adapters.archive.partial import Partial
 from notifier.adapters.archive.version import Version, part, whole
 from notifier.adapters.http import Downloads, Fault, Flow, FlowError, Home
-from notifier.ports import Unsaved
+from notifier.ports import SaveOrder, Unsaved
 
 MOST_STRIKES = 3
 MOST_CHANGES = 3
@@ -22,6 +24,13 @@ GOOD_LEG_BYTES = 1024 * 1024
 SHORT_WAIT_SECONDS = 0.1
 LONG_WAIT_SECONDS = 10.0
 LONGEST_TOLD_WAIT_SECONDS = 60.0
+
+DEAD = frozenset({400, 401, 403, 404, 410})
+"""What storages say of a signed URL that is over. S3 and GCS say 400 of a temporary token (`ExpiredToken`)."""
+REFUSED = "this URL, or where it redirects to, is refused; the log says why (result.refused)"
+"""Told to receivers: the reason may hold addresses of our own network, which are nothing for outsiders."""
+
+log = structlog.get_logger()
 
 Sleep: TypeAlias = Callable[[float], Awaitable[None]]
 
@@ -49,14 +58,14 @@ class Fetch:
         downloads: Downloads,
         partial: Partial,
         *,
-        url: str,
+        order: SaveOrder,
         home: Home,
         max_size: int,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
         self._downloads = downloads
         self._partial = partial
-        self._url = url
+        self._url, self._provider, self._name = order.url, order.provider, order.name
         self._home = home
         self._max_size = max_size
         self._sleep = sleep
@@ -98,7 +107,8 @@ class Fetch:
         async with self._downloads.get(self._url, self._headers(), self._home) as answer:
             match answer:
                 case Fault(kind="refused", message=message):
-                    return Unsaved("refused", message)
+                    log.warning("result.refused", provider=self._provider, file=self._name, error=message)
+                    return Unsaved("refused", REFUSED)
                 case Fault(message=message):
                     return Broke(message)
                 case Flow(status=200):
@@ -166,7 +176,7 @@ class Fetch:
         return Broke(f"{flow.where}: the answer ended after {size} of {total} bytes")
 
     async def _judge(self, flow: Flow) -> Leg:
-        if flow.status in {403, 404, 410}:
+        if flow.status in DEAD:
             return Unsaved("expired", f"{flow.where}: HTTP {flow.status}: the URL has expired, or was never good")
         message = f"{flow.where}: HTTP {flow.status} instead of the file"
         if flow.status in {206, 416}:

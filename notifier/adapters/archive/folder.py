@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import functools
 import os
 import stat
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -10,7 +11,9 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import TypeVar
 
+from notifier.adapters.archive.partial import KEPT_FREE_BYTES, KEPT_FREE_PERCENT
 from notifier.adapters.archive.shelf import ShelfError, name_in, steps
+from notifier.adapters.archive.threads import obtain
 from notifier.ports import ArchiveUnavailableError, FileGoneError
 
 READ_BYTES = 256 * 1024
@@ -41,7 +44,7 @@ class FolderShelf:
         return self._url + name
 
     async def open(self, location: str, start: int, stop: int) -> AsyncIterator[bytes]:
-        descriptor = await self._reach(location, self._open)
+        descriptor = await self._reach(location, self._open, give_back=os.close)
         try:
             while start < stop:
                 chunk = await self._read(descriptor, min(READ_BYTES, stop - start), start)
@@ -52,13 +55,14 @@ class FolderShelf:
 
     async def remove(self, location: str) -> None:
         with contextlib.suppress(FileGoneError):
-            await self._reach(location, self._remove)
+            await self._reach(location, self._remove, give_back=lambda _: None)
 
-    async def _reach(self, location: str, work: Callable[[Sequence[str]], T]) -> T:
+    async def _reach(
+        self, location: str, work: Callable[[Sequence[str]], T], *, give_back: Callable[[T], None]
+    ) -> T:
+        name = steps(name_in(location, self._url))
         try:
-            return await self._run(work, steps(name_in(location, self._url)))
-        except ValueError:
-            raise FileGoneError("the file is not in this archive; archive.url names another place now") from None
+            return await obtain(self._threads, functools.partial(work, name), give_back)
         except OSError as error:
             if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}:
                 raise FileGoneError("the file is gone from the archive") from None
@@ -133,7 +137,8 @@ def advice(error: OSError, place: str = SHELF_SETTING) -> str:
     as receivers read it too."""
     match error.errno:
         case errno.ENOSPC | errno.EDQUOT:
-            return f"the disk of {place} is full; free some space on it, or let it have more"
+            kept = f"{KEPT_FREE_PERCENT} % of it, at most {KEPT_FREE_BYTES // 2**20} MiB, are kept free"
+            return f"the disk of {place} is full ({kept}); free some space on it, or let it have more"
         case errno.EROFS:
             return f"the disk of {place} is mounted read-only; mount it for writing, or name another place"
         case errno.EACCES | errno.EPERM:
@@ -141,6 +146,7 @@ def advice(error: OSError, place: str = SHELF_SETTING) -> str:
         case errno.EFBIG:
             return f"the disk of {place} takes no file of this size; lower archive.max_size, or name another place"
         case errno.ENOENT | errno.ENOTDIR | errno.ELOOP:
-            return f"the folder of {place} is gone, or something else is in its place; restore it, then restart"
+            return f"the folder of {place} is gone, or something else is in its place; restore it"
         case _:
-            return f"the disk of {place} does not work: {error.strerror or 'no reason given'}; look at the system's log"
+            silent = "it does not answer" if isinstance(error, TimeoutError) else "no reason given"
+            return f"the disk of {place} does not work: {error.strerror or silent}; look at the system's log"

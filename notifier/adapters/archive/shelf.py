@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Protocol
 
+from notifier.ports import ElsewhereError, FileGoneError
+
 _STEP = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,200}")
 """Of a name. They are made of ids by our own rule, so one that does not match is not ours."""
 
@@ -37,7 +39,18 @@ def steps(name: str) -> list[str]:
 
 
 def name_in(location: str, root: str) -> str:
-    """The name of the file at a location below `root` (which ends with a slash); ValueError if there is none."""
+    """The name of the file at a location below `root` (which ends with a slash). FileGoneError when we never put one
+    there, ElsewhereError when the location is of another archive."""
     if not location.startswith(root):
-        raise ValueError("not a location of this archive")
-    return "/".join(steps(location.removeprefix(root)))
+        saved = f"the file was saved in {_archive_of(location)}, which is not this archive"
+        raise ElsewhereError(f"{saved} (archive.url was changed); set that back to read or delete it here")
+    try:
+        return "/".join(steps(location.removeprefix(root)))
+    except ValueError:
+        raise FileGoneError("the archive has no file at this location; nothing of ours is called so") from None
+
+
+def _archive_of(location: str) -> str:
+    """Without the three steps of a name, if it has so many."""
+    root = location.rsplit("/", 3)[0]
+    return root if "://" in root and not root.endswith("/") else location

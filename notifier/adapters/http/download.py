@@ -114,21 +114,22 @@ class Downloads:
     async def get(self, url: str, headers: Mapping[str, str], home: Home) -> AsyncIterator[Flow | Fault]:
         """The answer at the end of at most MOST_REDIRECTS redirects. Each hop is judged like a first one. Whoever
         leaves the provider's origins is a stranger from then on, also on the way back."""
-        at_home = True
+        at_home, host = True, ""
         for _ in range(1 + MOST_REDIRECTS):
-            refusal = examine(url, _EVERYWHERE, longest=LONGEST_FILE_URL)
-            if isinstance(refusal, Refusal):
-                yield Fault("refused", refusal.message)
+            target = examine(url, _EVERYWHERE, longest=LONGEST_FILE_URL)
+            if isinstance(target, Refusal):
+                yield Fault("refused", target.message)
                 return
+            host = target.host
             at_home = at_home and origin(url) in home.origins
             asked, sent = (home.signed(url), {**home.headers, **headers}) if at_home else (url, headers)
             async with self._open(asked, sent, at_home=at_home) as flow:
-                target = None if isinstance(flow, Fault) else _target(url, flow)
-                if target is None:
+                further = None if isinstance(flow, Fault) else _further(url, flow)
+                if further is None:
                     yield flow
                     return
-                url = target
-        yield Fault("protocol", f"{httpx.URL(url).host}: more than {MOST_REDIRECTS} redirects")
+                url = further
+        yield Fault("protocol", f"{host}: more than {MOST_REDIRECTS} redirects")
 
     async def aclose(self) -> None:
         """Break off what is in flight and close every connection."""
@@ -140,7 +141,10 @@ class Downloads:
         if not at_home and isinstance(refusal := self._examine(url), Refusal):
             yield Fault("refused", refusal.message)
             return
-        target = httpx.URL(url).copy_with(fragment=None)
+        target = _encoded(url)
+        if target is None:
+            yield Fault("refused", "this URL cannot be sent: it is too long, or its host is no name")
+            return
         where = target.netloc.decode("ascii")
         async with (self._chosen if at_home else self._guarded).lease() as pool:
             answer = await self._ask(pool, str(target), headers, where)
@@ -167,7 +171,16 @@ class Downloads:
         return examine(url, tuple(self._guard()), longest=LONGEST_FILE_URL)
 
 
-def _target(url: str, flow: Flow) -> str | None:
+def _encoded(url: str) -> httpx.URL | None:
+    """As it is sent; None when it cannot be. Percent-encoding makes some URLs longer than the library takes, and a
+    host can be one of those that only look internationalised (`xn--` and nonsense)."""
+    try:
+        return httpx.URL(url).copy_with(fragment=None)
+    except (httpx.InvalidURL, ValueError):
+        return None
+
+
+def _further(url: str, flow: Flow) -> str | None:
     """Where the answer redirects to; None if it does not."""
     location = flow.headers.get("location")
     if flow.status not in _REDIRECTS or location is None:

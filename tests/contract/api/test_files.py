@@ -18,7 +18,7 @@ from notifier.domain.answer import Completed
 from notifier.domain.link import Links, link_key
 from notifier.domain.result_file import ResultFile
 from notifier.domain.signature import HmacKey
-from notifier.ports import ArchiveUnavailableError, FileGoneError, SaveOrder, Unsaved
+from notifier.ports import ArchiveUnavailableError, ElsewhereError, FileGoneError, SaveOrder, Unsaved
 from tests.contract.api.world import HOOK, SECRET, World, assert_problem, opened
 from tests.fakes import START
 
@@ -257,6 +257,16 @@ async def test_an_archive_that_cannot_be_read_is_503(world: World) -> None:
     world.archive = None
     assert "switched off" in assert_problem(await world.call("GET", PATH), 503)["detail"]
     assert archive.reading == 0
+
+
+async def test_a_file_of_another_archive_is_said_to_be_there(world: World) -> None:
+    """404 with what the archive says: the file is not lost, the setting was changed."""
+    archive = await saved(world)
+    archive.failure = ElsewhereError("the file was saved in s3://old, which is not this archive")
+    with capture_logs() as lines:
+        answer = await world.call("GET", PATH)
+    assert assert_problem(answer, 404)["detail"] == "the file was saved in s3://old, which is not this archive"
+    assert [line["event"] for line in lines if line["log_level"] == "warning"] == ["file.unread"]
 
 
 async def test_an_archive_that_hangs_is_one_that_cannot_be_read(world: World, monkeypatch) -> None:

@@ -1,13 +1,15 @@
 """The folder of saved files: what is read and removed there, and that nothing else is."""
 
+import asyncio
 import errno
 import os
+import threading
 from pathlib import Path
 
 import pytest
 
 from notifier.adapters.archive import partial
-from notifier.ports import ArchiveUnavailableError, FileGoneError, Saved, SaveOrder, Unsaved
+from notifier.ports import ArchiveUnavailableError, ElsewhereError, FileGoneError, Saved, SaveOrder, Unsaved
 from tests.contract.archive.conftest import kept
 from tests.contract.archive.servers import content, honest
 
@@ -76,8 +78,21 @@ async def test_nothing_outside_is_read_or_removed(filled, root, path):
         await built.remove(location)
     assert secret.read_bytes() == b"planted"
     for other in (secret.as_uri(), "s3://bucket/secret", "/etc/passwd", f"{root.as_uri()}x/secret"):
-        with pytest.raises(FileGoneError, match="names another place"):
+        with pytest.raises(ElsewhereError, match=r"is not this archive \(archive\.url was changed\)"):
             await read(built, other, 0, 1)
+        with pytest.raises(ElsewhereError):
+            await built.remove(other)
+
+
+async def test_what_another_archive_has_is_not_taken_for_gone(filled, archive, tmp_path):
+    """`archive.url` was changed: the file is still there, and only its own archive may say that it was removed."""
+    first, location = filled
+    second = await archive(folder=tmp_path / "others")
+    where = f"was saved in {(tmp_path / 'results').as_uri()}, which is not this archive"
+    for refused in (second.remove(location), read(second, location, 0, 1)):
+        with pytest.raises(ElsewhereError, match=where):
+            await refused
+    assert await read(first, location, 0, 9) == FILE[:9]
 
 
 async def test_symbolic_links_lead_nowhere(filled, root, serve):
@@ -94,7 +109,7 @@ async def test_symbolic_links_lead_nowhere(filled, root, serve):
     await built.remove(f"{root.as_uri()}/videos/link/file.mp4")
     result = await built.save(SaveOrder((await serve(honest(FILE))).url, "videos/link/file", "videos"))
     assert result == Unsaved(
-        "store", "the folder of archive.url is gone, or something else is in its place; restore it, then restart"
+        "store", "the folder of archive.url is gone, or something else is in its place; restore it"
     )
     assert [path.name for path in outside.iterdir()] == ["file.mp4"]
     assert (outside / "file.mp4").read_bytes() == b"planted"
@@ -149,17 +164,52 @@ async def test_a_folder_that_cannot_be_made_is_said_at_the_start(archive, tmp_pa
         await archive(folder=tmp_path / "file" / "results")
 
 
-async def test_a_folder_that_vanished_is_no_crash(filled, root, serve):
-    """An unmounted disk: said, and tried again later."""
+async def test_a_folder_that_vanished_is_made_again(filled, root, serve):
+    """Nothing has to be restarted after somebody tidied up too much, or mounted an empty disk there."""
     built, _ = filled
     root.rename(root.parent / "away")
-    result = await built.save(SaveOrder((await serve(honest(FILE))).url, "videos/vid_1/wch_1-0", "videos"))
-    assert isinstance(result, Unsaved)
-    assert result.reason == "store"
-    (root.parent / "away").rename(root)
-    assert isinstance(
-        await built.save(SaveOrder((await serve(honest(FILE))).url, "videos/vid_1/wch_1-0", "videos")), Saved
-    )
+    order = SaveOrder((await serve(honest(FILE))).url, "videos/vid_1/wch_1-0", "videos")
+    assert isinstance(await built.save(order), Saved)
+    assert kept(root) == [Path("videos/vid_1/wch_1-0.mp4")]
+
+
+async def test_a_folder_that_could_not_be_made_at_the_start_is_made_later(archive, serve, tmp_path):
+    """Until then it is said what is in the way."""
+    place = tmp_path / "disk"
+    place.write_text("")
+    with pytest.raises(ArchiveUnavailableError):
+        await archive(folder=place / "results")
+    built = await archive()
+    built._partials = place / "results" / ".partial"
+    built._shelf._root = place / "results"
+    order = SaveOrder((await serve(honest(FILE))).url, "videos/vid_1/wch_1-0", "videos")
+    unsaved = await built.save(order)
+    assert isinstance(unsaved, Unsaved)
+    assert unsaved.message.startswith("the folder of archive.url is gone, or something else is in its place")
+    place.unlink()
+    assert isinstance(await built.save(order), Saved)
+
+
+async def test_who_gives_up_opening_leaves_nothing_open(filled):
+    """A disk may be slow, and clients impatient: each would cost a file descriptor for ever."""
+    built, location = filled
+    opening, slow, opened = built._shelf._open, threading.Event(), []
+
+    def late(name):
+        slow.wait(20)
+        opened.append(opening(name))
+        return opened[-1]
+
+    built._shelf._open = late
+    reading = built.open(location, 0, 5)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await anext(reading)
+    slow.set()
+    await asyncio.to_thread(built._threads.end, 20)
+    (descriptor,) = opened
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(descriptor)
 
 
 async def test_a_folder_that_takes_no_file_is_told_at_the_start(archive, root, monkeypatch):

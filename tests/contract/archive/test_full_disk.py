@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from notifier.adapters.archive.partial import Partial
 from notifier.ports import Saved, SaveOrder, Unsaved
 from tests.contract.archive.conftest import kept
 from tests.contract.archive.servers import MIB, content, honest, in_turn, saying
 
 FILE = content(3 * MIB)
-FULL = Unsaved("store", "the disk of archive.url is full; free some space on it, or let it have more")
+KEPT = "5 % of it, at most 256 MiB, are kept free"
+FULL = Unsaved("store", f"the disk of archive.url is full ({KEPT}); free some space on it, or let it have more")
 
 
 @pytest.fixture
@@ -63,6 +65,19 @@ async def test_a_disk_that_fills_on_the_way_is_freed_again(disk, archive, serve)
     assert await built.save(SaveOrder(server.url, "videos/t/wch_1-0", "videos")) == FULL
     assert free(disk) == before
     assert kept(disk) == []
+
+
+async def test_the_last_of_the_disk_is_left_to_others(disk, archive, serve, monkeypatch):
+    """To the store above all: neither a file that says its length takes it, nor one that grows and grows."""
+    lengthless, least = saying("200 OK", bytes(MIB) * 8), []
+    server = await serve(in_turn(honest(content(4 * MIB - 100_000)), lengthless))
+    built = await archive(folder=disk / "results")
+    append = Partial._append
+    monkeypatch.setattr(Partial, "_append", lambda *given: (append(*given), least.append(free(disk))))
+    for _ in range(2):
+        assert await built.save(SaveOrder(server.url, "videos/t/wch_1-0", "videos")) == FULL
+    assert least
+    assert min(least) >= 4 * MIB // 20
 
 
 async def test_a_disk_without_room_for_a_name_is_said(disk, archive, serve):

@@ -1,9 +1,12 @@
 """Where a download may go, and what it takes along."""
 
 import asyncio
+import re
 
 import pytest
+from structlog.testing import capture_logs
 
+from notifier.adapters.archive.fetch import REFUSED
 from notifier.adapters.http import Home, origin
 from notifier.ports import Saved, SaveOrder, Unsaved
 from tests.contract.archive.conftest import LOOPBACK
@@ -54,11 +57,25 @@ async def test_any_other_origin_gets_no_key(serve, archive):
 async def test_the_guard_judges_every_other_url(serve, archive):
     """Before any connection."""
     server = await serve(honest(FILE))
-    result = await (await archive(guard=lambda: ())).save(order(server))
+    with capture_logs() as lines:
+        result = await (await archive(guard=lambda: ())).save(order(server))
     assert isinstance(result, Unsaved)
     assert result.reason == "refused"
-    assert "webhooks.allow_networks" in result.message
     assert server.accepts == 0
+    (line,) = lines
+    assert (line["event"], line["provider"], line["file"]) == ("result.refused", "videos", "videos/t/wch_1-0")
+    assert "webhooks.allow_networks" in line["error"]
+
+
+async def test_receivers_are_told_no_address_of_our_network(serve, archive):
+    """A name or a redirect may lead anywhere, and what answers there is nothing for outsiders to map."""
+    server = await serve(honest(FILE))
+    for url in (f"http://localhost:{server.port}/x", "http://127.0.0.1:1/", "http://169.254.169.254/x"):
+        provider = await serve(to(url))
+        home = Home(frozenset({origin(provider.url)}))
+        result = await (await archive(guard=lambda: (), home=home)).save(order(provider))
+        assert result == Unsaved("refused", REFUSED)
+    assert not re.search(r"[0-9]|allow_networks", REFUSED)
 
 
 @pytest.mark.parametrize("status", ["301 Moved", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"])

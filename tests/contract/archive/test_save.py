@@ -194,7 +194,7 @@ async def test_without_any_mark_a_broken_file_is_fetched_anew(serve, archive, ro
     assert [request.start for request in server.requests] == [None, None]
 
 
-@pytest.mark.parametrize("status", ["403 Forbidden", "404 Not Found", "410 Gone"])
+@pytest.mark.parametrize("status", ["400 Bad Request", "401 Unauthorized", "403 Forbidden", "404 Lost", "410 Gone"])
 @pytest.mark.parametrize("begun", [True, False])
 async def test_an_expired_url_is_said_at_once(serve, archive, root, status, begun):
     """Also in the middle of a file: only a fresh URL helps."""
@@ -218,7 +218,7 @@ async def test_a_server_in_trouble_is_waited_for_as_it_asks(serve, archive, root
     assert max(waits) == pytest.approx(60)
 
 
-@pytest.mark.parametrize("status", ["204 No Content", "304 Not Modified", "401 Unauthorized", "418 Teapot"])
+@pytest.mark.parametrize("status", ["204 No Content", "304 Not Modified", "402 Pay", "418 Teapot"])
 async def test_any_other_answer_ends_the_try(serve, archive, status):
     """At once: the same request would get the same answer."""
     server = await serve(saying(status))
