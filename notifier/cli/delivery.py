@@ -101,8 +101,8 @@ def redeliver(
 ) -> None:
     """Send the same event again, under the same id and with a fresh schedule, to the same URL.
 
-    For one that was delivered, exhausted or refused; one that is pending is refused, as it will be sent anyway.
-    Receivers tell a repetition by its webhook-id.
+    One that is pending is refused, as it will be sent anyway. Receivers tell a
+    repetition by its webhook-id.
     """
     Intake(url, token, config).ask("POST", f"/v1/deliveries/{segment(delivery_id)}/redeliver")
     typer.echo(f"{delivery_id}  will be sent again; see: notifier delivery show {delivery_id}")

@@ -145,8 +145,9 @@ def rotate(
 ) -> None:
     """Make a new secret and show it this once; the newest one until now goes on signing beside it.
 
-    Give the new one to the receiver, then rotate once more, or set --secret-file, to be rid of the old one.
-    Endpoints of the configuration are changed there.
+    Give the new one to the receiver. The old one goes at the next rotation, or
+    with `endpoint change --secret-file`. Endpoints of the configuration are
+    changed there.
     """
     _patch(endpoint_id, {"rotate": True}, "rotated", Intake(url, token, config), as_json=as_json)
 

@@ -57,11 +57,13 @@ def wait(
 ) -> None:
     """Wait until a watched task has ended; what changes meanwhile is told on stderr.
 
-    Of several watches of the task, the newest that was not cancelled counts. With --save its files are fetched as
-    DIR/TASK_ID-0.mp4, -1 and so on, the ending by their content. A daemon without an archive has none: the provider's
-    URLs are printed, with exit 1.
+    Of several watches of the task, the newest that was not cancelled counts.
+    With --save its files are fetched as DIR/TASK_ID-0.mp4, -1 and so on, the
+    ending by their content. A daemon without an archive has none: then the
+    provider's URLs are printed, and the exit code is 1.
 
-    Exit 0: completed (and fetched). 1: it ended otherwise, could not be fetched, or --timeout is over. 130: Ctrl-C.
+    Exit 0: completed (and fetched). 1: it ended otherwise, could not be
+    fetched, or --timeout is over. 130: Ctrl-C.
     """
     patience = Patience(_seconds(timeout))
     try:

@@ -91,8 +91,9 @@ def add(
 ) -> None:
     """Watch a task: when it has ended, the callback URL is told.
 
-    The daemon must be running. The URL must be your own, reachable from the daemon: https and public, or in a network
-    of webhooks.allow_networks. The same task and URL is one watch, however often it is added. Its interval and its
+    The daemon must be running. The URL must be your own and reachable from it:
+    https and public, or in a network of webhooks.allow_networks. The same task
+    and URL is one watch, however often it is added. Its interval and its
     deadline are by default the provider's.
     """
     body = {
