@@ -24,6 +24,7 @@ from notifier.domain.template import (
 )
 
 MOST_STATUS_CHARACTERS = 200
+LEAST_TTL_SECONDS = 10.0
 _CLASS = re.compile("[1-5]xx")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -140,6 +141,13 @@ def command(arguments: tuple[str, ...]) -> tuple[str, ...]:
     if any("\0" in argument for argument in arguments):
         raise ValueError("has a NUL character in it (remove it)")
     return arguments
+
+
+def token_ttl(value: Any) -> float:
+    """A token is used for half of this, and the clocks may differ by some seconds."""
+    if (found := fields.duration(value)) < LEAST_TTL_SECONDS:
+        raise ValueError(f"{shown(value)} is too short for a token to arrive in time (write at least 10s)")
+    return found
 
 
 def text_or_none(value: Any) -> str | None:

@@ -10,8 +10,10 @@ from pydantic import SecretStr
 
 from notifier.config import described
 from notifier.config.presets import PRESETS, Missing, preset_of
-from notifier.config.problem import Fault, Path, Unusable, did_you_mean
+from notifier.config.problem import Fault, Path, Unusable, did_you_mean, shown
+from notifier.domain.description import misfit
 from notifier.domain.template import JsonTemplate, Template
+from notifier.domain.variables import judge_value
 
 API_KEY = "{api_key}"
 """Stands for the provider's `api_key` in what `auth` says."""
@@ -49,6 +51,9 @@ def provider_disagreements(providers: Mapping[str, Any]) -> Iterator[Fault]:
         yield from _needed(body, path)
         yield from _exclusive(body, path)
         yield from _placeholders(body, path)
+        yield from _anybody(body, path)
+        yield from _words(body, path)
+        yield from _defaults(body, path)
 
 
 def _choice() -> str:
@@ -131,6 +136,49 @@ def _placeholders(body: dict[str, Any], path: Path) -> Iterator[Fault]:
                 yield Fault((*path, *where), f"has {{{name}}}, and vars names no {variable}{advice}")
 
 
+def _anybody(body: dict[str, Any], path: Path) -> Iterator[Fault]:
+    """A poll that is the same for every task."""
+    poll = body.get("poll")
+    if not isinstance(poll, dict) or not isinstance(poll.get("path"), str):
+        return
+    values = [(value, _texts(parse, value)) for _, parse, value in _templates({"poll": poll})]
+    if any(isinstance(value, str) and not texts for value, texts in values):
+        return  # what is no template is reported already, and what it was meant to hold is not known
+    if not any("task_id" in text.names for _, texts in values for text in texts):
+        advice = 'write it where the API takes the id, as in path: "/v1/jobs/{task_id}"'
+        yield Fault((*path, "poll"), f"names no {{task_id}}, so that one task's answer would end them all ({advice})")
+
+
+def _words(body: dict[str, Any], path: Path) -> Iterator[Fault]:
+    completed = {_word(value) for value in _items(body.get("completed"))}
+    for index, value in enumerate(_items(body.get("failed"))):
+        word = _word(value)
+        if word is not None and word in completed:
+            yield Fault((*path, "failed", index), f"{shown(value)} is one of completed too (keep one of them)")
+
+
+def _word(value: Any) -> str | None:
+    try:
+        return described.word(value)
+    except ValueError:
+        return None
+
+
+def _defaults(body: dict[str, Any], path: Path) -> Iterator[Fault]:
+    """Defaults of variables that cannot be sent where they are used."""
+    declared = body.get("vars", {})
+    texts = tuple(text for _, parse, value in _templates(body) for text in _texts(parse, value))
+    for name, value in declared.items() if isinstance(declared, dict) else ():
+        if wrong := _unfit_default(name, value, texts):
+            yield Fault((*path, "vars", name), f"{shown(value)} {wrong}")
+
+
+def _unfit_default(name: str, value: Any, texts: tuple[Template, ...]) -> str | None:
+    if not isinstance(value, str) or isinstance(value, Unusable) or value == REQUIRED:
+        return None
+    return judge_value(str(value)) or misfit(f"vars.{name}", str(value), texts)
+
+
 @dataclass(frozen=True, slots=True)
 class Needs:
     """What a provider needs of a watch beside the task id: the names that it declares, the defaults of those that are
@@ -146,14 +194,18 @@ def needs_of(body: dict[str, Any]) -> Needs | None:
     declared = body.get("vars", {})
     if not isinstance(declared, dict):
         return None
-    right = {name: value for name, value in declared.items() if isinstance(value, str)}
+    texts = tuple(text for _, parse, value in _templates(body) for text in _texts(parse, value))
+    right = {
+        name: value
+        for name, value in declared.items()
+        if isinstance(value, str) and not _unfit_default(name, value, texts)
+    }
     usual = {
         name: None if value == REQUIRED else str(value)
         for name, value in right.items()
         if not isinstance(value, Unusable)
     }
-    texts = (text for _, parse, value in _templates(body) for text in _texts(parse, value))
-    return Needs(frozenset(declared), usual, tuple(texts))
+    return Needs(frozenset(declared), usual, texts)
 
 
 def _templates(body: dict[str, Any]) -> Iterator[tuple[Path, Callable[[Any], Template | JsonTemplate | None], Any]]:

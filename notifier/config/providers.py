@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, PlainValidator, SecretStr, WithJsonS
 from notifier.config import described, fields
 from notifier.config.interval import Interval
 from notifier.config.kinds import (
+    DURATION_SHAPE,
     BearerSecret,
     Concurrency,
     Duration,
@@ -94,7 +95,9 @@ class TokenAuthSettings(Section):
 
     access_key: BearerSecret = setting("Who signs: the issuer in the token.")
     secret_key: BearerSecret = setting("What it is signed with.")
-    ttl: Duration = setting("For how long a token counts.", "30m")
+    ttl: Annotated[float, PlainValidator(described.token_ttl), DURATION_SHAPE] = setting(
+        "For how long a token counts, 10s at least; it is used for half of that.", "30m"
+    )
 
 
 class AuthSettings(Section):

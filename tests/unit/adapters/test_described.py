@@ -156,7 +156,7 @@ SAYS = "https://api.acme.example/?key=SECRET failed, really"
         ("auth: {query: {name: key, value: '{api_key}/&'}}", "planted-key%2F%26"),
         ("auth: {basic: {username: me, password: '{api_key}'}}", base64.b64encode(b"me:planted-key").decode()),
         ("auth: {header: {name: X-Key, value: 'Key planted-other'}}", "planted-other"),
-        ("auth: {body: {name: key, value: planted-member}}\npoll: {method: POST, path: /x}", "planted-member"),
+        ('auth: {body: {name: key, value: planted-part}}\npoll: {path: "/{task_id}", method: POST}', "planted-part"),
     ],
 )
 @pytest.mark.parametrize(

@@ -131,7 +131,8 @@ def test_only_a_provider_that_is_asked_otherwise_is_another_one() -> None:
     assert limits.min_interval == 5.0
     assert built("interval: 31s, rate: 1/s, deadline: 1h, docs: https://a.example, min_interval: 1s")[0] is first
     changes = ["timeout: 3s", "auth: {bearer: x}", "completed: [done]", "urls: x"]
-    changes += ["rules: [{http: [202], outcome: running}]", "vars: {a: b}", "poll: {path: /x}", "hosts: [b.example]"]
+    changes += ["rules: [{http: [202], outcome: running}]", "vars: {a: b}", "hosts: [b.example]"]
+    changes += ["poll: {path: '/{task_id}'}"]
     for change in changes:
         other, _ = built(change)
         assert other is not first

@@ -52,7 +52,7 @@ def test_a_key_in_the_body_needs_a_body(problems_in, secret):
     """It is a member of the JSON object that is posted: a GET, or a list, has no place for it."""
     auth = {"body": {"name": "key", "value": "{api_key}"}}
     for poll in ({}, {"method": "POST", "body": [1]}, {"method": "POST", "body": []}):
-        provider = {"api_key": "k", "auth": auth, "poll": {"path": "/x", **poll}}
+        provider = {"api_key": "k", "auth": auth, "poll": {"path": "/{task_id}", **poll}}
         (problem,) = problems_in(text_of("modelslab", provider, secret))
         assert "auth.body: needs a poll that posts a JSON object" in problem
 

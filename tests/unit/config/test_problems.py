@@ -546,6 +546,23 @@ def test_variables_of_a_watch_are_those_of_its_provider(problems_in, secret, wat
     expect(problems_in(REGIONAL.replace("SECRET", secret) + "".join(lines)), problem)
 
 
+@pytest.mark.parametrize(
+    ("usual", "problem"),
+    [
+        ("a//b", "5:36: providers.acme.vars.region: 'a//b' has an empty segment, or one of dots, that would lead"),
+        ("..", "5:36: providers.acme.vars.region: '..' has an empty segment, or one of dots, that would lead"),
+        ("a" * 513, "5:36: providers.acme.vars.region: 'aaaaa"),
+        ("eu/west", None),
+    ],
+)
+def test_a_default_that_no_request_can_carry_is_told(problems_in, secret, usual, problem):
+    """Once, at its value, and not again at each watch that goes by it or gives another."""
+    text = REGIONAL.replace("SECRET", secret).replace("region: us", f"region: {usual}")
+    watches = "".join(f"  - {{task_id: a, callback_url: 'https://a.example/', vars: {{path: a{more}}}}}\n"
+                      for more in ("", ", region: eu"))
+    expect(problems_in(text.replace("{vars.region}", "{+vars.region}") + watches), problem)
+
+
 def test_a_task_id_that_no_request_can_carry_is_told(problems_in, secret):
     """At its value; where the whole of it is percent-encoded, any will do."""
     watch = "  - {task_id: a/../b, callback_url: 'https://a.example/', vars: {path: a}}\n"
