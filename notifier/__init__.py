@@ -5,7 +5,7 @@
     ├── cli/              flags in, exit code out; one file per family of commands
     ├── demo/             simulator, receiver and the story that `notifier demo` tells
     ├── installation/     a systemd service of this machine: what `notifier install` and `uninstall` do
-    ├── app/              composition root: settings → running parts → orderly stop, reload
+    ├── app/              composition root: settings → parts.py, put together → daemon.py: start, reload, orderly stop
     ├── config/           YAML → frozen Settings; says what is wrong and where
     ├── logs/             structlog set-up, secrets out; lines for people and collectors, entries for journald
     ├── domain/           PURE: no I/O, no clock, no randomness, no async, no logging
@@ -20,7 +20,8 @@
     │   ├── signature.py  sign(), verify(): Standard Webhooks, several secrets, both algorithms
     │   ├── answer.py     what a provider's answer can mean; reading.py finds out which, explanation.py says why
     │   ├── description.py   a provider, described (expression.py: JMESPath, template.py: requests with places to fill
-    │   │                    in, extract.py: what expressions find in an answer)
+    │   │                    in, extract.py: what expressions find in an answer,
+    │   │                    masking.py: no secret in what we repeat of it)
     │   ├── receiver.py   whose secrets sign for which URL, and which events it wants
     │   ├── endpoint.py   a registered callback URL and what changes make of it (headers.py: what it may send along)
     │   ├── prefix.py     which callback URLs a limited token may name
@@ -31,6 +32,7 @@
     │   ├── rhythm.py     when to ask next by that: the best moment for a poll, and its limits
     │   ├── pace.py       who may go next: first come first served, within concurrency, rate and pause
     │   ├── lanes.py      whose turn it is to be sent: lanes of callback URLs, their hosts, all together
+    │   │                 (sleepers.py: who waits until when; trust.py: hosts that answer go before those that hang)
     │   ├── freshness.py  when result URLs are too old to be sent, and what asking again makes of their event
     │   ├── circuit.py    when a callback URL that keeps failing is left alone but for a probe
     │   ├── content.py    what a file is, told by its first bytes
@@ -39,11 +41,12 @@
     ├── ports/            what the services need from the world (Protocols): world, store, catalog, meter, archive
     ├── services/         the verbs: ask a port, apply the domain, tell a port
     │   ├── registrar.py  accept a watch once, reject a bad one, reconcile the file's watches
-    │   ├── poller.py     one poll: fetch, advance, save – or end the task and owe deliveries
-    │   ├── ends.py       what the log hears of ended tasks
+    │   ├── poller.py     one poll: fetch, advance, save – or end the task
+    │   ├── ends.py       ends, by an answer or a deadline: saved with the deliveries they owe, and told once
     │   ├── channel.py    one provider: whose turn it is, and the pause when it will not talk to us
     │   ├── rhythms.py    what each provider's tasks taught, and whose next poll goes by it
-    │   ├── dispatcher.py deliveries: whose turn it is, what each attempt makes of it
+    │   ├── dispatcher.py deliveries: whose turn it is (trials.py: test events)
+    │   ├── attempts.py   what each attempt makes of its delivery, and says of its receiver
     │   ├── refresher.py  fresh result URLs for late deliveries (inquiries.py: asking about ended tasks)
     │   ├── courier.py    one HTTP try: sign, post, report
     │   ├── tray.py       deliveries until their turn comes

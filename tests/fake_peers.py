@@ -126,13 +126,15 @@ class FakeGuard:
 
 class FakeArchive(Remote[Saved | Unsaved]):
     """Saves what it is asked for, unless a script (by URL) says otherwise. `orders` is what
-    it was asked for, `shelf` what it keeps; `stuck` says why nothing can be removed."""
+    it was asked for, `shelf` what it keeps; `stuck` says why nothing can be removed, `elsewhere` what is another
+    archive's."""
 
     def __init__(self, crew: FakeCrew) -> None:
         super().__init__(crew, Saved("", 4, "beef", "video/mp4"))
         self.orders: list[SaveOrder] = []
         self.shelf: set[str] = set()
         self.stuck: ArchiveUnavailableError | None = None
+        self.elsewhere: set[str] = set()
 
     async def save(self, order: SaveOrder) -> Saved | Unsaved:
         self.orders.append(order)
@@ -148,4 +150,6 @@ class FakeArchive(Remote[Saved | Unsaved]):
     async def remove(self, location: str) -> None:
         if self.stuck is not None:
             raise self.stuck
+        if location in self.elsewhere:
+            raise ArchiveUnavailableError("another archive's")
         self.shelf.discard(location)

@@ -1,7 +1,7 @@
 """A store in memory: what the ports of watches, tasks, deliveries, results and endpoints promise, and no more."""
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -215,12 +215,16 @@ class FakeStore:
         task = self.tasks.get(key)
         return None if task is None or task.end is None else task
 
-    async def keep(self, task: Task, now: datetime, retell: Retell) -> Sequence[Delivery]:
+    async def keep(
+        self, task: Task, changed: Collection[int], now: datetime, retell: Retell
+    ) -> Sequence[Delivery]:
         self._reach("keep")
         known = self.tasks.get(task.key)
         if known is None or known.end is None or task.end is None or not pending(known):
             return []
-        settled = {file.n: file for file in known.end.files if file.state != "pending"}
+        if not any(file.n in changed for file in pending(known)):
+            return []
+        settled = {file.n: file for file in known.end.files if file.state != "pending" or file.n not in changed}
         files = tuple(settled.get(file.n, file) for file in task.end.files)
         fresh = task if task.end.refreshed_at is not None else known
         self.tasks[task.key] = known = with_files(fresh, files)
@@ -236,12 +240,12 @@ class FakeStore:
         event = retell(task, watch, delivery_id)
         return None if event is None else self._release(event, held, now)
 
-    async def outdated(self, before: datetime, most: int) -> Sequence[Outdated]:
+    async def outdated(self, before: datetime, most: int, behind: Outdated | None = None) -> Sequence[Outdated]:
         self._reach()
         files = [(key, file) for key, task in self.tasks.items() if task.end for file in task.end.files]
-        old = [(file.saved_at, key, file) for key, file in files if file.state == "saved" and file.saved_at]
-        found = sorted((entry for entry in old if entry[0] < before), key=lambda entry: entry[0])
-        return [Outdated(key, file.n, file.location or "") for _, key, file in found[:most]]
+        saved = [(key, file, file.saved_at) for key, file in files if file.state == "saved" and file.saved_at]
+        old = [Outdated(key, file.n, file.location or "", at) for key, file, at in saved if at < before]
+        return sorted((one for one in old if behind is None or _age(one) > _age(behind)), key=_age)[:most]
 
     async def forget(self, file: Outdated, why: str) -> None:
         self._reach("forget")
@@ -264,7 +268,7 @@ class FakeStore:
         return told
 
     def _release(self, event: Event, held: Delivery, now: datetime) -> Delivery:
-        times = {"urls_at": event.urls_at, "urls_expire_at": event.urls_expire_at}
+        times = {name: getattr(event, name) for name in ("urls_at", "urls_expire_at", "links_expire_at")}
         self.deliveries[held.id] = replace(held, body=event.body, held_until=None, next_attempt_at=now, **times)
         return self.deliveries[held.id]
 
@@ -382,6 +386,10 @@ def _watch(asked: Registration, now: datetime) -> Watch:
         metadata=asked.metadata,
         variables=asked.variables,
     )
+
+
+def _age(file: Outdated) -> tuple[datetime, int, int]:
+    return file.saved_at, file.task_key, file.n
 
 
 def _identity(watch: Watch | Registration) -> tuple[str, ...]:

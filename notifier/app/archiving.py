@@ -1,10 +1,9 @@
 """Saving results, put together: the archive that the settings name, who saves into it, and when it is swept."""
 
 import asyncio
-import contextlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 from urllib.parse import unquote
 
 import structlog
@@ -19,7 +18,8 @@ from notifier.config import ArchiveSettings, Settings
 from notifier.domain.address import Network
 from notifier.domain.delivery import Delivery
 from notifier.ports import ArchiveUnavailableError, Chance, Clock, FileMeter, ResultStore
-from notifier.services.archivist import Archivist, Ask, Owe, SavingPolicy
+from notifier.services.archivist import Archivist, Owe, SavingPolicy
+from notifier.services.inquiries import Ask
 from notifier.services.sweeper import Keeping, Sweeper
 
 log = structlog.get_logger()
@@ -70,9 +70,11 @@ class ArchiveBook:
             async with asyncio.timeout(PLACE_ANSWERS_SECONDS):
                 await archive.start()
             self._prepared.add(place)
+            log.info("archive.ready", location=settings.archive.url)
         except (ArchiveUnavailableError, TimeoutError) as error:
             hint = "events still go out; files are saved when it works"
-            log.warning("archive.unavailable", error=str(error) or "its folder does not answer", hint=hint)
+            problem = str(error) or "its folder does not answer"
+            log.error("archive.unavailable", location=settings.archive.url, error=problem, hint=hint)
 
     async def close(self) -> None:
         for archive in self._built.values():
@@ -181,11 +183,15 @@ class Archiving:
     async def stop(self) -> None:
         """Tries in flight are broken off: after the start they begin anew."""
         self.archivist.close()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(STOP_SECONDS):
-                await self._crew.drain(0.0)
+        await at_most(STOP_SECONDS, self._crew.drain(0.0))
 
     async def close(self) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(STOP_SECONDS):
-                await self._book.close()
+        await at_most(STOP_SECONDS, self._book.close())
+
+
+async def at_most(seconds: float, work: Coroutine[Any, Any, object]) -> None:
+    """Wait for work no longer than that, even if it is slow to be cancelled: `asyncio.timeout` waits for that."""
+    task = asyncio.ensure_future(work)
+    done, _ = await asyncio.wait({task}, timeout=seconds)
+    for one in done:
+        one.result()

@@ -1,5 +1,6 @@
 """A provider's settings → its description, and the credentials that it is asked with."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 
 from pydantic import SecretStr
@@ -28,6 +29,9 @@ from notifier.domain.description import (
 )
 from notifier.domain.template import Template
 from notifier.ports import Clock
+
+_OF_CREDENTIALS = re.compile("auth|key|token|secret|password|cookie|credential", re.IGNORECASE)
+_SCHEMES = ("basic", "bearer", "digest", "key", "token")
 
 
 def describe(settings: ProviderSettings) -> Description:
@@ -99,7 +103,7 @@ def _result(result: ResultSettings | None) -> SecondLook | None:
 
 
 def credentials(settings: ProviderSettings, clock: Clock, learned: Callable[[str], None]) -> Credentials:
-    """`learned` is told every token that a command prints."""
+    """`learned` is told every token that a command prints or that is signed here."""
     auth, key = settings.auth, settings.api_key.get_secret_value()
     if auth is None:
         return Fixed()
@@ -107,7 +111,7 @@ def credentials(settings: ProviderSettings, clock: Clock, learned: Callable[[str
         return Command(auth.command, ttl=auth.ttl, clock=clock, learned=learned)
     if (signed := auth.jwt_hs256) is not None:
         access_key, secret_key = (_with_key(one, key) for one in (signed.access_key, signed.secret_key))
-        return SignedToken(access_key, secret_key, signed.ttl, clock)
+        return SignedToken(access_key, secret_key, ttl=signed.ttl, clock=clock, learned=learned)
     return Fixed(_fixed(auth, key))
 
 
@@ -127,17 +131,31 @@ def _with_key(secret: SecretStr, key: str) -> str:
     return secret.get_secret_value().replace(API_KEY, key)
 
 
-def auth_secrets(settings: ProviderSettings) -> Iterator[str]:
-    """Every text of `auth` that no log line may hold, with the key in it or without."""
+def provider_secrets(settings: ProviderSettings) -> Iterator[str]:
+    """Every text that a provider is sent and that no log line may hold: the key, what `auth` says with the key in it
+    or without, and what was written as a header instead."""
     auth, key = settings.auth, settings.api_key.get_secret_value()
+    yield key
+    yield from _header_secrets(settings.poll.headers)
+    if settings.result is not None:
+        yield from _header_secrets(settings.result.headers)
     if auth is None:
         return
     found = [auth.bearer]
     found += [part.value for part in (auth.header, auth.query, auth.body) if part is not None]
     if auth.basic is not None:
         found += [auth.basic.username, auth.basic.password]
+        yield ":".join(_with_key(part, key) for part in (auth.basic.username, auth.basic.password))
     if auth.jwt_hs256 is not None:
         found += [auth.jwt_hs256.access_key, auth.jwt_hs256.secret_key]
     for secret in found:
         if secret is not None and secret.get_secret_value() != API_KEY:
             yield _with_key(secret, key)
+
+
+def _header_secrets(headers: Mapping[str, Template]) -> Iterator[str]:
+    """What literally stands in headers that carry credentials, without the scheme."""
+    for name, template in headers.items():
+        if _OF_CREDENTIALS.search(name):
+            words = (word for part in template.parts if isinstance(part, str) for word in part.split())
+            yield from (word for word in words if word.lower() not in _SCHEMES)

@@ -1,24 +1,20 @@
 """One poll by hand: with the configuration's provider, and with everything kept that its author wants to see."""
 
-import base64
-import json
-import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from urllib.parse import quote, quote_plus
 
 from pydantic import SecretStr
 
 from notifier.adapters.clock import SystemClock
 from notifier.adapters.http import Http
 from notifier.adapters.providers import Credentials, DescribedApi, Poll, Sent, Unready
-from notifier.app.describing import auth_secrets, credentials, describe
+from notifier.app.describing import credentials, describe, provider_secrets
 from notifier.app.wiring import USER_AGENT, secret_values
 from notifier.config import ProviderSettings, Settings
 from notifier.config.provider_agreement import API_KEY
 from notifier.config.providers import AuthSettings
+from notifier.domain.masking import MASK, masker
 
-MASK = "***"
 SHORTEST_SECRET = 3
 """Characters: what is shorter keeps nobody out, and masked would leave no text readable."""
 _SCHEMES = ("Bearer", "Basic")
@@ -94,43 +90,18 @@ async def try_out(settings: Settings, name: str, task_id: str, variables: Mappin
         poll = await api.trace(task_id, variables)
     finally:
         await http.aclose()
-    sent = [text for one in witness.sent for text in _texts(one)]
+    sent = [text for one in witness.sent for text in one.texts()]
     shown = witness.sent[0] if witness.sent else Sent()
     return Tried(
         poll,
         headers={name: _header_shown(value) for name, value in shown.headers.items()},
         query=tuple(name for name, _ in shown.query),
         body=tuple(shown.body),
-        mask=masker([*secret_values(settings), *auth_secrets(provider), *learned, *sent]),
+        mask=masker([*secret_values(settings), *provider_secrets(provider), *learned, *sent], shortest=SHORTEST_SECRET),
     )
-
-
-def _texts(sent: Sent) -> Iterator[str]:
-    """Every text of the credentials that must not be shown, with its scheme and without."""
-    values = [*sent.headers.values(), *(value for _, value in sent.query), *sent.body.values()]
-    for value in values:
-        yield value
-        yield value.rpartition(" ")[2]
 
 
 def _header_shown(value: str) -> str:
     """Only a scheme of HTTP's own is no part of the secret for sure."""
     scheme, space, _ = value.partition(" ")
     return f"{scheme} {MASK}" if space and scheme in _SCHEMES else MASK
-
-
-def masker(secrets: Collection[str]) -> Callable[[str], str]:
-    """Puts a mask over secrets wherever they turn up, as a provider may send back what it was sent: as they are,
-    percent-encoded, within JSON and in base64."""
-    forms = {form for secret in secrets if len(secret) >= SHORTEST_SECRET for form in _forms(secret)}
-    if not forms:
-        return lambda text: text
-    pattern = re.compile("|".join(map(re.escape, sorted(forms, key=len, reverse=True))))
-    return lambda text: pattern.sub(MASK, text)
-
-
-def _forms(secret: str) -> Iterable[str]:
-    encoded = [encode(secret.encode()).decode() for encode in (base64.b64encode, base64.urlsafe_b64encode)]
-    written = [json.dumps(secret, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)]
-    whole = [secret, quote(secret, safe=""), quote_plus(secret), *written, *encoded]
-    return {*whole, *(one.rstrip("=") for one in encoded)}

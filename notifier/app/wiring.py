@@ -8,13 +8,14 @@ from notifier import __version__
 from notifier.adapters.api import Caller
 from notifier.adapters.http import NOWHERE, Home, Http
 from notifier.adapters.providers import DescribedApi
-from notifier.app.describing import auth_secrets, credentials, describe
+from notifier.app.describing import credentials, describe, provider_secrets
 from notifier.config import EndpointSettings, ProviderSettings, Settings
 from notifier.domain.delivery import RetrySchedule
 from notifier.domain.endpoint import Endpoint, Terms, declared
 from notifier.domain.event import EVENT_TYPES
 from notifier.domain.freshness import Freshness
 from notifier.domain.link import Links, link_key
+from notifier.domain.masking import written_forms
 from notifier.domain.receiver import Receiver, Receivers
 from notifier.domain.signature import parse_secret
 from notifier.ports import Clock, Provider
@@ -40,7 +41,7 @@ def dispatch_policy(settings: Settings, receivers: Receivers) -> DispatchPolicy:
         concurrency=webhooks.concurrency,
         per_host=webhooks.per_host,
         links=links(settings),
-        freshness=None if webhooks.refresh_after is None else Freshness(webhooks.refresh_after, webhooks.timeout),
+        freshness=Freshness(webhooks.refresh_after, webhooks.timeout),
     )
 
 
@@ -95,7 +96,6 @@ def _rules_of(provider: ProviderSettings) -> WatchRules:
         provider.interval,
         provider.min_interval,
         provider.deadline,
-        variables=description.variables,
         judge_variables=description.judge_variables,
         judge_task_id=description.judge_task_id,
     )
@@ -133,7 +133,8 @@ LIMITS = ("preset", "docs", "interval", "min_interval", "deadline", "rate", "con
 
 class ProviderBook:
     """The providers that are in use: one that is asked and read as before stays the same object, so that a reload about
-    something else does not end its pause. `learned` is told every token that a provider's command prints."""
+    something else does not end its pause. `learned` is told every token that a provider's command prints or
+    that is signed for it."""
 
     def __init__(self, http: Http, clock: Clock, learned: Callable[[str], None]) -> None:
         self._http = http
@@ -167,14 +168,15 @@ class ProviderBook:
             http=self._http,
             clock=self._clock,
             user_agent=USER_AGENT,
+            secrets=frozenset(provider_secrets(settings)),
         )
 
 
 def secret_values(settings: Settings) -> frozenset[str]:
-    """Every secret of the configuration: what no log line may hold."""
-    secrets = [provider.api_key for provider in settings.providers.values()]
-    secrets += [token.token for token in settings.intake.tokens]
+    """Every secret of the configuration, those of providers in every form that these may send back: what no log line
+    may hold."""
+    secrets = [token.token for token in settings.intake.tokens]
     secrets += settings.webhooks.secrets
     secrets += [secret for endpoint in settings.endpoints for secret in endpoint.secrets]
-    of_auth = (text for provider in settings.providers.values() for text in auth_secrets(provider))
-    return frozenset(secret.get_secret_value() for secret in secrets).union(of_auth)
+    sent = (text for provider in settings.providers.values() for text in provider_secrets(provider))
+    return frozenset(secret.get_secret_value() for secret in secrets).union(*map(written_forms, sent))

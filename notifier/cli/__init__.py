@@ -4,8 +4,6 @@ import sys
 
 from notifier.cli.root import app
 
-WRONG_USAGE = 2
-
 
 def main() -> None:
     """Run the command named on the command line. A closed pipe (`notifier … | head`) is no error worth a traceback."""

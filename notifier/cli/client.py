@@ -26,6 +26,11 @@ from notifier.cli.options import DEFAULT_CONFIG, WRONG_CONFIGURATION
 from notifier.config import Loaded, Settings, SystemdListen, TcpListen, UnixListen, load
 
 FAILED, USAGE = 1, 2
+_LISTS = {
+    "GET /v1/watches": "notifier watch list",
+    "GET /v1/deliveries": "notifier delivery list",
+    "GET /v1/endpoints": "notifier endpoint list",
+}
 
 UrlOption = Annotated[
     str | None,
@@ -167,7 +172,10 @@ class Intake:
 
     def ask(self, method: str, path: str, **more: Any) -> Reply:
         """A successful answer (2xx); more as `IntakeClient.call` takes it."""
-        answer = self.attempt(method, path, **more)
+        return self.settled(self.attempt(method, path, **more))
+
+    def settled(self, answer: Reply | Unreachable) -> Reply:
+        """That answer, if it is a successful one."""
         if isinstance(answer, Unreachable):
             stop(_unreachable(self._daemon, answer.reason))
         if not 200 <= answer.status < 300:
@@ -190,7 +198,10 @@ class Intake:
 
     def ask_json(self, method: str, path: str, **more: Any) -> tuple[Reply, Any]:
         """A successful answer, and its body read."""
-        reply = self.ask(method, path, **more)
+        return self.read(self.ask(method, path, **more))
+
+    def read(self, reply: Reply) -> tuple[Reply, Any]:
+        """A successful answer, and its body read."""
         value = reply.json()
         if value is None:
             stop(_stranger(self._daemon, reply.status))
@@ -223,8 +234,17 @@ def _refused(daemon: Daemon, reply: Reply) -> str:
         return _stranger(daemon, reply.status)
     if reply.status == 401:
         return _unauthorized(daemon)
+    if reply.status == 404:
+        return printable(_in_commands(str(problem["detail"])))
     errors = [_complaint(one) for one in problem.get("errors", ())]
     return "\nnotifier: ".join(errors) or printable(str(problem["detail"]))
+
+
+def _in_commands(text: str) -> str:
+    """With the command in the place of the call that the intake names."""
+    for call, command in _LISTS.items():
+        text = text.replace(f"{call} lists them", f"`{command}` shows them")
+    return text
 
 
 def _complaint(error: Mapping[str, str]) -> str:

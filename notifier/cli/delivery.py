@@ -20,6 +20,7 @@ from notifier.domain.delivery import DELIVERY_STATES
 
 app = typer.Typer(no_args_is_help=True, help="Deliveries of a running daemon.")
 
+IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The delivery's id; `delivery list` shows it.")]
 HEADINGS = ("ID", "STATE", "TYPE", "ATTEMPTS", "NEXT ATTEMPT", "WATCH", "CALLBACK URL")
 LOG_HEADINGS = ("AT", "OUTCOME", "HTTP", "MS", "ERROR", "RESPONSE")
 
@@ -63,7 +64,7 @@ def _row(delivery: Any) -> list[Any]:
 
 @app.command()
 def show(
-    delivery_id: Annotated[str, typer.Argument(metavar="ID")],
+    delivery_id: IdArgument,
     *,
     url: UrlOption = None,
     token: TokenOption = None,
@@ -92,12 +93,16 @@ def _attempt(attempt: Any) -> list[Any]:
 
 @app.command()
 def redeliver(
-    delivery_id: Annotated[str, typer.Argument(metavar="ID")],
+    delivery_id: IdArgument,
     *,
     url: UrlOption = None,
     token: TokenOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Send the same event again, under the same id and with a fresh schedule."""
+    """Send the same event again, under the same id and with a fresh schedule, to the same URL.
+
+    For one that was delivered, exhausted or refused; one that is pending is refused, as it will be sent anyway.
+    Receivers tell a repetition by its webhook-id.
+    """
     Intake(url, token, config).ask("POST", f"/v1/deliveries/{segment(delivery_id)}/redeliver")
     typer.echo(f"{delivery_id}  will be sent again; see: notifier delivery show {delivery_id}")

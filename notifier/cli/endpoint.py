@@ -36,7 +36,7 @@ PATIENCE_SECONDS = 300.0
 """Longer than an attempt may take: webhooks.timeout can be set to minutes."""
 HEADINGS = ("ID", "SOURCE", "SECRETS", "RATE", "CONCURRENCY", "EVENTS", "URL")
 
-IdArgument = Annotated[str, typer.Argument(metavar="ID")]
+IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The endpoint's id, ep_…; `endpoint list` shows it.")]
 
 
 @app.command()
@@ -143,7 +143,11 @@ def rotate(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a new secret and show it this once; the newest one until now goes on signing beside it."""
+    """Make a new secret and show it this once; the newest one until now goes on signing beside it.
+
+    Give the new one to the receiver, then rotate once more, or set --secret-file, to be rid of the old one.
+    Endpoints of the configuration are changed there.
+    """
     _patch(endpoint_id, {"rotate": True}, "rotated", Intake(url, token, config), as_json=as_json)
 
 

@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator, Mapping
 import typer
 
 from notifier.adapters.providers import Exchange
-from notifier.app.trying import MASK, Tried
+from notifier.app.trying import Tried
 from notifier.cli.client import printable
 from notifier.config import ProviderSettings
 from notifier.domain.answer import Answer, Completed, outcome_name
 from notifier.domain.description import Description, HintHeader
 from notifier.domain.explanation import decided_by, decided_by_result, findings, what_follows
+from notifier.domain.masking import MASK
 from notifier.domain.reading import HttpAnswer, Reading
 
 SHOWN_CHARACTERS = 4096

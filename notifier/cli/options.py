@@ -39,9 +39,11 @@ def variables(texts: list[str] | None) -> dict[str, str]:
     return found
 
 
-def load_or_exit(config: Path, *, secrets: Literal["required", "optional"]) -> Settings:
-    """The settings, or every problem of the file on stderr and exit 78."""
-    loaded = load(config, os.environ, secrets=secrets)
+def load_or_exit(
+    config: Path, *, secrets: Literal["required", "optional"], part: Literal["all", "providers"] = "all"
+) -> Settings:
+    """The settings, or every problem of the file (or of that part of it) on stderr and exit 78."""
+    loaded = load(config, os.environ, secrets=secrets, part=part)
     if isinstance(loaded, Rejected):
         for problem in loaded.problems:
             typer.echo(f"{priority_mark('error', sys.stderr)}{problem}", err=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +16,7 @@ from notifier.cli.client import FAILED, USAGE, printable, stop
 from notifier.cli.meaning import show_exchange, show_meaning, show_result_meaning, show_unheard
 from notifier.cli.options import DEFAULT_CONFIG, ConfigOption, VarOption, load_or_exit, variables
 from notifier.cli.table import show_table
-from notifier.config import PRESETS, Loaded, ProviderSettings, Settings, parse
+from notifier.config import PRESETS, Loaded, ProviderSettings, Settings, load, parse
 from notifier.config.preset_text import preset_text
 from notifier.config.problem import did_you_mean
 from notifier.config.provider_agreement import API_KEY, uses_key
@@ -30,6 +31,8 @@ app = typer.Typer(no_args_is_help=True, help="The APIs that are known, and tools
 HEADINGS = ("NAME", "AUTH", "VARS", "URLS LIVE", "BASE URL", "DOCUMENTATION")
 UNKNOWN_BASE_URL = "https://base-url.example"
 """Stands in for the address of a preset that leaves it to the user."""
+
+LIST_HINT = "see: notifier provider list"
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="A preset, or a provider of the configuration.")]
 
@@ -98,7 +101,7 @@ def _variable(name: str) -> str:
 
 
 def _unknown(name: str) -> str:
-    return f"there is no preset {printable(name)!r}{did_you_mean(name, PRESETS)}"
+    return f"there is no preset {printable(name)!r}{did_you_mean(name, sorted(PRESETS))}; {LIST_HINT}"
 
 
 @app.command("try")
@@ -114,16 +117,31 @@ def try_one(
     Exit 0 when the answer told something about the task, 1 when there was none, it could not be read, or the key was
     refused.
     """
-    settings = load_or_exit(config, secrets="optional")
+    settings = load_or_exit(config, secrets="optional", part="providers")
     if name not in settings.providers:
-        stop(f"{config} has no provider {printable(name)!r}{did_you_mean(name, settings.providers)}", USAGE)
+        stop(_not_configured(name, config, settings), USAGE)
     provider, given = settings.providers[name], variables(var)
     _judge(describe(provider), task_id, given)
     if (missing := unset_secret(provider)) is not None:
-        stop(f"{config}: providers.{name}.{missing} is not set here; set the variable or the file that it names")
+        stop(_without_secret(name, missing, config))
     tried = asyncio.run(try_out(settings, name, task_id, given))
     _show_tried(tried, provider)
     _leave(tried.poll.answer)
+
+
+def _not_configured(name: str, config: Path, settings: Settings) -> str:
+    if name not in PRESETS:
+        return f"{config} has no provider {printable(name)!r}{did_you_mean(name, sorted(settings.providers))}"
+    key = f"api_key: ${{{_variable(name)}}}" if uses_key(PRESETS[name].get("auth", API_KEY)) else ""
+    return f"{config} has no provider {name!r}, but it is a preset: write `{name}: {{{key}}}` under its providers"
+
+
+def _without_secret(name: str, missing: str, config: Path) -> str:
+    """Which variable or file is not there is what the loader says when it asks for all secrets."""
+    loaded = load(config, os.environ, secrets="required", part="providers")
+    problems = () if isinstance(loaded, Loaded) else loaded.problems
+    said = next((one for one in problems if one.path.startswith(f"providers.{name}.{missing}")), None)
+    return str(said or f"{config}: providers.{name}.{missing} is not set here; set the variable or the file it names")
 
 
 def _judge(description: Description, task_id: str, given: dict[str, str]) -> None:
@@ -145,6 +163,18 @@ def _show_tried(tried: Tried, provider: ProviderSettings) -> None:
         show_unheard(tried.poll.answer, tried.mask)
 
 
+OwnProvidersOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        "-c",
+        metavar="FILE",
+        envvar="NOTIFIER_CONFIG",
+        help=f"Where providers of your own are described; by default {DEFAULT_CONFIG} if it exists.",
+    ),
+]
+
+
 @app.command()
 def explain(
     name: NameArgument,
@@ -163,16 +193,7 @@ def explain(
     task_id: Annotated[
         str | None, typer.Option("--task-id", metavar="TASK_ID", help="By default the id in the answer.")
     ] = None,
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            "--config",
-            "-c",
-            metavar="FILE",
-            envvar="NOTIFIER_CONFIG",
-            help=f"Where providers of your own are described; by default {DEFAULT_CONFIG} if it exists.",
-        ),
-    ] = None,
+    config: OwnProvidersOption = None,
 ) -> None:
     """Say what an answer means and why, without asking anybody. Exit codes as of `provider try`."""
     provider = _provider(name, config)
@@ -196,11 +217,12 @@ def explain(
 def _provider(name: str, config: Path | None) -> ProviderSettings:
     """The configuration's, or a preset by itself."""
     path = config or (DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None)
-    settings = None if path is None else load_or_exit(path, secrets="optional")
+    settings = None if path is None else load_or_exit(path, secrets="optional", part="providers")
     own = {} if settings is None else settings.providers
     if name not in own and name not in PRESETS:
-        where = "; give the file of your own with --config" if path is None else f", nor a provider in {path}"
-        stop(f"there is no preset {printable(name)!r}{did_you_mean(name, {*PRESETS, *own})}{where}", USAGE)
+        where = "" if path is None else f", nor a provider in {path}"
+        near, more = did_you_mean(name, sorted({*PRESETS, *own})), "; give a file of your own with --config"
+        stop(f"there is no preset {printable(name)!r}{where}{near}; {LIST_HINT}{'' if path else more}", USAGE)
     return own[name] if name in own else preset_settings(name).providers[name]
 
 

@@ -26,7 +26,8 @@ _ADVICE = {
     "too_old": "a saved message gets old: to check it all the same, raise --tolerance",
     "too_new": "compare the clocks of both machines",
     "signature": "look at how the header reaches you; proxies sometimes cut or fold it",
-    "mismatch": "check the body byte by byte, as it came and before any JSON parser, then the secret",
+    "mismatch": "check the body byte by byte, as it came and before any JSON parser, then the secret: "
+    "an endpoint with secrets of its own signs with those",
 }
 
 

@@ -1,6 +1,5 @@
 """`notifier watch wait`: until a task has ended, and until its files are here."""
 
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +24,8 @@ from notifier.cli.patience import Patience
 from notifier.cli.table import moment
 from notifier.domain.quantity import parse_duration
 
+TRIES_APART = "5 s to 10 min apart"
+"""As the README says it."""
 INTERRUPTED = 130
 """128 + SIGINT, as shells say it."""
 LOOK_EVERY_SECONDS = 1.0
@@ -54,8 +55,14 @@ def wait(
     config: ConfigOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the watch as it ended.")] = False,
 ) -> None:
-    """Wait until a watched task has ended: exit 0 if it completed (and was saved), 1 if not. Of several watches of the
-    task, the newest that was not cancelled counts."""
+    """Wait until a watched task has ended; what changes meanwhile is told on stderr.
+
+    Of several watches of the task, the newest that was not cancelled counts. With --save its files are fetched as
+    DIR/TASK_ID-0.mp4, -1 and so on, the ending by their content. A daemon without an archive has none: the provider's
+    URLs are printed, with exit 1.
+
+    Exit 0: completed (and fetched). 1: it ended otherwise, could not be fetched, or --timeout is over. 130: Ctrl-C.
+    """
     patience = Patience(_seconds(timeout))
     try:
         intake = Intake(url, token, config)
@@ -97,13 +104,14 @@ def _find(intake: Intake, asked: str, provider: str | None) -> str:
 
 
 class _Look:
-    """Looks at one watch again and again, and tells a terminal what has changed."""
+    """Looks at one watch again and again, and tells on stderr what has changed."""
 
     def __init__(self, intake: Intake, watch_id: str, patience: Patience) -> None:
         self._intake = intake
         self._path = f"/v1/watches/{segment(watch_id)}"
         self._patience = patience
-        self._told = ""
+        self._state = ""
+        self._told: dict[str, str] = {}
 
     def until(self, true: Callable[[Any], bool]) -> tuple[Reply, Any]:
         """The first answer whose watch is so, and that watch."""
@@ -112,19 +120,22 @@ class _Look:
             reply = self._intake.attempt("GET", self._path)
             if isinstance(reply, Reply) and reply.status == 200 and (watch := reply.json()) is not None:
                 answered = time.monotonic()
-                self._tell(_state(watch))
+                self._state = _state(watch)
                 if true(watch):
                     return reply, watch
+                self._tell(_facts(watch))
             elif _is_final(reply) or time.monotonic() - answered > AWAY_SECONDS:
                 stop(self._intake.why(reply))
             else:
-                self._tell("the daemon does not answer now; waiting for it")
-            self._patience.sleep(LOOK_EVERY_SECONDS, self._told)
+                self._state = "the daemon does not answer now"
+                self._tell({**self._told, "daemon": f"{self._state}; waiting for it"})
+            self._patience.sleep(LOOK_EVERY_SECONDS, self._state)
 
-    def _tell(self, text: str) -> None:
-        if text != self._told and sys.stderr.isatty():
-            typer.echo(f"{time.strftime('%H:%M:%S')}  {text}", err=True)
-        self._told = text
+    def _tell(self, facts: dict[str, str]) -> None:
+        for name, text in facts.items():
+            if self._told.get(name) != text:
+                typer.echo(f"{time.strftime('%H:%M:%S')}  {printable(text)}", err=True)
+        self._told = facts
 
 
 def _is_final(answer: object) -> bool:
@@ -137,6 +148,24 @@ def _state(watch: Any) -> str:
     pending = sum(file["state"] == "pending" for file in watch["files"])
     saving = f"; {pending} of {len(watch['files'])} files still to be saved" if pending else ""
     return printable(f"{watch['state']}{status}{saving}")
+
+
+def _facts(watch: Any) -> dict[str, str]:
+    """What there is to say about a watch that is waited for, each by a name of its own."""
+    if watch["state"] == "watching":
+        facts = {
+            "status": watch["status"] or "its provider has told nothing about it yet",
+            "deadline": f"its deadline is {moment(watch['deadline_at'])}",
+        }
+        return facts | ({"error": f"the last poll: {watch['last_error']}"} if watch["last_error"] else {})
+    left = sum(file["state"] == "pending" for file in watch["files"])
+    facts = {"status": f"{watch['state']}; waiting for its files ({left} of {len(watch['files'])} still to be saved)"}
+    return facts | {f"file {file['n']}": _trouble(file) for file in watch["files"] if file["error"]}
+
+
+def _trouble(file: Any) -> str:
+    again = f"; tried again, {TRIES_APART}" if file["state"] == "pending" else "; given up"
+    return f"file {file['n']} is not saved: {file['error']}{again}"
 
 
 def _sentence(watch: Any) -> str:

@@ -1,10 +1,13 @@
 """`notifier watch`: register, list, show and cancel watches of a running daemon."""
 
 import json
+import shlex
+import sys
 from typing import Annotated, Any
 
 import typer
 
+from notifier.adapters.intake_client import Reply
 from notifier.cli.client import (
     ConfigOption,
     CursorOption,
@@ -15,6 +18,7 @@ from notifier.cli.client import (
     UrlOption,
     printable,
     segment,
+    stop,
 )
 from notifier.cli.listing import print_list
 from notifier.cli.options import VarOption, variables
@@ -85,7 +89,12 @@ def add(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Watch a task: when it has ended, the callback URL is told."""
+    """Watch a task: when it has ended, the callback URL is told.
+
+    The daemon must be running. The URL must be your own, reachable from the daemon: https and public, or in a network
+    of webhooks.allow_networks. The same task and URL is one watch, however often it is added. Its interval and its
+    deadline are by default the provider's.
+    """
     body = {
         "task_id": task_id,
         "callback_url": _one_callback(callback, callback_url),
@@ -98,6 +107,8 @@ def add(
     asked = {name: value for name, value in body.items() if value is not None}
     reply, watch = Intake(url, token, config).ask_json("POST", "/v1/watches", body=asked)
     typer.echo(reply.body if as_json else _registered(watch, new=reply.status == 201))
+    if not as_json and watch["state"] == "watching" and sys.stdout.isatty():
+        typer.echo(f"→ notifier watch wait {watch['id']}")
 
 
 def _one_callback(argument: str | None, option: str | None) -> str:
@@ -148,7 +159,7 @@ def _row(watch: Any) -> list[Any]:
 
 @app.command()
 def show(
-    watch_id: Annotated[str, typer.Argument(metavar="ID")],
+    watch_id: Annotated[str, typer.Argument(metavar="ID", help="The watch's id, wch_….")],
     *,
     url: UrlOption = None,
     token: TokenOption = None,
@@ -156,7 +167,8 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Show one watch."""
-    reply, watch = Intake(url, token, config).ask_json("GET", f"/v1/watches/{segment(watch_id)}")
+    intake = Intake(url, token, config)
+    reply, watch = intake.read(_answer(intake, "GET", watch_id))
     if as_json:
         typer.echo(reply.body)
         return
@@ -170,6 +182,18 @@ def show(
         show_table(FILE_HEADINGS, [_file_row(file) for file in files])
 
 
+def _answer(intake: Intake, method: str, watch_id: str) -> Reply:
+    """A successful answer about one watch; a task's id, which has another form, is told from a watch's."""
+    answer = intake.attempt(method, f"/v1/watches/{segment(watch_id)}")
+    if isinstance(answer, Reply) and answer.status == 404 and not watch_id.startswith("wch_"):
+        stop(printable(f"no watch has the id {watch_id}, which looks like a task's; see: {_search(watch_id)}"))
+    return intake.settled(answer)
+
+
+def _search(task_id: str) -> str:
+    return f"notifier watch list --task-id {shlex.quote(task_id)}"
+
+
 def _file_row(file: Any) -> list[Any]:
     where = file["location"] or file["error"]
     saved_at = moment(file["saved_at"])
@@ -178,12 +202,12 @@ def _file_row(file: Any) -> list[Any]:
 
 @app.command()
 def cancel(
-    watch_id: Annotated[str, typer.Argument(metavar="ID")],
+    watch_id: Annotated[str, typer.Argument(metavar="ID", help="The watch's id, wch_….")],
     *,
     url: UrlOption = None,
     token: TokenOption = None,
     config: ConfigOption = None,
 ) -> None:
     """Cancel a watch: no event will be sent for it. One that has ended stays as it is."""
-    Intake(url, token, config).ask("DELETE", f"/v1/watches/{segment(watch_id)}")
+    _answer(Intake(url, token, config), "DELETE", watch_id)
     typer.echo(f"{watch_id}  cancelled, or it had ended before")

@@ -104,7 +104,7 @@ def _watches(data: dict[str, Any]) -> Iterator[Fault]:
             task_id = _known(fields.task_id, watch.get("task_id"))
             if task_id is not None and (wrong := misfit("task_id", task_id, need.texts)) is not None:
                 yield Fault((*path, "task_id"), wrong)
-        variables = None if need is None else _whole(given, need)
+        variables = _identity(given)
         identity = (name, _text(watch, "task_id"), variables, _text(watch, "callback_url"))
         whole = tuple(part for part in identity if part is not None)
         if len(whole) == len(identity) and first.setdefault(whole, index) != index:
@@ -122,11 +122,10 @@ def _misfits(given: dict[str, str | None], need: Needs, path: Path) -> Iterator[
             yield Fault((*path, name), wrong, "key")
 
 
-def _whole(given: dict[str, str | None], need: Needs) -> str | None:
+def _identity(given: dict[str, str | None]) -> str | None:
     """What makes the watch's task another than that of the same id; None if that is not known."""
-    whole = need.usual | given
-    known = {name: value for name, value in whole.items() if value is not None}
-    return variables_text(known) if len(known) == len(whole) else None
+    known = {name: value for name, value in given.items() if value is not None}
+    return variables_text(known) if len(known) == len(given) else None
 
 
 def _provider_of(watch: dict[str, Any], providers: dict[str, Any]) -> str | None:

@@ -2,7 +2,7 @@
 
 import errno
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
 from typing import Any, Literal, TypeAlias
 
@@ -12,7 +12,7 @@ from notifier.config.agreement import disagreements
 from notifier.config.model import Settings
 from notifier.config.nodes import decode
 from notifier.config.presets import lay
-from notifier.config.problem import START, Fault, Path, Problem, locate
+from notifier.config.problem import START, Fault, Path, Problem, Unusable, locate
 from notifier.config.secret import is_secret, settle
 from notifier.config.substitute import substitute
 from notifier.config.tree import Tree, plant
@@ -20,6 +20,9 @@ from notifier.config.verdict import faults_of
 
 Secrets: TypeAlias = Literal["required", "optional"]
 """Whether a secret whose variable is not set, or whose file cannot be read, is a problem."""
+
+Part: TypeAlias = Literal["all", "providers"]
+"""What of the file is judged: with "providers" the rest is as if it were not written, and nothing is missing there."""
 
 MOST_BYTES = 16 * 1024 * 1024
 """Of a configuration; a hundred thousand watches take less."""
@@ -42,22 +45,38 @@ class Rejected:
     problems: tuple[Problem, ...]
 
 
-def load(path: str | FilePath, environ: Mapping[str, str], *, secrets: Secrets) -> Loaded | Rejected:
+def load(
+    path: str | FilePath, environ: Mapping[str, str], *, secrets: Secrets, part: Part = "all"
+) -> Loaded | Rejected:
     """Read and judge a file. Relative paths, its own and those in it, begin at the working directory."""
     match _read(FilePath(path)):
         case Fault() as fault:
             return _rejected(fault, str(path))
         case text:
-            return parse(text, str(path), environ, secrets=secrets)
+            return parse(text, str(path), environ, secrets=secrets, part=part)
 
 
-def parse(text: str, name: str, environ: Mapping[str, str], *, secrets: Secrets) -> Loaded | Rejected:
+def parse(
+    text: str, name: str, environ: Mapping[str, str], *, secrets: Secrets, part: Part = "all"
+) -> Loaded | Rejected:
     """Judge a text; `name` stands for the file in its problems. Files that the text names as secrets are read."""
     match plant(text):
         case Fault() as fault:
             return _rejected(fault, name)
         case tree:
-            return _judge(tree, name, environ, required=secrets == "required")
+            judged = _only_providers(tree) if part == "providers" else tree
+            return _judge(judged, name, environ, required=secrets == "required")
+
+
+def _only_providers(tree: Tree) -> Tree:
+    """The file as if only its providers were written, and a secret that nobody asks for."""
+    providers = {key: value for key, value in tree.data.items() if key == "providers"}
+    return replace(
+        tree,
+        data={**providers, "webhooks": {"secret": Unusable()}},
+        faults=[fault for fault in tree.faults if fault.path[:1] == ("providers",)],
+        others=tuple(_only_providers(other) for other in tree.others),
+    )
 
 
 def needs_restart(old: Settings, new: Settings) -> tuple[str, ...]:

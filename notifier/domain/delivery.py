@@ -24,7 +24,7 @@ DELIVERY_STATES: tuple[DeliveryState, ...] = ("pending", "delivered", "exhausted
 class Delivery:
     """`attempts` counts every HTTP try, `failures` those that used up the schedule, `deferrals` the waits that the
     receiver asked for; a redelivery sets the last two back to zero. While it is `held_until` then, its body may still
-    change and nothing is sent; `urls_at` and `urls_expire_at` are the event's."""
+    change and nothing is sent; `urls_at`, `urls_expire_at` and `links_expire_at` are the event's."""
 
     id: str
     watch_id: str
@@ -41,6 +41,7 @@ class Delivery:
     held_until: datetime | None = None
     urls_at: datetime | None = None
     urls_expire_at: datetime | None = None
+    links_expire_at: datetime | None = None
 
 
 def new_delivery(event: Event, *, watch_id: str, callback_url: str, now: datetime) -> Delivery:
@@ -57,6 +58,7 @@ def new_delivery(event: Event, *, watch_id: str, callback_url: str, now: datetim
         held_until=event.held_until,
         urls_at=event.urls_at,
         urls_expire_at=event.urls_expire_at,
+        links_expire_at=event.links_expire_at,
     )
 
 

@@ -1,12 +1,13 @@
 """An event: what a receiver is told when a task has ended."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal, TypeAlias, assert_never
 
+from notifier.domain.link import WatchLinks
 from notifier.domain.moment import rfc3339, rfc3339_or_none
-from notifier.domain.result_file import MakeLink, file_members
+from notifier.domain.result_file import file_members
 from notifier.domain.task import End, Task
 from notifier.domain.watch import Watch
 
@@ -29,6 +30,7 @@ class Event:
 
     It is held back until `held_until` for what it still waits for; None: it goes out at once. `urls_at` is when the
     result URLs in it were learned, `urls_expire_at` until when they live; None: there are none, or nobody knows.
+    `links_expire_at` is when the signed links in it end; None: it has none.
     """
 
     id: str
@@ -37,6 +39,7 @@ class Event:
     held_until: datetime | None = None
     urls_at: datetime | None = None
     urls_expire_at: datetime | None = None
+    links_expire_at: datetime | None = None
 
 
 def event_type(end: End) -> TaskEvent:
@@ -52,10 +55,10 @@ def event_type(end: End) -> TaskEvent:
 
 
 def announce(
-    task: Task, watch: Watch, event_id: str, kind: EventType | None = None, link: MakeLink | None = None
+    task: Task, watch: Watch, event_id: str, kind: EventType | None = None, links: WatchLinks | None = None
 ) -> Event:
-    """The message that an ended task owes to one of its watches: of its end, or of another `kind`. `link` makes the
-    links to its saved files; without it they have none."""
+    """The message that an ended task owes to one of its watches: of its end, or of another `kind`. `links` lead
+    to its saved files; without them the files have none."""
     end = task.end
     if end is None:
         raise ValueError("a task that goes on has nothing to announce")
@@ -74,14 +77,16 @@ def announce(
         expires_at=_text(rfc3339_or_none(end.expires_at)),
         refreshed_at=_text(rfc3339_or_none(end.refreshed_at)),
         **({} if end.refresh_error is None else {"refresh_error": _text(end.refresh_error)}),
-        files=_text([file_members(file, link) for file in end.files]),
+        files=_text([file_members(file, links.to if links else None) for file in end.files]),
         response=task.response or "null",
         metadata=watch.metadata,
     )
     body = _object(type=_text(kind), timestamp=_text(rfc3339(end.at)), data=data).encode()
+    linked = any(file.state == "saved" for file in end.files)
+    event = Event(event_id, kind, body, links_expire_at=links.expire_at if links and linked else None)
     if not end.urls:
-        return Event(event_id, kind, body)
-    return Event(event_id, kind, body, urls_at=end.refreshed_at or end.at, urls_expire_at=end.expires_at)
+        return event
+    return replace(event, urls_at=end.refreshed_at or end.at, urls_expire_at=end.expires_at)
 
 
 def announce_test(now: datetime) -> bytes:

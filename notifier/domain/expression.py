@@ -1,4 +1,5 @@
-"""JMESPath expressions (jmespath.org) over a provider's answer, with one function more: `from_json(string)`.
+"""JMESPath expressions (jmespath.org) over a provider's answer, with three functions more: `from_json(string)`,
+`lower(any)` and `url_encode(string)`.
 
 They come from the configuration and are judged when it is loaded; evaluating one never raises, whatever the answer is.
 """
@@ -8,6 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Never
+from urllib.parse import quote
 
 from jmespath import exceptions, functions, parser, visitor
 
@@ -75,6 +77,21 @@ class _Functions(functions.Functions):
     def _func_from_json(self, value: Any) -> Any:
         """Some APIs put JSON into a string of their answer. None for what is not JSON."""
         return parse_json(value) if isinstance(value, str) else None
+
+    @functions.signature({"types": []})
+    def _func_lower(self, value: Any) -> str | None:
+        """A text in lower case, so that words are found however they are written. Anything else is its JSON text: where
+        a message is expected, some APIs send an object of them. null stays null."""
+        if value is None:
+            return None
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        return text.lower()
+
+    @functions.signature({"types": []})
+    def _func_url_encode(self, value: Any) -> str | None:
+        """A text as a value in a URL's query: all but RFC 3986's unreserved characters (section 2.3) percent-encoded,
+        as UTF-8. None for what is no text."""
+        return quote(value, safe="", errors="replace") if isinstance(value, str) else None
 
 
 class _Interpreter(visitor.TreeInterpreter):

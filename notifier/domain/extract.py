@@ -3,8 +3,9 @@
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 from urllib.parse import urljoin
 
@@ -12,9 +13,13 @@ from notifier.domain.answer import MAX_URL_CHARACTERS, TaskError, clean_text
 from notifier.domain.description import ErrorPaths, Expressions
 
 MAX_URLS = 1000
+MAX_TEXTS = 5 * MAX_URLS
+"""Texts that one expression found and that are looked at: what 1 MiB can hold would keep all else waiting."""
 MAX_DEPTH = 100
 """Lists inside each other; what is deeper is not looked at."""
 NO_REASON = "the provider gave no reason"
+_NO_ERROR = frozenset({"", "0", "200", "none", "null", "ok", "success", "no error"})
+"""What APIs send for an error where there is none, in lower case."""
 
 _MILLISECONDS_FROM = 1e11
 """Seconds reach this in the year 5138, milliseconds did in 1973."""
@@ -27,18 +32,24 @@ def first(paths: Expressions, document: Any) -> Any:
 
 
 def word_at(paths: Expressions, document: Any) -> str | None:
-    """A status word, a code or a name; true and false are words too."""
+    """A status word, a code or a name. Whole numbers are whole however they are written; true and false are no words,
+    but an expression can make words of them."""
     found = first(paths, document)
-    return str(found).lower() if isinstance(found, bool) else clean_text(found)
+    return clean_text(int(found) if isinstance(found, float) and found.is_integer() else found)
 
 
 def urls_at(paths: Expressions, document: Any, base_url: str) -> tuple[str, ...]:
     """The http(s) URLs, each once; a reference that begins with a slash is resolved against `base_url` (RFC 3986,
     section 5.2). The first expression that finds any decides."""
     for path in paths:
-        found = [url for text in _texts(path.find(document), 0) if (url := _url(text, base_url)) is not None]
+        found: dict[str, None] = {}
+        for text in dict.fromkeys(islice(_texts(path.find(document), 0), MAX_TEXTS)):
+            if (url := _url(text, base_url)) is not None:
+                found[url] = None
+            if len(found) == MAX_URLS:
+                break
         if found:
-            return tuple(dict.fromkeys(found))[:MAX_URLS]
+            return tuple(found)
     return ()
 
 
@@ -51,7 +62,7 @@ def _texts(value: Any, depth: int) -> Iterator[str]:
 
 
 def _url(text: str, base_url: str) -> str | None:
-    url = clean_text(text, MAX_URL_CHARACTERS) or ""
+    url = clean_text(text.strip(), MAX_URL_CHARACTERS) or ""
     if url[:8].lower().startswith(("http://", "https://")):
         return url
     if not url.startswith("/"):
@@ -65,10 +76,19 @@ def _url(text: str, base_url: str) -> str | None:
 def error_at(paths: ErrorPaths, document: Any) -> TaskError | None:
     """What the answer says went wrong; None when it says nothing: null, false, 0, nothing but spaces, or an object or
     list of such. Where a message is described, a code alone is no error, for many APIs send one with each success."""
+    return _error(paths, document, frozenset({""}))
+
+
+def error_in_success(paths: ErrorPaths, document: Any) -> TaskError | None:
+    """The same of an answer that says that the task is completed: words for no error are none either."""
+    return _error(paths, document, _NO_ERROR)
+
+
+def _error(paths: ErrorPaths, document: Any, none: Collection[str]) -> TaskError | None:
     if not paths.message:
-        there = not _blank(first(paths.code, document), 0)
+        there = not _blank(first(paths.code, document), none)
         return TaskError(word_at(paths.code, document), NO_REASON) if there else None
-    found = [value for path in paths.message if not _blank(value := path.find(document), 0)]
+    found = [value for path in paths.message if not _blank(value := path.find(document), none)]
     if not found:
         return None
     message = next((text for value in found if (text := clean_text(value))), None) or _as_json(found[-1])
@@ -80,12 +100,13 @@ def reason_at(paths: ErrorPaths, document: Any) -> TaskError:
     return error_at(paths, document) or TaskError(word_at(paths.code, document), NO_REASON)
 
 
-def _blank(value: Any, depth: int) -> bool:
+def _blank(value: Any, none: Collection[str], depth: int = 0) -> bool:
+    """`none` are the texts that say nothing, in lower case; a number may be one."""
     if isinstance(value, dict):
         value = list(value.values())
     if isinstance(value, list):
-        return depth >= MAX_DEPTH or all(_blank(item, depth + 1) for item in value)
-    return not value.strip() if isinstance(value, str) else not value
+        return depth >= MAX_DEPTH or all(_blank(item, none, depth + 1) for item in value)
+    return not value or (not isinstance(value, bool) and f"{value}".strip().lower().removesuffix(".0") in none)
 
 
 def _as_json(value: Any) -> str | None:

@@ -1,4 +1,4 @@
-"""Result URLs do not live for ever: when those of a late delivery are asked for again, and what comes of it."""
+"""Result URLs and links do not live for ever: when those of a late delivery are renewed, and what comes of it."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -7,6 +7,7 @@ from typing import assert_never
 from notifier.domain.answer import Answer, Completed, Failed, Missed, Running, Throttled, Unauthorized, Unavailable
 from notifier.domain.delivery import Delivery
 from notifier.domain.event import EVENT_TYPES, announce
+from notifier.domain.link import WatchLinks
 from notifier.domain.task import End, Task
 from notifier.domain.watch import Watch
 
@@ -16,19 +17,22 @@ LEAST_AGE_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """URLs are as good as new for `after` seconds, unless they expire within `margin` seconds: that long an attempt may
-    take."""
+    """URLs are as good as new for `after` seconds (None: for ever), unless they expire within `margin` seconds: that
+    long an attempt may take."""
 
-    after: float
+    after: float | None
     margin: float
 
     def lost(self, urls_at: datetime | None, expire_at: datetime | None, now: datetime) -> bool:
         """Whether URLs that were learned then are to be asked for again. No time at all: there are no URLs."""
-        if urls_at is None:
+        if urls_at is None or self.after is None:
             return False
         age = (now - urls_at).total_seconds()
-        expires = expire_at is not None and expire_at <= now + timedelta(seconds=self.margin)
-        return age >= (min(self.after, LEAST_AGE_SECONDS) if expires else self.after)
+        return age >= (min(self.after, LEAST_AGE_SECONDS) if self.ending(expire_at, now) else self.after)
+
+    def ending(self, expire_at: datetime | None, now: datetime) -> bool:
+        """Whether what lives until then may be over before an attempt that begins now."""
+        return expire_at is not None and expire_at <= now + timedelta(seconds=self.margin)
 
 
 def renew(task: Task, answer: Answer, now: datetime) -> Task:
@@ -46,11 +50,17 @@ def left_stale(task: Task, why: str) -> Task:
     return replace(task, end=replace(_end_of(task), refresh_error=why))
 
 
-def rewrite(delivery: Delivery, task: Task, watch: Watch) -> Delivery:
-    """The delivery with the body that its event has now; the id, and what was made of it, stay."""
+def rewrite(delivery: Delivery, task: Task, watch: Watch, links: WatchLinks | None = None) -> Delivery:
+    """The delivery with the body that its event has now, with these links; the id, and what was made of it, stay."""
     kind = next((kind for kind in EVENT_TYPES if kind == delivery.type), None)
-    event = announce(task, watch, delivery.id, kind)
-    return replace(delivery, body=event.body, urls_at=event.urls_at, urls_expire_at=event.urls_expire_at)
+    event = announce(task, watch, delivery.id, kind, links)
+    return replace(
+        delivery,
+        body=event.body,
+        urls_at=event.urls_at,
+        urls_expire_at=event.urls_expire_at,
+        links_expire_at=event.links_expire_at,
+    )
 
 
 def _end_of(task: Task) -> End:

@@ -55,6 +55,23 @@ class Links:
         return f"{self.public_url}{file_path(watch_id, n)}?expires={expires}&signature={signature}"
 
 
+@dataclass(frozen=True, slots=True)
+class WatchLinks:
+    """Links to the files of one watch, made at one moment: they live and end together."""
+
+    links: Links
+    watch_id: str
+    now: datetime
+
+    def to(self, n: int) -> str:
+        return self.links.to(self.watch_id, n, self.now)
+
+    @property
+    def expire_at(self) -> datetime:
+        """Until when they live: whole seconds, as in the links."""
+        return datetime.fromtimestamp(int(self.now.timestamp() + self.links.lifetime), UTC)
+
+
 def verify_link(
     keys: Sequence[LinkKey], watch_id: str, n: str, expires: str, signature: str, *, now: datetime
 ) -> LinkVerdict:

@@ -37,6 +37,7 @@ from notifier.domain.expression import parse_json
 from notifier.domain.extract import (
     NO_REASON,
     error_at,
+    error_in_success,
     first,
     moment_at,
     number_at,
@@ -50,6 +51,7 @@ from notifier.domain.retry_after import parse_retry_after
 from notifier.domain.template import Values
 
 ENDS = ("completed", "failed")
+_FILES = ("video/", "image/", "audio/", "model/", "application/octet-stream")
 MAX_SAID_CHARACTERS = 200
 """Of a provider's own words in a message of ours."""
 
@@ -78,7 +80,7 @@ def read(description: Description, heard: HttpAnswer, values: Values, *, now: da
     """`values` are those that the request was filled with."""
     document = parse_document(heard)
     seen = _Seen(description, heard, document, values, now, description.urls, description.error)
-    number = matching_rule(description.rules, heard.status, document)
+    number = matching_rule(description.rules, heard, document)
     if number is not None:
         answer = seen.by_rule(description.rules[number])
     elif 200 <= heard.status < 300:
@@ -95,7 +97,7 @@ def read_result(
     look = description.result or SecondLook()
     document, error = parse_document(heard), look.error or description.error
     seen = _Seen(description, heard, document, values, now, look.urls or description.urls, error)
-    number = matching_rule(look.rules, heard.status, document)
+    number = matching_rule(look.rules, heard, document)
     if number is not None and look.rules[number].outcome != "completed":
         answer: Answer = seen.by_rule(look.rules[number])
     elif number is None and not 200 <= heard.status < 300:
@@ -112,15 +114,24 @@ def read_result(
     return Reading(answer, document, number)
 
 
-def matching_rule(rules: Sequence[Rule], http_status: int, document: Any) -> int | None:
-    """The index of the first rule that fits. What ends a task without naming the HTTP status counts in a 2xx only, so
-    that no error page does."""
+def matching_rule(rules: Sequence[Rule], heard: HttpAnswer, document: Any) -> int | None:
+    """The index of the first rule that fits. What ends a task without naming the HTTP status counts in a 2xx only, and
+    only in what an API answers: no error page or captive portal ends a job that was paid for."""
     for number, rule in enumerate(rules):
-        ranges = rule.http or (((200, 299),) if rule.outcome in ENDS else ())
-        fits = not ranges or any(low <= http_status <= high for low, high in ranges)
+        ends = rule.outcome in ENDS
+        if ends and document is None and not _may_end(heard):
+            continue
+        ranges = rule.http or (((200, 299),) if ends else ())
+        fits = not ranges or any(low <= heard.status <= high for low, high in ranges)
         if fits and (rule.when is None or _true(rule.when.find(document))):
             return number
     return None
+
+
+def _may_end(heard: HttpAnswer) -> bool:
+    """Whether an answer that is no JSON document can be a result: a file, or nothing at all where that is meant."""
+    kind = heard.headers.get("content-type", "").strip().lower()
+    return heard.truncated or heard.status == 204 or kind.startswith(_FILES)
 
 
 def by_status(heard: HttpAnswer, document: Any, now: datetime) -> Answer:
@@ -214,9 +225,9 @@ class _Seen:
         return Unavailable("the answer is not a JSON object") if self.document is None else None
 
     def foreign(self) -> Unavailable | None:
-        """Whether the answer names an id, and it is another task's."""
+        """Whether the answer names an id, and it is another task's; an empty one is none."""
         found = first(self.description.id, self.document)
-        if found is None or (isinstance(found, str | int | float) and str(found) == self.values["task_id"]):
+        if found in (None, "") or (isinstance(found, str | int | float) and str(found) == self.values["task_id"]):
             return None
         return Unavailable("the answer is about another task: its id is not ours")
 
@@ -225,8 +236,8 @@ class _Seen:
         return Running(status, known, self.response(), progress, self.ask_again(), self.model())
 
     def completed(self, status: str) -> Completed | Failed:
-        """An error inside a success is a failure."""
-        if (error := error_at(self.error, self.document)) is not None:
+        """An error inside a success is a failure; what only says that there is none is not."""
+        if (error := error_in_success(self.error, self.document)) is not None:
             return Failed(status, error, self.response(), self.model())
         urls = () if self.urls is None else urls_at(self.urls, self.document, self.description.base_url)
         downloads = () if urls else self.downloads()

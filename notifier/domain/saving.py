@@ -136,6 +136,18 @@ def switched_off(task: Task) -> Task:
     return with_files(task, tuple(dropped(file, SWITCHED_OFF) if file.state == "pending" else file for file in files))
 
 
+def due_now(task: Task, now: datetime) -> Task:
+    """The task with all that is still to be saved due, however long that was to wait."""
+    due = {file.n: replace(file, next_try_at=now) for file in pending(task)}
+    return with_files(task, tuple(due.get(file.n, file) for file in _end_of(task).files))
+
+
+def changed_files(before: Task, after: Task) -> frozenset[int]:
+    """The numbers of the files that are not as they were."""
+    pairs = zip(_end_of(before).files, _end_of(after).files, strict=True)
+    return frozenset(new.n for old, new in pairs if old != new)
+
+
 def wait_after(tries: int, spread: float) -> float:
     """Seconds from the `tries`-th failed try in a row (from 1) to the next one: 5 s, doubling up to ten minutes, moved
     by up to 20 % by `spread` in [-1, 1]."""

@@ -176,6 +176,15 @@ def rest_of_interval(task: Task, now: datetime) -> float:
     return min(max(rest, 0.0), task.interval)  # more than that only when the wall clock was set back
 
 
+def heeded(task: Task, told: float, left: float, least: float) -> float | None:
+    """Seconds to the next poll when the provider says to ask again in `told` seconds and `left` remain to the deadline;
+    None: the interval says it, which a watch asked for and which is sooner. `least` is the shortest wait, and there is
+    one look that long before the deadline."""
+    if task.fixed and told > task.interval:
+        return None
+    return max(min(told, left - least), least)
+
+
 def backoff(interval: float, failures: int, spread: float) -> float:
     """Seconds to wait after the `failures`-th bad answer in a row (from 1).
 

@@ -1,6 +1,6 @@
 """What is kept: watches, tasks, deliveries, endpoints."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol, TypeAlias
@@ -178,6 +178,7 @@ class Outdated:
     task_key: int
     n: int
     location: str
+    saved_at: datetime
 
 
 class ResultStore(Protocol):
@@ -190,11 +191,14 @@ class ResultStore(Protocol):
         """The task with its files; None: there is no such task, or not one that completed or failed."""
         ...
 
-    async def keep(self, task: Task, now: datetime, retell: Retell) -> Sequence[Delivery]:
-        """Keep the task's files as they now are, each only if it was pending (compare-and-set), and its URLs if they
-        were asked for again. If this settled the last of them, the same transaction releases the deliveries that are
-        held for them, due `now`, and owes to each other completed watch of the task the second event; those are the
-        answer, to be attempted. It is empty while a file is pending, and when nothing was."""
+    async def keep(
+        self, task: Task, changed: Collection[int], now: datetime, retell: Retell
+    ) -> Sequence[Delivery]:
+        """Keep those of the task's files that changed (by their numbers) as they now are, each only if it was pending
+        (compare-and-set), and its URLs if they were asked for again. If this settled the last of them, the same
+        transaction releases the deliveries that are held for them, due `now`, and owes to each other completed watch of
+        the task the second event; those are the answer, to be attempted. It is empty
+        while a file is pending, and when nothing was."""
         ...
 
     async def release(self, delivery_id: str, now: datetime, retell: Retell) -> Delivery | None:
@@ -202,8 +206,8 @@ class ResultStore(Protocol):
         None, and nothing, if it is not held (compare-and-set)."""
         ...
 
-    async def outdated(self, before: datetime, most: int) -> Sequence[Outdated]:
-        """Files that were saved before then, the oldest first."""
+    async def outdated(self, before: datetime, most: int, behind: Outdated | None = None) -> Sequence[Outdated]:
+        """Files that were saved before then, the oldest first; only those that come `behind` this one."""
         ...
 
     async def forget(self, file: Outdated, why: str) -> None:

@@ -4,21 +4,21 @@ A task is saved once, however many watches it has. What is to be saved is in the
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from typing import TypeAlias
 
 import structlog
 
-from notifier.domain.answer import Answer, Completed
+from notifier.domain.answer import Completed
 from notifier.domain.delivery import Delivery
 from notifier.domain.event import Event, TaskEvent
-from notifier.domain.moment import rfc3339_or_none
 from notifier.domain.pace import Line
 from notifier.domain.result_file import ResultFile
 from notifier.domain.saving import (
-    SWITCHED_OFF,
+    changed_files,
+    due_now,
     kept,
     missed,
     news_of,
@@ -48,8 +48,9 @@ from notifier.ports import (
     Unsaved,
 )
 from notifier.services.holds import Holds
-from notifier.services.inquiries import Unasked
-from notifier.services.storehouse import Storehouse
+from notifier.services.inquiries import Ask
+from notifier.services.storehouse import Storehouse, save
+from notifier.services.tidings import tell, tell_switched_off
 from notifier.services.wakeup import WakeUp
 
 log = structlog.get_logger()
@@ -59,10 +60,11 @@ AFTER_FAULT_SECONDS = 60.0
 HELD_WHILE_OFF_SECONDS = 60.0
 """Whoever was held when archiving was switched off is released with its files; this is for what has none."""
 PORTION = 500
+SWITCHED_OFF_AT_ONCE = 16
+"""Tasks that are told at the same time that there is no archive any more: only the store has to take that."""
 FINAL = ("refused", "too_large")
 """No later try can save such a file."""
 
-Ask: TypeAlias = Callable[[Task], Awaitable[Answer | Unasked]]
 Owe: TypeAlias = Callable[[Task, Watch, TaskEvent | None, str | None], Event | None]
 
 
@@ -104,6 +106,7 @@ class Archivist:
         self._policy: SavingPolicy | None = None
         self._line = Line[int](concurrency=1)
         self._asleep = Sleepers[int]()
+        self._impatient = set[int]()
         self._wakeup = WakeUp(self._pump, crew=crew, clock=clock)
         self._holds = Holds(store=store, crew=crew, clock=clock, retell=self._retell, accept=accept)
         self._storehouse = Storehouse(self._line, clock=clock, chance=chance)
@@ -112,13 +115,18 @@ class Archivist:
 
     def configure(self, policy: SavingPolicy | None) -> None:
         """Save by this policy from now on, or (None) not at all; tries in flight finish under the old one."""
-        self._policy = policy
-        self._line.concurrency = 1 if policy is None else policy.concurrency
-        if policy is None:  # who waits for another try is told that there is none
-            self._storehouse.forget()
-            for key in list(self._asleep.due(float("inf"))):
-                self._line.join(key, self._clock.monotonic())
+        before, self._policy = self._policy, policy
+        self._line.concurrency = SWITCHED_OFF_AT_ONCE if policy is None else policy.concurrency
+        if policy is None or (before is not None and before.archive is not policy.archive):
+            self._begin_anew()
         self._pump()
+
+    def _begin_anew(self) -> None:
+        """Another archive, or none: what the old one refused says nothing of it, and nobody waits for the old one."""
+        self._storehouse.forget()
+        for key in list(self._asleep.due(float("inf"))):
+            self._impatient.add(key)
+            self._line.join(key, self._clock.monotonic())
 
     async def start(self) -> None:
         """Take up what the store says is to be saved, or held."""
@@ -127,7 +135,8 @@ class Archivist:
         for number, (key, at) in enumerate(unsettled.tasks.items()):
             if number % PORTION == 0:
                 await asyncio.sleep(0)  # a full store must not make the loop deaf
-            self._asleep.put(key, self._clock.monotonic() + seconds_until_try(at, now))
+            seconds = 0.0 if self._policy is None else seconds_until_try(at, now)
+            self._asleep.put(key, self._clock.monotonic() + seconds)
         for held in unsettled.held:
             self._holds.hold(held.id, held.next_attempt_at, self._longest_hold())
         self._pump()
@@ -193,11 +202,14 @@ class Archivist:
         except StoreUnavailableError as error:
             self._untaken("result.unread", error)
             return STORE_AGAIN_SECONDS
+        if task is not None and key in self._impatient:
+            task = due_now(task, self._clock.now())
+        self._impatient.discard(key)
         while task is not None and (left := pending(task)):
             now, policy = self._clock.now(), self._policy
             if policy is None:
-                task = await self._keep(switched_off(task))
-                _tell_switched_off(task, len(left))
+                task = await self._keep(task, switched_off(task))
+                tell_switched_off(task, len(left))
             elif (file := next_due(task, now)) is not None:
                 task = await self._try(policy, task, file)
             else:
@@ -205,9 +217,10 @@ class Archivist:
         return None
 
     async def _try(self, policy: SavingPolicy, task: Task, file: ResultFile) -> Task:
-        started = self._clock.monotonic()
-        outcome = await policy.archive.save(SaveOrder(file.url, file.name, task.provider))
-        self._storehouse.heed(outcome, started)
+        started, known = self._clock.monotonic(), task
+        outcome = await save(policy.archive, SaveOrder(file.url, file.name, task.provider))
+        if self._in_use(policy.archive):
+            self._storehouse.heed(outcome, started)
         if isinstance(outcome, Saved):
             self._meter.fetched("saved", outcome.size)
             after = kept(file, **asdict(outcome), now=self._clock.now())
@@ -216,9 +229,13 @@ class Archivist:
             if outcome.reason == "expired":
                 task = await self._renew(task)
             after = self._missed(policy, task, file, outcome)
-        task = await self._keep(with_file(task, after))
-        _tell(task, after, self._clock.monotonic() - started)
+        task = await self._keep(known, with_file(task, after))
+        tell(task, after, self._clock.monotonic() - started)
         return task
+
+    def _in_use(self, archive: Archive) -> bool:
+        """A reload may have named another one since."""
+        return self._policy is not None and self._policy.archive is archive
 
     async def _renew(self, task: Task) -> Task:
         """The task with the URLs that its provider names now, if it still does."""
@@ -227,26 +244,28 @@ class Archivist:
 
     def _missed(self, policy: SavingPolicy, task: Task, file: ResultFile, outcome: Unsaved) -> ResultFile:
         """What a failed try makes of a file. The first fresh URL is tried at once, later ones as everything else: they
-        may all be dead."""
+        may all be dead. Another archive is tried at once, too."""
         url = next((one.url for one in pending(task) if one.n == file.n), file.url)
-        fresh = url != file.url and file.tries == 0
+        at_once = (url != file.url and file.tries == 0) or not self._in_use(policy.archive)
         return missed(
             replace(file, url=url),
             outcome.message,
             now=self._clock.now(),
             give_up=outcome.reason in FINAL or self._age(task) >= policy.deadline,
-            wait=0.0 if fresh else wait_after(file.tries + 1, self._chance.spread()),
+            wait=0.0 if at_once else wait_after(file.tries + 1, self._chance.spread()),
         )
 
     def _age(self, task: Task) -> float:
         """Seconds since the end, as far as the clock can be trusted: giving up cannot be undone."""
         return 0.0 if task.end is None else (self._clock.settled() - task.end.at).total_seconds()
 
-    async def _keep(self, task: Task) -> Task:
-        """What was downloaded is not thrown away because the store is down: it is kept until it is written down."""
+    async def _keep(self, known: Task, task: Task) -> Task:
+        """Write down what changed of a task. What was downloaded is not thrown away because the store is down: it is
+        kept until it is written down."""
+        changed = changed_files(known, task)
         while True:
             try:
-                owed = await self._store.keep(task, self._clock.now(), self._retell)
+                owed = await self._store.keep(task, changed, self._clock.now(), self._retell)
                 break
             except StoreUnavailableError as error:
                 self._untaken("result.unkept", error)
@@ -273,21 +292,3 @@ class Archivist:
         self._closed = True
         self._wakeup.stop()
         self._holds.close()
-
-
-def _tell(task: Task, file: ResultFile, seconds: float) -> None:
-    """One wide line for each file that is settled; a try that failed is told once for each file."""
-    about = {"provider": task.provider, "task_id": task.task_id, "n": file.n, "tries": file.tries}
-    match file.state:
-        case "saved":
-            took = round(seconds, 3)
-            log.info("result.saved", **about, location=file.location, size=file.size, sha256=file.sha256, seconds=took)
-        case "unsaved":
-            log.warning("result.unsaved", **about, error=file.error)
-        case _:
-            say = log.info if file.tries == 1 else log.debug
-            say("result.delayed", **about, error=file.error, next_try_at=rfc3339_or_none(file.next_try_at))
-
-
-def _tell_switched_off(task: Task, files: int) -> None:
-    log.warning("result.unsaved", provider=task.provider, task_id=task.task_id, files=files, error=SWITCHED_OFF)

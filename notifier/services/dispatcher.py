@@ -1,28 +1,18 @@
-"""Deliveries: whose turn it is, and what each attempt makes of it. A receiver holds up nobody else."""
+"""Deliveries: whose turn it is. A receiver holds up nobody else."""
 
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import assert_never
 
 import structlog
 
 from notifier.domain.address import Refusal
-from notifier.domain.delivery import (
-    MAX_DEFERRAL_SECONDS,
-    Answered,
-    Attempt,
-    Delivery,
-    Receipt,
-    RetrySchedule,
-    settle,
-    wait_after,
-)
+from notifier.domain.delivery import MAX_DEFERRAL_SECONDS, Attempt, Delivery, RetrySchedule
 from notifier.domain.event import Event, TaskEvent, announce, event_type
 from notifier.domain.freshness import Freshness
 from notifier.domain.lanes import Lanes, limits_of
-from notifier.domain.link import Links
+from notifier.domain.link import Links, WatchLinks
 from notifier.domain.pace import Turn
 from notifier.domain.receiver import Receivers
 from notifier.domain.task import Task
@@ -38,6 +28,7 @@ from notifier.ports import (
     Sender,
     StoreUnavailableError,
 )
+from notifier.services.attempts import Attempts
 from notifier.services.circuits import Circuits, OpenCircuit
 from notifier.services.courier import Courier
 from notifier.services.ledger import AFTER_FAULT_SECONDS, Ledger
@@ -55,7 +46,7 @@ PORTION = 500
 @dataclass(frozen=True, slots=True)
 class DispatchPolicy:
     """What a reload can change: who signs with what, when to retry, how many attempts at once, which links lead to
-    saved files, and which result URLs are too old to be sent."""
+    saved files, and which result URLs and links are too old to be sent."""
 
     receivers: Receivers
     schedule: RetrySchedule
@@ -94,9 +85,11 @@ class Dispatcher:
         self._lanes = Lanes[str](concurrency=policy.concurrency, per_host=policy.per_host, limits=limits)
         self._circuits = Circuits(self._lanes, clock=clock, chance=chance)
         self._tray = Tray(store=store, alarms=alarms, clock=clock)
-        self._refresher, refresher.freshness = refresher, policy.freshness
+        self._refresher = refresher
+        refresher.freshness, refresher.links = policy.freshness, policy.links
         self._ledger = Ledger(store=store, alarms=alarms, crew=crew, clock=clock)
-        self._trials = Trials(self._courier, clock=clock, chance=chance)
+        self._attempts = Attempts(self._courier, self._lanes, self._circuits, clock=clock, chance=chance)
+        self._trials = Trials(self._courier, self._attempts, clock=clock, chance=chance)
         self._wakeup = WakeUp(self._pump, crew=crew, clock=clock)
         self._closed = False
 
@@ -111,7 +104,7 @@ class Dispatcher:
 
     def _apply(self, policy: DispatchPolicy) -> None:
         self._policy, self._courier.receivers = policy, policy.receivers
-        self._refresher.freshness = policy.freshness
+        self._refresher.freshness, self._refresher.links = policy.freshness, policy.links
         self._lanes.change(
             concurrency=policy.concurrency,
             per_host=policy.per_host,
@@ -143,9 +136,9 @@ class Dispatcher:
         wanted = self._policy.receivers.at(watch.callback_url).events
         if task.end is None or (event_id is None and (kind or event_type(task.end)) not in wanted):
             return None
-        links, now = self._policy.links, self._clock.now()
-        link = None if links is None else lambda n: links.to(watch.id, n, now)
-        return announce(task, watch, event_id or self._chance.new_id("evt_"), kind, link)
+        links = self._policy.links
+        made = None if links is None else WatchLinks(links, watch.id, self._clock.now())
+        return announce(task, watch, event_id or self._chance.new_id("evt_"), kind, made)
 
     def accept(self, owed: Sequence[Delivery]) -> None:
         """New deliveries, committed in the store: attempt them as soon as their lanes allow."""
@@ -188,7 +181,7 @@ class Dispatcher:
     def open_circuits(self) -> int:
         return self._circuits.open
 
-    # One attempt
+    # One turn
 
     def _pump(self) -> None:
         """Start whoever may go now, and come back when the next one may."""
@@ -206,7 +199,7 @@ class Dispatcher:
                 if ready is None and self._refresher.wanted(delivery):
                     late = delivery
                 else:
-                    settled = await self._attempt(delivery)
+                    settled = await self._attempts.make(delivery, self._policy.schedule)
         except Exception:  # a fault of ours: the delivery is still owed
             self._alarms.ring(turn.key, url, self._in(AFTER_FAULT_SECONDS))
             raise
@@ -239,38 +232,6 @@ class Dispatcher:
                 self._lanes.step_back(late.callback_url, late.id, self._clock.monotonic())
             self._pump()
 
-    async def _attempt(self, delivery: Delivery) -> tuple[Delivery, Attempt]:
-        started = self._clock.monotonic()
-        receipt = await self._courier.post(delivery.id, delivery.callback_url, delivery.body)
-        settled, attempt = settle(
-            delivery,
-            receipt,
-            ended_at=self._clock.now(),
-            schedule=self._policy.schedule,
-            spread=self._chance.spread(),
-        )
-        self._heed(settled, receipt, attempt, started)
-        self._courier.report(settled, attempt)
-        return settled, attempt
-
-    def _heed(self, settled: Delivery, receipt: Receipt, attempt: Attempt, started: float) -> None:
-        """What an attempt says of its receiver: a time-out leaves the host one place, failures open the circuit."""
-        url = settled.callback_url
-        self._learn(url, receipt)
-        match attempt.outcome:
-            case "delivered":
-                self._circuits.answered(url)
-            case "failed" if settled.reason != "gone":  # 410 settles a delivery, and nothing piles up
-                self._circuits.failed(url, attempt.error or "", started=started, wait=wait_after(settled, attempt))
-            case "failed" | "deferred":
-                self._circuits.put_off(url)
-            case _:
-                assert_never(attempt.outcome)
-
-    def _learn(self, url: str, receipt: Receipt) -> None:
-        if isinstance(receipt, Answered) or receipt.timed_out:  # a refused connection says neither
-            self._lanes.learn(url, answers=isinstance(receipt, Answered))
-
     def _in(self, seconds: float) -> datetime:
         return self._clock.now() + timedelta(seconds=seconds)
 
@@ -280,14 +241,8 @@ class Dispatcher:
         if refusal is not None:
             return refusal
         tried = await self._trials.run(url, per_host=self._policy.per_host)
-        if isinstance(tried, Crowded):
-            return tried
-        receipt, attempt = tried
-        self._learn(url, receipt)
-        if attempt.outcome == "delivered":
-            self._circuits.answered(url)
         self._pump()
-        return attempt
+        return tried
 
     # Readiness, and the stop
 

@@ -3,8 +3,9 @@
 import asyncio
 import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from notifier.domain.answer import Answer
 from notifier.domain.pace import Line, Turn
@@ -26,6 +27,9 @@ class Unasked:
     """The provider was not asked, or has not answered in time."""
 
     why: str
+
+
+Ask: TypeAlias = Callable[[Task], Awaitable[Answer | Unasked]]
 
 
 @dataclass(slots=True, eq=False)

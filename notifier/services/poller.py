@@ -1,4 +1,4 @@
-"""One poll: fetch, advance, save – or end the task and owe deliveries.
+"""One poll: fetch, advance, save – or end the task.
 
 The poller keeps the watched tasks in memory: a poll that changes nothing writes nothing.
 """
@@ -13,10 +13,8 @@ from datetime import datetime, timedelta
 import structlog
 
 from notifier.domain.answer import Answer, Running, Throttled, Unauthorized
-from notifier.domain.deadlines import Deadlines
-from notifier.domain.delivery import Delivery
 from notifier.domain.pace import Pause, Turn
-from notifier.domain.task import PHASE_SPREAD, Step, Task, advance, backoff, rest_of_interval
+from notifier.domain.task import PHASE_SPREAD, Step, Task, advance, backoff, heeded, rest_of_interval
 from notifier.ports import (
     Chance,
     Clock,
@@ -29,12 +27,11 @@ from notifier.ports import (
 )
 from notifier.services.archivist import Archivist
 from notifier.services.channel import Channel, PollLimits
-from notifier.services.ends import EndLog
+from notifier.services.ends import Ends
 from notifier.services.rhythms import Rhythms
 
 log = structlog.get_logger()
 
-SAVE_AGAIN_SECONDS = 1.0
 LAST_LOOK_SECONDS = 5.0
 """A task whose deadline passed while the daemon was down gets this long for one last poll: it may be completed."""
 PORTION = 500
@@ -61,15 +58,12 @@ class Poller:
         self._clock = clock
         self._chance = chance
         self._meter = meter
-        self._archivist = archivist
         self._rhythms = rhythms
         self._channels: dict[str, Channel] = {}
         self._tasks: dict[int, Task] = {}
-        self._deadlines = Deadlines[int]()
         self._last_looks: dict[int, datetime] = {}
         self._renewed: set[int] | None = None
-        self._saving: set[int] = set()
-        self._ends = EndLog()
+        self._ends = Ends(self, store=store, timetable=timetable, clock=clock, archivist=archivist)
         self._closed = False
 
     # Which tasks are polled, and through which providers
@@ -148,7 +142,7 @@ class Poller:
             self._tasks[task.key] = renewed = known.on_terms_of(task)
             if (known.interval, known.fixed) != (task.interval, task.fixed):
                 self._timetable.repeat(task.key, task.interval, delay=rest_of_interval(renewed, self._clock.now()))
-        self._deadlines.set(task.key, task.deadline_at)
+        self._ends.expect(task)
 
     def forget(self, key: int) -> None:
         """Nobody watches this task any more."""
@@ -156,9 +150,8 @@ class Poller:
         if task is not None and task.provider in self._channels:
             self._channels[task.provider].drop(key)
         self._last_looks.pop(key, None)
-        self._ends.settle(key)
+        self._ends.forget(key)
         self._rhythms.forget(key)
-        self._deadlines.drop(key)
         self._timetable.drop(key)
 
     def task(self, key: int) -> Task | None:
@@ -187,8 +180,8 @@ class Poller:
             channel = self._channels.get(task.provider)
             if channel is not None:
                 channel.join(key, late)
-        elif key not in self._saving:
-            self._crew.spawn(self._finish(task))
+        elif not self._ends.saving(key):
+            self._crew.spawn(self._ends.save(task))
 
     async def _visit(self, channel: Channel, turn: Turn[int]) -> bool:
         """Poll once; True if the task should stand in line again because its provider would not talk to us."""
@@ -212,7 +205,7 @@ class Poller:
         self._rhythms.note(task, step.task, now)
         channel.report(task, step.task, answer)
         if step.task.end is not None:
-            await self._finish(step.task)
+            await self._ends.save(step.task)
             return
         if (overdue := self._last_looks.pop(task.key, None)) is not None:  # that was the last look
             self.follow(replace(step.task, deadline_at=overdue))
@@ -233,68 +226,15 @@ class Poller:
             return None
         due = self._rhythms.wait(step.task, answer, now)
         if due is None and answer.ask_again is not None:
-            return max(answer.ask_again, channel.limits.min_interval)
+            left = (step.task.deadline_at - now).total_seconds()
+            return heeded(step.task, answer.ask_again, left, channel.limits.min_interval)
         return due
-
-    async def _finish(self, task: Task) -> None:
-        """Save an end and what it owes. If the store does not take it, it is kept and the next firing tries again."""
-        self._saving.add(task.key)
-        task = self._archivist.plan(task)
-        try:
-            owed = await self._store.end(task, self._archivist.announce)
-        except StoreUnavailableError as error:
-            self._ends.untaken(task, error)
-            self._timetable.postpone(task.key, SAVE_AGAIN_SECONDS)
-            return
-        finally:
-            self._saving.discard(task.key)
-        first = task.key in self._tasks
-        self.forget(task.key)
-        if owed or first:  # else its deadline was saved before, and told
-            self._owe(task, owed)
-        self._archivist.follow(task)
-
-    def _owe(self, task: Task, owed: Sequence[Delivery]) -> None:
-        """Tell of an end, and hand over what it owes."""
-        self._ends.ended(task, owed)
-        self._archivist.accept(owed)
 
     # Deadlines, and the stop
 
     async def expire(self) -> None:
         """Abandon what has reached its deadline, whatever its provider is doing. Called about twice a second."""
-        now = self._clock.settled()
-        found = [self._tasks.get(key) for key in self._deadlines.take(now)]
-        # An end that waits to be saved holds against its deadline.
-        overdue = [task for task in found if task is not None and task.end is None]
-        untold = overdue[1:]
-        try:
-            # One tries whether the store takes it; then all the others go together and share commits.
-            if overdue and await self._expire(overdue[0], now):
-                together, untold = untold, []
-                await asyncio.gather(*(self._expire(task, now) for task in together))
-        finally:
-            for task in untold:
-                self._deadlines.set(task.key, task.deadline_at)
-
-    async def _expire(self, task: Task, now: datetime) -> bool:
-        """False if the store did not take it; then it is tried again at the next look."""
-        try:
-            expired = await self._store.expire(task, now, self._archivist.announce)
-        except Exception as error:  # even after a fault of ours the deadline holds
-            self._deadlines.set(task.key, task.deadline_at)
-            if not isinstance(error, StoreUnavailableError):
-                raise
-            self._ends.untaken(task, error)
-            return False
-        self._ends.settle(task.key)
-        if expired.task is None:
-            self.forget(task.key)
-        else:
-            self.follow(expired.task)
-        if expired.owed:
-            self._owe(task, expired.owed)
-        return True
+        await self._ends.expire()
 
     def close(self) -> None:
         """Start no more polls; those in flight finish."""
@@ -305,5 +245,5 @@ class Poller:
     async def flush(self) -> None:
         """At the stop: save what polls learned that was not worth a write of its own, and ends not yet saved."""
         ended = [task for task in self._tasks.values() if task.end is not None]
-        await asyncio.gather(*(self._finish(task) for task in ended))
+        await asyncio.gather(*(self._ends.save(task) for task in ended))
         await self._store.save([task for task in self._tasks.values() if task.polls and task.end is None])

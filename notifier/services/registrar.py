@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -29,7 +29,8 @@ PORTION = 200
 @dataclass(frozen=True, slots=True)
 class WatchRequest:
     """A watch that somebody asks for, as it was written: right in its types, not yet judged. Durations in seconds;
-    `variables` are what it gives of those that its provider has."""
+    `variables` are what it gives of those that its provider has, and as such a part of which task it is: the defaults
+    are filled in at each poll, so that a reload that changes them makes no other task of it."""
 
     task_id: str
     callback_url: str
@@ -56,14 +57,12 @@ class Busy:
 
 @dataclass(frozen=True, slots=True)
 class WatchRules:
-    """What a provider allows and assumes, in seconds. `variables` are what its watches may give beside their task ids,
-    with their defaults (None: must be given); `judge_variables` names those that are wrong, with sentences that go on
-    after the names, and `judge_task_id` says so of the id itself."""
+    """What a provider allows and assumes, in seconds. `judge_variables` names those of a watch's variables that are
+    wrong, with sentences that go on after the names, and `judge_task_id` says so of the id itself."""
 
     interval: float
     min_interval: float
     deadline: float
-    variables: Mapping[str, str | None] = field(default_factory=dict)
     judge_variables: Callable[[Mapping[str, str]], Iterable[tuple[str, str]]] = takes_none
     judge_task_id: Callable[[str], str | None] = takes_any
 
@@ -180,7 +179,7 @@ class Registrar:
             deadline=rules.deadline if request.deadline is None else request.deadline,
             metadata=metadata,
             source=source,
-            variables=_whole(request.variables or {}, rules),
+            variables=variables_text(request.variables or {}),
         )
 
     def _take_up(self, result: Registered, by: str | None) -> None:
@@ -228,13 +227,6 @@ class Registrar:
 
 def _misfit(given: Mapping[str, str], rules: WatchRules) -> Invalid | None:
     return next((Invalid("vars", wrong, name) for name, wrong in rules.judge_variables(given)), None)
-
-
-def _whole(given: Mapping[str, str], rules: WatchRules) -> str:
-    """With the defaults of the provider, so that a watch that writes one out watches the same task as one that does
-    not."""
-    usual = {name: value for name, value in rules.variables.items() if value is not None}
-    return variables_text(usual | dict(given))
 
 
 def _tell_registered(watch: Watch, event_id: str | None, by: str | None) -> None:

@@ -64,12 +64,16 @@ class Rhythms:
         age = max((now - task.watched_since).total_seconds(), 0.0)
         # What was saved before a restart is not known for sure, so it is as if every interval had been used.
         first = self._first.setdefault(task.key, max(age - (task.polls - 1) * limits.reference, 0.0))
+        earliest = limits.earliest(task.polls, first)
+        if earliest - age > limits.longest(age):  # polls so far ahead were none of the plan's: the wall clock was set
+            earliest = age + limits.reference
+            self._first[task.key] = earliest - task.polls * limits.reference
         return next_wait(
             self._plan(task, limits),
             limits,
             Clues(answer.progress, answer.ask_again, (task.deadline_at - now).total_seconds()),
             age=age,
-            earliest=limits.earliest(task.polls, first),
+            earliest=earliest,
             spread=self._chance.spread(),
         )
 

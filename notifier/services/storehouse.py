@@ -4,9 +4,21 @@ import structlog
 
 from notifier.domain.pace import Line
 from notifier.domain.saving import wait_after
-from notifier.ports import Chance, Clock, Saved, Unsaved
+from notifier.ports import Archive, Chance, Clock, Saved, SaveOrder, Unsaved
 
 log = structlog.get_logger()
+
+OUR_FAULT = "a fault of Notifier itself, see its log"
+
+
+async def save(archive: Archive, order: SaveOrder) -> Saved | Unsaved:
+    """A fault of ours counts as a failed try, too: it must neither keep other files from being saved, nor be tried
+    for ever."""
+    try:
+        return await archive.save(order)
+    except Exception as fault:
+        log.error("daemon.fault", exc_info=fault, hint="a fault of Notifier itself; please report it")
+        return Unsaved("broken", OUR_FAULT)
 
 
 class Storehouse:

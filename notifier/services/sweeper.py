@@ -37,22 +37,27 @@ class Sweeper:
         self.keeping: Keeping | None = None
         self._store = store
         self._clock = clock
+        self._behind: Outdated | None = None
+        self._missed = False
         self._stuck = False
 
     async def sweep(self) -> None:
-        """What cannot be deleted now is tried again at the next sweep; the log is told of that once."""
+        """Go on behind what the last sweep saw, so that files which cannot be deleted (those of another archive, say)
+        keep no younger one from it; they are tried again when all have had their turn. The log is told of them once."""
         keeping = self.keeping
         if keeping is None:
             return
         before = self._clock.settled() - timedelta(seconds=keeping.retention)
         try:
-            files = await self._store.outdated(before, PORTION)
+            files = await self._store.outdated(before, PORTION, self._behind)
             deleted = [file for file in files if await self._delete(keeping.archive, file)]
         except StoreUnavailableError as error:
             self._tell_stuck(str(error))
             return
-        if len(deleted) == len(files):
-            self._stuck = False
+        self._missed |= len(deleted) < len(files)
+        self._behind = files[-1] if len(files) == PORTION else None
+        if self._behind is None:  # all have had their turn
+            self._stuck, self._missed = self._missed, False
         if deleted:
             log.info("archive.cleaned", files=len(deleted))
 
@@ -70,4 +75,4 @@ class Sweeper:
     def _tell_stuck(self, error: str) -> None:
         say = log.debug if self._stuck else log.warning
         self._stuck = True
-        say("archive.uncleaned", error=error, hint="files whose retention is over are deleted when it works again")
+        say("archive.uncleaned", error=error, hint="such files are left as they are, and tried again")

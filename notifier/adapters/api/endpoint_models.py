@@ -166,7 +166,8 @@ class EndpointChange(_Members):
         default=None, description="Make a new secret; the newest one until now goes on signing, older ones do not."
     )
     url: Annotated[Any, PlainValidator(_refuse_url), WithJsonSchema({"not": {}})] = Field(
-        default=None, description="Cannot change."
+        default_factory=lambda: None,  # a default that the schema showed would not fit it
+        description="Cannot change.",
     )
 
     @field_validator("rotate")

@@ -67,7 +67,7 @@ class Watch(Answer):
     polls: int
     ended_at: Moment | None
     source: Source
-    vars: dict[str, str] = Field(description="The provider's variables, with its defaults.")
+    vars: dict[str, str] = Field(description="What the watch gives of its provider's variables.")
     metadata: dict[str, Any]
     last_error: str | None
     delivery: DeliveryBrief | None

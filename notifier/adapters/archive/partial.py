@@ -8,6 +8,7 @@ import functools
 import hashlib
 import os
 import secrets
+import tempfile
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -173,8 +174,12 @@ class Partial:
 
 def prepare(folder: Path) -> None:
     """Make the folder of partial files, and remove those that a process left there which is gone. Their locks tell
-    them from those of a process that is at work, on this machine or on another that shares the folder."""
+    them from those of a process that is at work, on this machine or on another that shares the folder. OSError when no
+    file can be made there, which a folder that exists does not show."""
     _make(folder)
+    descriptor, probe = tempfile.mkstemp(suffix=SUFFIX, dir=folder)
+    os.close(descriptor)
+    Path(probe).unlink()
     for path in folder.glob(f"*{SUFFIX}"):
         with contextlib.suppress(OSError):
             _remove_if_left(path)

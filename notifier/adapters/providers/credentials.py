@@ -9,7 +9,7 @@ import json
 import os
 import re
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -34,6 +34,12 @@ class Sent:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     query: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     body: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def texts(self) -> Iterator[str]:
+        """Every text that must not be shown, with its scheme and without."""
+        for value in (*self.headers.values(), *(value for _, value in self.query), *self.body.values()):
+            yield value
+            yield value.rpartition(" ")[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,23 +82,33 @@ def basic(username: str, password: str) -> Sent:
     return Sent(headers={"authorization": f"Basic {pair}"})
 
 
-@dataclass(frozen=True, slots=True)
 class SignedToken:
-    """A JWT (RFC 7519) for each request, signed with HMAC-SHA256 (RFC 7518, section 3.2), that counts for `ttl`
-    seconds: the issuer is the access key, as Kling documents it."""
+    """A JWT (RFC 7519), signed with HMAC-SHA256 (RFC 7518, section 3.2), that counts for `ttl` seconds and is used for
+    half of that: the issuer is the access key, as Kling documents it. `learned` is told each one: no log line may hold
+    it."""
 
-    access_key: str
-    secret_key: str = field(repr=False)
-    ttl: float
-    clock: Clock
+    def __init__(
+        self, access_key: str, secret_key: str, *, ttl: float, clock: Clock, learned: Callable[[str], None]
+    ) -> None:
+        self._access_key = access_key
+        self._secret_key = secret_key
+        self._ttl = ttl
+        self._clock = clock
+        self._learned = learned
+        self._known = Sent()
+        self._made: float | None = None
 
     async def now(self) -> Sent:
-        seconds = int(self.clock.now().timestamp())
-        claims = {"iss": self.access_key, "exp": seconds + int(self.ttl), "nbf": seconds - NOT_BEFORE_SECONDS}
-        return bearer(sign_jwt(claims, self.secret_key))
+        now = self._clock.now().timestamp()  # by which the provider judges it: a clock that was set makes a new one
+        if self._made is None or not self._made <= now < self._made + self._ttl / 2:
+            claims = {"iss": self._access_key, "exp": int(now) + int(self._ttl), "nbf": int(now) - NOT_BEFORE_SECONDS}
+            token = sign_jwt(claims, self._secret_key)
+            self._learned(token)
+            self._known, self._made = bearer(token), now
+        return self._known
 
     def refused(self) -> None:
-        """The next one is new anyway."""
+        self._made = None
 
 
 def sign_jwt(claims: Mapping[str, object], secret: str) -> str:

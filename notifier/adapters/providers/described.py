@@ -5,17 +5,22 @@ followed, and a result URL that leads elsewhere is not asked for.
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 
 from notifier.adapters.http import Fault, Home, Http, Reply, origin, with_query
 from notifier.adapters.providers.credentials import Credentials, Sent, Unready
 from notifier.domain.answer import MAX_ANSWER_BYTES, Answer, Completed, Unavailable
 from notifier.domain.description import Description, SecondLook
 from notifier.domain.extract import placeholders, urls_at
+from notifier.domain.masking import masked, masker
 from notifier.domain.reading import HttpAnswer, Reading, read, read_result
 from notifier.domain.template import Template, Values
 from notifier.ports import Clock
+
+SENT_BEFORE = 2
+"""Credentials that are masked in answers: the newest, and those that a request in flight may still have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +51,8 @@ class Poll:
 
 
 class DescribedApi:
-    """Implements the Provider port. `timeout` (seconds) is for all that one poll takes."""
+    """Implements the Provider port. `timeout` (seconds) is for all that one poll takes; `secrets` are masked, as is all
+    that is sent with a request, in what an answer says."""
 
     def __init__(
         self,
@@ -57,12 +63,16 @@ class DescribedApi:
         http: Http,
         clock: Clock,
         user_agent: str,
+        secrets: Collection[str] = (),
     ) -> None:
         self._description = description
         self._credentials = credentials
         self._timeout = timeout
         self._http = http
         self._clock = clock
+        self._secrets = secrets
+        self._sent: deque[Sent] = deque(maxlen=SENT_BEFORE)
+        self._mask = masker(secrets)
         self._usual = {"accept": "application/json", "user-agent": user_agent}
 
     @property
@@ -89,7 +99,7 @@ class DescribedApi:
         heard = await self._ask(request, until)
         if isinstance(heard, Unavailable):
             return Poll(heard, (Exchange(request, None, Reading(heard)),))
-        reading = read(self._description, heard, values, now=self._clock.now())
+        reading = self._masked(read(self._description, heard, values, now=self._clock.now()))
         first = Exchange(request, heard, reading)
         look = self._description.result
         if look is None or not isinstance(reading.answer, Completed):
@@ -107,7 +117,7 @@ class DescribedApi:
         heard = await self._ask(request, until)
         if isinstance(heard, Unavailable):
             return Poll(heard, (first, Exchange(request, None, Reading(heard))))
-        reading = read_result(self._description, success, heard, values, now=self._clock.now())
+        reading = self._masked(read_result(self._description, success, heard, values, now=self._clock.now()))
         return Poll(reading.answer, (first, Exchange(request, heard, reading)))
 
     def _question(self, values: Values) -> Request:
@@ -143,6 +153,7 @@ class DescribedApi:
         sent = await self._credentials.now()
         if isinstance(sent, Unready):
             return Unavailable(sent.message)
+        self._remember(sent)
         left = until - self._clock.monotonic()
         if left <= 0:
             return Unavailable(f"no complete answer within {self._timeout:g} s")
@@ -152,6 +163,14 @@ class DescribedApi:
         if reply.status == 401:
             self._credentials.refused()
         return HttpAnswer(reply.status, reply.headers, reply.body, reply.truncated)
+
+    def _remember(self, sent: Sent) -> None:
+        if all(one is not sent for one in self._sent):
+            self._sent.append(sent)
+            self._mask = masker([*self._secrets, *(text for one in self._sent for text in one.texts())])
+
+    def _masked(self, reading: Reading) -> Reading:
+        return replace(reading, answer=masked(reading.answer, self._mask))
 
     async def _send(self, request: Request, sent: Sent, seconds: float) -> Reply | Fault:
         url, headers = with_query(request.url, sent.query), {**request.headers, **sent.headers}

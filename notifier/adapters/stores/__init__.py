@@ -7,6 +7,6 @@
         │                                                      │
         watches.py, tasks.py, deliveries.py, upkeep.py         catalog.py
         └───────── functions of a Connection: rows.py, schema.py; no SQL dialect, no threads, no clock
-    migrate.py ── migrations/  schema versions, applied at start ── backup.py  copies, also of a store in use
+    migrate.py ── migrations/  schema versions, applied at start (upgrade.py) ── backup.py  copies, also in use
     outage.py                  what the log hears of a store that takes no writes
 """

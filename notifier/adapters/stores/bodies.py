@@ -2,9 +2,8 @@
 
 from sqlalchemy import Connection, bindparam, or_, select, update
 
-from notifier.adapters.stores import files
-from notifier.adapters.stores import tasks as task_rows
-from notifier.adapters.stores.rows import end_params, watch_of
+from notifier.adapters.stores import results
+from notifier.adapters.stores.rows import renewed_params, watch_of
 from notifier.adapters.stores.schema import HELD, PENDING, deliveries, tasks, watches
 from notifier.domain.delivery import Delivery
 from notifier.domain.task import Task
@@ -15,7 +14,6 @@ _WATCH = (
     .join(deliveries, deliveries.c.watch_id == watches.c.id)
     .where(deliveries.c.id == bindparam("wanted"))
 )
-_TASK = select(tasks).where(tasks.c.key == bindparam("wanted"))
 _REWRITE = update(deliveries).where(
     deliveries.c.id == bindparam("wanted"), deliveries.c.attempts == bindparam("attempts_before"), PENDING, ~HELD
 )
@@ -29,22 +27,19 @@ def subject(connection: Connection, delivery_id: str) -> Subject | None:
     watch = connection.execute(_WATCH, {"wanted": delivery_id}).one_or_none()
     if watch is None:
         return None
-    row = connection.execute(_TASK, {"wanted": watch.task_key}).one()
-    task = task_rows.ended(row)
-    if task is None:
-        return None
-    return Subject(files.with_files(connection, task), watch_of(watch, task))
+    task = results.result(connection, watch.task_key)
+    return None if task is None else Subject(task, watch_of(watch, task))
 
 
 def rewrite(connection: Connection, delivery: Delivery, task: Task) -> bool:
     params = {
         "wanted": delivery.id,
         "attempts_before": delivery.attempts,
-        **{name: getattr(delivery, name) for name in ("body", "urls_at", "urls_expire_at")},
+        **{name: getattr(delivery, name) for name in ("body", "urls_at", "urls_expire_at", "links_expire_at")},
     }
     if connection.execute(_REWRITE, params).rowcount == 0:
         return False
     if task.end is not None and task.end.refreshed_at is not None:
-        learned = {**end_params(task.end), "status": task.status, "response": task.response}
-        connection.execute(_RENEW, {"wanted": task.key, "learned_at": task.end.refreshed_at, **learned})
+        learned = {"learned_at": task.end.refreshed_at, **renewed_params(task, task.end)}
+        connection.execute(_RENEW, {"wanted": task.key, **learned})
     return True

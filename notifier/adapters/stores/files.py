@@ -4,9 +4,21 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, delete, exists, func, insert, select, update
+from sqlalchemy import (
+    BindParameter,
+    Connection,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 
-from notifier.adapters.stores.rows import file_of, file_params
+from notifier.adapters.stores.rows import Params, file_of, file_params
 from notifier.adapters.stores.schema import SAVED, UNSETTLED, files, tasks
 from notifier.domain.result_file import ResultFile
 from notifier.domain.task import Task
@@ -18,10 +30,18 @@ _KEEP = update(files).where(files.c.task_key == bindparam("wanted"), files.c.n =
 _LEFT = select(func.count()).select_from(files).where(files.c.task_key == bindparam("wanted"), UNSETTLED)
 _UNSETTLED = select(files.c.task_key, func.min(files.c.next_try_at)).where(UNSETTLED).group_by(files.c.task_key)
 _OUTDATED = (
-    select(files.c.task_key, files.c.n, files.c.location)
+    select(files.c.task_key, files.c.n, files.c.location, files.c.saved_at)
     .where(SAVED, files.c.saved_at < bindparam("before"))
-    .order_by(files.c.saved_at)
+    .order_by(files.c.saved_at, files.c.task_key, files.c.n)
     .limit(bindparam("most"))
+)
+_SINCE: BindParameter[datetime] = bindparam("since", type_=files.c.saved_at.type)
+_BEHIND = _OUTDATED.where(
+    files.c.saved_at >= _SINCE,
+    or_(
+        files.c.saved_at > _SINCE,
+        tuple_(files.c.task_key, files.c.n) > tuple_(bindparam("wanted"), bindparam("number")),
+    ),
 )
 _ONE = (files.c.task_key == bindparam("wanted")) & (files.c.n == bindparam("number"))
 _FORGET = update(files).where(_ONE, SAVED).values(state="deleted", location=None)
@@ -54,11 +74,12 @@ def with_files(connection: Connection, task: Task) -> Task:
     return replace(task, end=replace(task.end, files=of(connection, [task.key]).get(task.key, ())))
 
 
-def keep(connection: Connection, task: Task) -> bool:
-    """Keep what became of those files that were pending; whether there were any."""
-    if task.end is None or not task.end.files:
+def keep(connection: Connection, task: Task, changed: Collection[int]) -> bool:
+    """Keep what became of those of these files that were pending; whether there were any."""
+    if task.end is None:
         return False
-    params = [{"wanted": task.key, "number": file.n, **file_params(file)} for file in task.end.files]
+    files = [file for file in task.end.files if file.n in changed]
+    params = [{"wanted": task.key, "number": file.n, **file_params(file)} for file in files]
     return sum(connection.execute(_KEEP, one).rowcount for one in params) > 0
 
 
@@ -72,8 +93,12 @@ def unsettled(connection: Connection) -> dict[int, datetime]:
     return {row[0]: row[1] for row in connection.execute(_UNSETTLED)}
 
 
-def outdated(connection: Connection, before: datetime, most: int) -> list[Outdated]:
-    return [Outdated(*row) for row in connection.execute(_OUTDATED, {"before": before, "most": most})]
+def outdated(connection: Connection, before: datetime, most: int, behind: Outdated | None) -> list[Outdated]:
+    params: Params = {"before": before, "most": most}
+    if behind is None:
+        return [Outdated(*row) for row in connection.execute(_OUTDATED, params)]
+    last = {"since": behind.saved_at, "wanted": behind.task_key, "number": behind.n}
+    return [Outdated(*row) for row in connection.execute(_BEHIND, params | last)]
 
 
 def forget(connection: Connection, file: Outdated, why: str) -> None:

@@ -1,5 +1,6 @@
 """Completed tasks and their files: what is settled releases what was held, and owes what is news."""
 
+from collections.abc import Collection
 from datetime import datetime
 
 from sqlalchemy import Connection, and_, bindparam, select, update
@@ -54,9 +55,11 @@ def _ended(connection: Connection, row: AnyRow) -> Task | None:
     return None if task is None else files.with_files(connection, task)
 
 
-def keep(connection: Connection, task: Task, now: datetime, retell: Retell) -> list[Delivery]:
+def keep(
+    connection: Connection, task: Task, changed: Collection[int], now: datetime, retell: Retell
+) -> list[Delivery]:
     row = connection.execute(_LOCKED, {"wanted": task.key}).one_or_none()
-    if row is None or not files.keep(connection, task):
+    if row is None or not files.keep(connection, task, changed):
         return []
     if task.end is not None and _newer(task.end.refreshed_at, row.refreshed_at):
         connection.execute(_RENEW, {"wanted": task.key, **renewed_params(task, task.end)})
@@ -105,6 +108,7 @@ def _release(connection: Connection, event: Event, now: datetime) -> Delivery:
         "body": event.body,
         "urls_at": event.urls_at,
         "urls_expire_at": event.urls_expire_at,
+        "links_expire_at": event.links_expire_at,
         "held_until": None,
         "next_attempt_at": now,
     }

@@ -223,6 +223,7 @@ def delivery_of(row: AnyRow, body: bytes) -> Delivery:
         held_until=row.held_until,
         urls_at=row.urls_at,
         urls_expire_at=row.urls_expire_at,
+        links_expire_at=row.links_expire_at,
     )
 
 
@@ -231,7 +232,8 @@ def delivery_params(delivery: Delivery) -> Params:
 
 
 _FIXED = (
-    "id", "watch_id", "type", "callback_url", "body", "created_at", "held_until", "urls_at", "urls_expire_at",
+    "id", "watch_id", "type", "callback_url", "body", "created_at", "held_until",
+    "urls_at", "urls_expire_at", "links_expire_at",
 )
 _PROGRESS = ("state", "reason", "attempts", "failures", "deferrals", "next_attempt_at")
 

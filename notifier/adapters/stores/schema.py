@@ -125,6 +125,7 @@ deliveries = Table(
     Column("held_until", Moment),  # NULL: nothing holds it back
     Column("urls_at", Moment),
     Column("urls_expire_at", Moment),
+    Column("links_expire_at", Moment),
     Index(None, "state", "seq"),
 )
 

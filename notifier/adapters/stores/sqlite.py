@@ -18,16 +18,17 @@ from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from notifier.adapters.stores import hints
-from notifier.adapters.stores.backup import APPLICATION_ID, copy_store, sync_folder
+from notifier.adapters.stores.backup import APPLICATION_ID, sync_folder
 from notifier.adapters.stores.errors import StoreError
 from notifier.adapters.stores.figures import advise
 from notifier.adapters.stores.lock import FileLock
-from notifier.adapters.stores.migrate import Outdated, examine, migrate
+from notifier.adapters.stores.migrate import examine, migrate
 from notifier.adapters.stores.outage import Outage
 from notifier.adapters.stores.privacy import keep_private
 from notifier.adapters.stores.reader import Reader
 from notifier.adapters.stores.store import SqlStore
 from notifier.adapters.stores.transaction import Explain, transaction
+from notifier.adapters.stores.upgrade import announce_upgrade, keep_copy
 from notifier.adapters.stores.writer import Relieve, Writer
 from notifier.ports import Space, StoreUnavailableError
 
@@ -199,7 +200,8 @@ def _prepare(writes: Engine, reads: Engine, path: Path) -> None:
         if _is_ours(connection, path) and outdated is None:
             return
     if outdated is not None and outdated.present is not None:
-        _keep_copy(path, outdated)
+        announce_upgrade(path, outdated, _space(path))
+        keep_copy(path, outdated)
     _loosen(writes)
     with transaction(writes) as connection:
         if not _is_ours(connection, path):
@@ -216,17 +218,6 @@ def _loosen(writes: Engine) -> None:
     any transaction (https://sqlite.org/lang_altertable.html, section 7). Connections made later have them on again."""
     with closing(writes.raw_connection()) as raw:
         raw.cursor().execute("PRAGMA foreign_keys = OFF")
-
-
-def _keep_copy(path: Path, outdated: Outdated) -> None:
-    """What an older version wrote stays beside the store as it was, for the way back to that version."""
-    copy = path.with_name(f"{path.name}.before-{outdated.newest}")
-    try:
-        size = copy_store(path, copy, overwrite=True)
-    except StoreError as error:
-        why = f"{path} has to be upgraded to schema {outdated.newest}, and is copied before, which failed"
-        raise StoreError(f"{why}: {error}") from None
-    log.info("store.copied", copy=str(copy), bytes=size, schema=outdated.present, upgrade=outdated.newest)
 
 
 def _check_references(connection: Connection, path: Path) -> None:

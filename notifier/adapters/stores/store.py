@@ -1,7 +1,7 @@
 """All seven ports over one SQL database: what changes something goes to the writer, what only looks to the reader."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -160,14 +160,16 @@ class SqlStore:
     async def result(self, key: int) -> Task | None:
         return await self._reader.read(lambda on: results.result(on, key))
 
-    async def keep(self, task: Task, now: datetime, retell: Retell) -> Sequence[Delivery]:
-        return await self._writer.write(lambda on: results.keep(on, task, now, retell))
+    async def keep(
+        self, task: Task, changed: Collection[int], now: datetime, retell: Retell
+    ) -> Sequence[Delivery]:
+        return await self._writer.write(lambda on: results.keep(on, task, changed, now, retell))
 
     async def release(self, delivery_id: str, now: datetime, retell: Retell) -> Delivery | None:
         return await self._writer.write(lambda on: results.release(on, delivery_id, now, retell))
 
-    async def outdated(self, before: datetime, most: int) -> Sequence[Outdated]:
-        return await self._reader.read(lambda on: files.outdated(on, before, most))
+    async def outdated(self, before: datetime, most: int, behind: Outdated | None = None) -> Sequence[Outdated]:
+        return await self._reader.read(lambda on: files.outdated(on, before, most, behind))
 
     async def forget(self, file: Outdated, why: str) -> None:
         await self._writer.write(lambda on: files.forget(on, file, why))

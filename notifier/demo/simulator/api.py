@@ -14,8 +14,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from notifier.demo.simulator.film import CONTENT_TYPE, film, part_of
 from notifier.demo.simulator.orders import read_rule, read_story, read_video
 from notifier.demo.simulator.step import Answer
+from notifier.demo.simulator.story import FILES
 from notifier.demo.simulator.studio import Studio
 
 Clock: TypeAlias = Callable[[], float]
@@ -40,6 +42,7 @@ def create_app(
             Route("/v1/videos", desk.create, methods=["POST"]),
             # An id may hold an encoded slash, and servers decode the path before it is matched.
             Route("/v1/result/{task_id:path}", desk.poll, methods=["GET"]),
+            Route(f"{FILES}{{task_id:path}}.mp4", desk.file, methods=["GET"]),
             Route("/simulator/tasks/{task_id:path}", desk.script, methods=["PUT"]),
             Route("/simulator/tasks/{task_id:path}", desk.task, methods=["GET"]),
             Route("/simulator/misbehave", desk.misbehave, methods=["PUT"]),
@@ -64,7 +67,7 @@ class _Desk:
         task_id, at = request.path_params["task_id"], self.clock()
         if not task_id:
             return _problem(404, "no task id in the path")
-        answer = self.studio.poll(task_id, at)
+        answer = self.studio.poll(task_id, at, origin=_origin(request))
         self.on_poll(Polled(at, task_id, answer))
         if answer.delay and await _hung_up(request, answer.delay):
             return Response()
@@ -78,7 +81,7 @@ class _Desk:
         order = read_video(await request.body())
         if isinstance(order, str):
             return _problem(400, order)
-        return JSONResponse(self.studio.create(order.model, self.clock()))
+        return JSONResponse(self.studio.create(order.model, self.clock(), origin=_origin(request)))
 
     async def script(self, request: Request) -> Response:
         task_id, order = request.path_params["task_id"], read_story(await request.body())
@@ -86,7 +89,15 @@ class _Desk:
             return _problem(404, "no task id in the path")
         if isinstance(order, str):
             return _problem(422, order)
-        return JSONResponse(self.studio.script(task_id, order.changes(), self.clock()))
+        return JSONResponse(
+            self.studio.script(task_id, order.changes(), self.clock(), origin=_origin(request))
+        )
+
+    async def file(self, request: Request) -> Response:
+        """Of every task, at once and without a key, as such URLs are served."""
+        headers, content = request.headers, film(request.path_params["task_id"])
+        part = part_of(content, headers.get("range"), headers.get("if-range"))
+        return Response(part.body, part.status, part.headers, CONTENT_TYPE)
 
     async def task(self, request: Request) -> Response:
         known = self.studio.task(request.path_params["task_id"], self.clock())
@@ -110,6 +121,10 @@ class _Desk:
         if self.api_key is not None and not hmac.compare_digest(given, self.api_key.encode()):
             return _problem(401, "this key is not the simulator's --api-key")
         return None
+
+
+def _origin(request: Request) -> str:
+    return str(request.base_url).rstrip("/")
 
 
 def _response(answer: Answer) -> Response:

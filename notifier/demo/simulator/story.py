@@ -13,13 +13,16 @@ Status: TypeAlias = Literal["queued", "processing", "completed", "failed"]
 
 ACTUAL_DURATION_SECONDS = 10
 """How long every simulated video plays."""
+FILES = "/files/"
+"""Where the simulator serves what its tasks made."""
 _QUEUED_SHARE = 0.2
 _FOR_GOOD = 10**9
 
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """How one task goes. Times are in seconds; None means that the phase never ends."""
+    """How one task goes. Times are in seconds; None means that the phase never ends. A `video_url` that is a path only
+    is one of the simulator's own."""
 
     queued: float | None
     processing: float | None
@@ -48,7 +51,7 @@ def usual_story(task_id: str, duration: float) -> Story:
     The same id always takes the same time, a fifth of it in the queue.
     """
     total = duration * (0.5 + _fraction(task_id))
-    url = f"https://videos.example.com/{quote(task_id, safe='')}.mp4"
+    url = f"{FILES}{quote(task_id, safe='')}.mp4"
     story = Story(queued=total * _QUEUED_SHARE, processing=total * (1 - _QUEUED_SHARE), video_url=url)
     for word, change in WORDS.items():
         if word in task_id.lower():
@@ -65,8 +68,9 @@ def status_after(story: Story, elapsed: float) -> Status:
     return story.outcome
 
 
-def truth(task_id: str, story: Story, began: float, now: float) -> dict[str, Any]:
-    """The answer's JSON object at `now`, as the videos API documents it; both times are Unix seconds."""
+def truth(task_id: str, story: Story, began: float, now: float, *, origin: str = "") -> dict[str, Any]:
+    """The answer's JSON object at `now`, as the videos API documents it; both times are Unix seconds. `origin` is what
+    the simulator is called by, as `http://host:port`."""
     status = status_after(story, now - began)
     answer = {
         "id": task_id,
@@ -76,7 +80,7 @@ def truth(task_id: str, story: Story, began: float, now: float) -> dict[str, Any
         "status": status,
     }
     if status == "completed" and story.video_url is not None:
-        answer |= {"video_url": story.video_url}
+        answer |= {"video_url": (origin if story.video_url.startswith("/") else "") + story.video_url}
     if status == "completed":
         answer |= {"actualDuration": ACTUAL_DURATION_SECONDS}
     if status == "failed" and story.error is not None:

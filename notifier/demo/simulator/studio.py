@@ -40,34 +40,40 @@ class Studio:
         self._misbehaved = 0
         self._unauthorized = 0
 
-    def create(self, model: str | None, now: float) -> dict[str, Any]:
-        """Begin a task under an id of our own making and return its first answer."""
+    def create(self, model: str | None, now: float, *, origin: str = "") -> dict[str, Any]:
+        """Begin a task under an id of our own making and return its first answer; `origin` as `truth` has it."""
         # From the time and a count: unique over restarts without a source of randomness.
         task_id = f"vid_{hashlib.sha256(f'{now}:{len(self._tasks)}'.encode()).hexdigest()[:16]}"
         story = usual_story(task_id, self._duration)
-        return self.script(task_id, {} if model is None else {"model": model}, now, story=story)
+        return self.script(task_id, {} if model is None else {"model": model}, now, story=story, origin=origin)
 
     def script(
-        self, task_id: str, changes: Mapping[str, Any], now: float, *, story: Story | None = None
+        self,
+        task_id: str,
+        changes: Mapping[str, Any],
+        now: float,
+        *,
+        story: Story | None = None,
+        origin: str = "",
     ) -> dict[str, Any]:
         """Let the task begin now, afresh if it is known already, its usual story changed in the fields named."""
         usual = story or usual_story(task_id, self._duration)
         task = _Task(replace(usual, **changes), now)
         self._tasks[task_id] = task
-        return truth(task_id, task.story, task.began, now)
+        return truth(task_id, task.story, task.began, now, origin=origin)
 
     def misbehave(self, rule: Rule, now: float) -> None:
         """Replace the rule for all tasks; its polls and seconds count from now."""
         self._rule, self._rule_since, self._rule_polls = rule, now, 0
 
-    def poll(self, task_id: str, now: float) -> Answer:
+    def poll(self, task_id: str, now: float, *, origin: str = "") -> Answer:
         """Answer one poll and record it. A task's own steps come before the rule for all."""
         task = self._tasks.get(task_id)
         if task is None:
             task = self._tasks[task_id] = _Task(usual_story(task_id, self._duration), now)
         step = nth(task.story.misbehave, task.polls) or self._step(now)
         self._record(task, now, misbehaved=step is not None and step.spoils)
-        return answer(truth(task_id, task.story, task.began, now), step)
+        return answer(truth(task_id, task.story, task.began, now, origin=origin), step)
 
     def end_told(self, task_id: str, now: float) -> None:
         """Note that an answer which `ends` went out: from here on, every poll of this task is one too many."""

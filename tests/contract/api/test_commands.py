@@ -83,7 +83,7 @@ async def test_a_watch_from_registration_to_cancelling(live: Live) -> None:
 
 async def test_variables_are_options(live: Live) -> None:
     """`--var NAME=VALUE`, more than once; the value may have an equals sign in it."""
-    rules = WatchRules(30.0, 5.0, 86_400.0, {"path": None, "region": "us"}, lambda given: ())
+    rules = WatchRules(30.0, 5.0, 86_400.0, lambda given: ())
     live.world.registrar.configure({"videos": rules}, live.world.guard)
     watch = await live.json("watch", "add", "vid_1", HOOK, "--var", "path=a/b=c", "--var", "region=eu")
     assert watch["vars"] == {"path": "a/b=c", "region": "eu"}
@@ -245,7 +245,7 @@ async def test_what_the_intake_refuses_is_told_by_member(live: Live) -> None:
     assert refused.stderr == "notifier: callback_url: 10.0.0.1 is private\n"
     unknown = await live.notifier("watch", "show", "wch_nope")
     assert unknown.exit_code == 1
-    assert unknown.stderr == "notifier: there is no watch with this id; GET /v1/watches lists them\n"
+    assert unknown.stderr == "notifier: there is no watch with this id; `notifier watch list` shows them\n"
     assert (await live.notifier("watch", "show", "../watches")).exit_code == 1
 
 

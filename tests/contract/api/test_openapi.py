@@ -117,3 +117,11 @@ async def test_a_guarded_call_documents_its_refusals(world: World, path: str) ->
     assert "WWW-Authenticate" in answers["401"]["headers"]
     assert "Retry-After" in answers["429"]["headers"]
     assert "Retry-After" in answers["503"]["headers"]
+
+
+async def test_no_default_contradicts_its_own_schema(world: World) -> None:
+    """A member that can never be given has no default either."""
+    document = (await world.call("GET", "/openapi.json")).json()
+    for name, schema in document["components"]["schemas"].items():
+        for member, described in schema.get("properties", {}).items():
+            assert not {"not", "default"} <= described.keys(), (name, member)

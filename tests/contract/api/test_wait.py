@@ -74,8 +74,47 @@ async def test_it_gives_up_when_it_is_told_to(live: Live) -> None:
     live.world.provider.script("vid_1", *[Running("processing", None)] * 5)
     await add(live.world, "vid_1")
     result = await live.notifier("watch", "wait", "vid_1", "--timeout", "200ms")
-    assert (result.exit_code, result.stderr) == (1, "notifier: not within 200ms: watching (processing)\n")
+    last = result.stderr.splitlines()[-1]
+    assert (result.exit_code, last) == (1, "notifier: not within 200ms: watching (processing)")
     assert (await live.notifier("watch", "wait", "vid_1", "--timeout", "soon")).exit_code == 2
+
+
+async def test_what_changes_is_told_once_each(live: Live) -> None:
+    """On stderr, with the time of day: the status word, the deadline, why a poll failed; stdout has the end only."""
+    live.world.provider.script(
+        "vid_1",
+        Running("queued", None),
+        Running("processing", None),
+        Running("processing", None),
+        Completed("completed", ("https://cdn.example.com/1.mp4",), None),
+    )
+    await add(live.world, "vid_1")
+    waiting = asyncio.create_task(live.notifier("watch", "wait", "vid_1", "--json"))
+    for _ in range(3):
+        await asyncio.sleep(0.3)
+        await live.world.crew.advance(35)
+    result = await waiting
+    told = [line.split("  ", 1)[1] for line in result.stderr.splitlines()]
+    assert told == ["queued", "its deadline is 2026-11-23T13:33:00Z", "processing"]
+    assert json.loads(result.stdout)["state"] == "completed"
+
+
+def test_files_that_are_waited_for_are_told() -> None:
+    """How many are left, and of each why it is not there yet and what becomes of it."""
+    trouble = {"n": 0, "state": "pending", "error": "HTTP 503"}
+    files = [trouble, {"n": 1, "state": "unsaved", "error": "HTTP 404"}, {"n": 2, "state": "saved", "error": None}]
+    assert list(wait._facts({"state": "completed", "files": files}).values()) == [
+        "completed; waiting for its files (1 of 3 still to be saved)",
+        "file 0 is not saved: HTTP 503; tried again, 5 s to 10 min apart",
+        "file 1 is not saved: HTTP 404; given up",
+    ]
+
+
+async def test_a_task_id_in_the_place_of_a_watch_s_is_told(live: Live) -> None:
+    """With the command that finds its watch."""
+    for command in ("show", "cancel"):
+        result = await live.notifier("watch", command, "vid 1")
+        assert (result.exit_code, "notifier watch list --task-id 'vid 1'" in result.stderr) == (1, True)
 
 
 async def test_which_watch_is_meant(live: Live) -> None:

@@ -1,12 +1,14 @@
 """The folder of saved files: what is read and removed there, and that nothing else is."""
 
 import asyncio
+import errno
 import os
 import threading
 from pathlib import Path
 
 import pytest
 
+from notifier.adapters.archive import partial
 from notifier.ports import ArchiveUnavailableError, ElsewhereError, FileGoneError, Saved, SaveOrder, Unsaved
 from tests.contract.archive.conftest import kept
 from tests.contract.archive.servers import content, honest
@@ -208,3 +210,16 @@ async def test_who_gives_up_opening_leaves_nothing_open(filled):
     (descriptor,) = opened
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(descriptor)
+
+
+async def test_a_folder_that_takes_no_file_is_told_at_the_start(archive, root, monkeypatch):
+    """Also when it exists, as one of somebody else's does, and not only when the first file comes."""
+
+    def refuse(**_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    await archive()
+    monkeypatch.setattr(partial.tempfile, "mkstemp", refuse)
+    with pytest.raises(ArchiveUnavailableError, match="give it to the daemon's user"):
+        await archive()
+    assert kept(root) == []

@@ -19,6 +19,19 @@ def test_the_table_of_known_apis_is_that_of_the_presets():
     assert said == [row_of(name, preset) for name, preset in PRESETS.items()]
 
 
+def test_the_first_screen_counts_the_presets():
+    """As many as the table has."""
+    assert f"[{len(PRESETS)} APIs](#known-apis)" in README.read_text("utf-8")
+
+
+def test_every_link_within_the_readme_leads_somewhere():
+    """Sections were moved and renamed before."""
+    text = README.read_text("utf-8")
+    headings = re.findall(r"^#+ (.*)", text, re.MULTILINE)
+    known = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    assert [link for link in re.findall(r"\]\(#([^)]+)\)", text) if link not in known] == []
+
+
 def row_of(name: str, preset: Mapping[str, Any]) -> tuple[str, str, str, str]:
     """Every cell but the API's own name, which is for people."""
     return f"[`{name}`]({preset['docs']})", _key(preset), _needed(preset), _life(preset)

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 
 from notifier.domain.delivery import Attempt, Delivery, new_delivery
 from notifier.domain.event import Event, announce
+from notifier.domain.link import Links, WatchLinks, link_key
 from notifier.domain.saving import named, news_of, pending, with_files
+from notifier.domain.signature import HmacKey
 from notifier.domain.task import End, Task
 from notifier.domain.watch import Registration, Watch, WatchState
 from notifier.ports import Known
@@ -33,9 +35,17 @@ def tell(task: Task, watch: Watch) -> Event | None:
 def retell(task: Task, watch: Watch, held: str | None) -> Event | None:
     """Nobody at a URL ending in `/deaf` wants to know of files."""
     if held is not None:
-        return announce(task, watch, held)
+        return announce(task, watch, held, links=links_to(watch))
     deaf = watch.callback_url.endswith("/deaf") or task.end is None
-    return None if deaf else announce(task, watch, watch.id.replace("wch_", "evt_news_"), news_of(task.end))
+    if deaf:
+        return None
+    return announce(task, watch, watch.id.replace("wch_", "evt_news_"), news_of(task.end), links_to(watch))
+
+
+def links_to(watch: Watch) -> WatchLinks:
+    """Signed links, the same whenever they are made."""
+    links = Links("https://notifier.example.com", 3600.0, (link_key(HmacKey(b"k" * 32)),))
+    return WatchLinks(links, watch.id, datetime(2026, 11, 22, tzinfo=UTC))
 
 
 def name_of(one: Task | Watch | Registration) -> Name:
@@ -223,8 +233,9 @@ class Model:
         if held is None or held.held_until is None:
             return None
         watch = self.watches[held.watch_id]
-        body = retell(self.tasks[name_of(watch)].known, watch, delivery_id).body
-        self.deliveries[delivery_id] = replace(held, body=body, held_until=None, next_attempt_at=now)
+        event = retell(self.tasks[name_of(watch)].known, watch, delivery_id)
+        anew = {"body": event.body, "links_expire_at": event.links_expire_at}
+        self.deliveries[delivery_id] = replace(held, **anew, held_until=None, next_attempt_at=now)
         return self.deliveries[delivery_id]
 
     def clean(self, before: datetime) -> int:

@@ -65,7 +65,7 @@ async def test_a_body_is_written_anew_and_what_was_learned_is_kept(backend):
     delivery = await owed(store)
     subject = await store.subject(delivery.id)
     task = renew(subject.task, NEW, at(5000))
-    fresh = rewrite(delivery, task, subject.watch)
+    fresh = replace(rewrite(delivery, task, subject.watch), links_expire_at=at(9000))
     assert await store.rewrite(fresh, task)
     await store.close()
     store = await backend.open()

@@ -20,6 +20,7 @@ from notifier.adapters.stores.errors import StoreError, StoreTooNewError
 from notifier.adapters.stores.migrate import _SCRIPTS, migrate
 from notifier.adapters.stores.schema import metadata
 from notifier.adapters.stores.sqlite import APPLICATION_ID, open_sqlite
+from notifier.ports import Space
 from tests.contract.stores.building import T0, Announcer, registration
 from tests.contract.stores.test_endpoints import endpoint
 from tests.small_disk import small_disk
@@ -248,7 +249,10 @@ async def test_an_upgrade_keeps_a_copy_and_says_where(path, later):
     with capture_logs() as lines:
         await (await open_sqlite(path)).close()
     copy = path.with_name("notifier.db.before-9001")
-    (line,) = lines
+    begun, line = lines
+    assert (begun["event"], begun["schema"], begun["upgrade"]) == ("store.upgrading", before, "9001")
+    assert begun["log_level"] == "info"
+    assert begun["bytes_needed"] > 3 * begun["bytes"] > 0
     assert (line["event"], line["copy"], line["schema"], line["upgrade"]) == ("store.copied", str(copy), before, "9001")
     assert (schema_of(path), schema_of(copy)) == ("9001", before)
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
@@ -302,3 +306,15 @@ async def test_without_room_for_the_copy_nothing_is_upgraded(tmp_path, later):
         filler.unlink()
         await (await open_sqlite(path)).close()
         assert schema_of(path) == "9001"
+
+
+async def test_an_upgrade_on_a_full_disk_is_warned_of_and_tried(path, later, monkeypatch):
+    """Not every upgrade needs so much room, and one that breaks off has changed nothing."""
+    await (await open_sqlite(path)).close()
+    later()
+    monkeypatch.setattr("notifier.adapters.stores.sqlite._space", lambda _: Space(10_000_000, 32_000_000))
+    with capture_logs() as lines:
+        await (await open_sqlite(path)).close()
+    assert (lines[0]["event"], lines[0]["log_level"]) == ("store.upgrading", "warning")
+    assert lines[0]["hint"].startswith("up to 31.0 MiB are needed for a while, and 30.5 MiB are free")
+    assert schema_of(path) == "9001"

@@ -227,7 +227,7 @@ class StoreMachine(RuleBasedStateMachine):
                 file = kept(file, location="file:///a", size=1, sha256="ab", content_type="video/mp4", now=self.now)
             case _:
                 file = missed(file, "HTTP 500", now=self.now, give_up=what == "given up", wait=5.0)
-        told = list(self.ask(self.store.keep(with_file(task, file), self.now, retell)))
+        told = list(self.ask(self.store.keep(with_file(task, file), {file.n}, self.now, retell)))
         assert told == self.model.keep(with_file(task, file), self.now)
         self.hear(owed=told)
 

@@ -9,7 +9,17 @@ import pytest
 from notifier.domain.answer import Completed
 from notifier.domain.delivery import new_delivery
 from notifier.domain.event import announce
-from notifier.domain.saving import SWITCHED_OFF, kept, missed, news_of, planned, renewed, switched_off, with_file
+from notifier.domain.saving import (
+    SWITCHED_OFF,
+    kept,
+    missed,
+    news_of,
+    planned,
+    renewed,
+    switched_off,
+    with_file,
+    with_files,
+)
 from notifier.ports import Outdated, Waiting
 from tests.contract.stores.building import (
     T0,
@@ -24,6 +34,8 @@ from tests.contract.stores.building import (
 
 OTHER = "https://other.example.com/hook"
 WAIT = 600.0
+ALL = range(10)
+"""The number of every file."""
 
 
 class Holding(Announcer):
@@ -103,7 +115,7 @@ async def test_a_task_that_goes_on_or_is_gone_has_no_result(store, holding):
     (result,) = await store.register([registration(1)], T0, holding)
     assert await store.result(result.task.key) is None
     assert await store.result(result.task.key + 1) is None
-    assert list(await store.keep(planned(completed(result.task)), at(61), holding.retell)) == []
+    assert list(await store.keep(planned(completed(result.task)), ALL, at(61), holding.retell)) == []
 
 
 async def test_a_failed_try_is_kept_and_tells_nobody(store, holding):
@@ -111,9 +123,21 @@ async def test_a_failed_try_is_kept_and_tells_nobody(store, holding):
     _, _, key = await ended(store, holding)
     task = await store.result(key)
     tried = with_file(task, missed(task.end.files[0], "HTTP 500", now=at(61), give_up=False, wait=5.0))
-    assert list(await store.keep(tried, at(61), holding.retell)) == []
+    assert list(await store.keep(tried, ALL, at(61), holding.retell)) == []
     assert await store.result(key) == tried
     assert (await store.unsettled()).tasks == {key: at(66)}
+
+
+async def test_only_what_changed_is_written(store, holding):
+    """Of a thousand files a try costs one row; where none changed, nothing happens."""
+    _, _, key = await ended(store, holding, urls=("a:", "b:"))
+    task = await store.result(key)
+    tried = with_files(task, tuple(missed(file, "x", now=at(61), give_up=True, wait=5.0) for file in task.end.files))
+    assert list(await store.keep(tried, (), at(61), holding.retell)) == []
+    assert await store.result(key) == task
+    assert list(await store.keep(tried, (1,), at(61), holding.retell)) == []
+    assert (await store.result(key)).end.files == (task.end.files[0], tried.end.files[1])
+    assert len(await store.keep(tried, (0,), at(61), holding.retell)) == 1
 
 
 async def test_the_next_try_is_the_earliest_of_the_files(store, holding):
@@ -122,7 +146,7 @@ async def test_the_next_try_is_the_earliest_of_the_files(store, holding):
     task = await store.result(key)
     for file, wait in zip(task.end.files, (50.0, 20.0), strict=True):
         task = with_file(task, missed(file, "x", now=at(61), give_up=False, wait=wait))
-    await store.keep(task, at(61), holding.retell)
+    await store.keep(task, ALL, at(61), holding.retell)
     assert (await store.unsettled()).tasks == {key: at(81)}
 
 
@@ -131,9 +155,9 @@ async def test_the_last_file_releases_what_was_held(store, holding):
     _, owed, key = await ended(store, holding, registration(1), registration(2, url=OTHER), urls=("a:", "b:"))
     task = await store.result(key)
     task = with_file(task, saved(task.end.files[0]))
-    assert list(await store.keep(task, at(70), holding.retell)) == []
+    assert list(await store.keep(task, ALL, at(70), holding.retell)) == []
     task = with_file(task, saved(task.end.files[1]))
-    released = await store.keep(task, at(71), holding.retell)
+    released = await store.keep(task, ALL, at(71), holding.retell)
     assert [one.id for one in released] == [one.id for one in owed]
     for one in released:
         assert (one.held_until, one.next_attempt_at, one.state, one.type) == (None, at(71), "pending", "task.completed")
@@ -142,7 +166,7 @@ async def test_the_last_file_releases_what_was_held(store, holding):
     assert {one.id for one in await store.waiting()} == {one.id for one in owed}
     assert (await store.unsettled()).tasks == {}
     assert (await store.unsettled()).held == []
-    assert list(await store.keep(task, at(72), holding.retell)) == []
+    assert list(await store.keep(task, ALL, at(72), holding.retell)) == []
 
 
 async def test_whoever_was_told_before_is_owed_the_news(store, holding):
@@ -151,7 +175,7 @@ async def test_whoever_was_told_before_is_owed_the_news(store, holding):
     assert (await store.release(first.id, at(660), holding.retell)).held_until is None
     await store.settle(*delivered(await store.delivery(first.id)))
     task = await store.result(key)
-    (news,) = await store.keep(with_file(task, saved(task.end.files[0])), at(700), holding.retell)
+    (news,) = await store.keep(with_file(task, saved(task.end.files[0])), ALL, at(700), holding.retell)
     assert (news.type, news.watch_id, news.state, news.next_attempt_at) == (
         "result.saved", watch_id(1), "pending", at(700)
     )
@@ -166,7 +190,7 @@ async def test_who_wants_no_news_is_owed_none(store, holding):
     holding.unwanted = {"result.unsaved"}
     holding.hold = None
     _, _, key = await ended(store, holding)
-    assert list(await store.keep(switched_off(await store.result(key)), at(70), holding.retell)) == []
+    assert list(await store.keep(switched_off(await store.result(key)), ALL, at(70), holding.retell)) == []
     assert (await store.result(key)).end.files[0].error == SWITCHED_OFF
 
 
@@ -175,7 +199,7 @@ async def test_of_many_who_settle_one_wins(store, holding):
     _, _, key = await ended(store, holding)
     task = await store.result(key)
     good, bad = with_file(task, saved(task.end.files[0])), switched_off(task)
-    told = await asyncio.gather(*(store.keep(one, at(70), holding.retell) for one in (good, bad, good, bad)))
+    told = await asyncio.gather(*(store.keep(one, ALL, at(70), holding.retell) for one in (good, bad, good, bad)))
     assert [len(one) for one in told] == [1, 0, 0, 0]
     assert (await store.result(key)).end.files[0].state == "saved"
 
@@ -186,7 +210,7 @@ async def test_releases_and_settling_race_for_one_event(store, holding):
     _, (owed,), key = await ended(store, holding)
     task = await store.result(key)
     settled, released = await asyncio.gather(
-        store.keep(with_file(task, saved(task.end.files[0])), at(660), holding.retell),
+        store.keep(with_file(task, saved(task.end.files[0])), ALL, at(660), holding.retell),
         store.release(owed.id, at(660), holding.retell),
     )
     assert ([one.type for one in settled], released) == (["task.completed"], None)
@@ -198,7 +222,7 @@ async def test_a_release_says_what_is_known(store, holding):
     _, (owed,), key = await ended(store, holding)
     task = await store.result(key)
     await store.keep(
-        with_file(task, missed(task.end.files[0], "HTTP 500", now=at(61), give_up=False, wait=5.0)), at(61),
+        with_file(task, missed(task.end.files[0], "HTTP 500", now=at(61), give_up=False, wait=5.0)), ALL, at(61),
         holding.retell,
     )
     released = await store.release(owed.id, at(660), holding.retell)
@@ -214,7 +238,7 @@ async def test_a_late_watch_gets_the_files_as_they_are(store, holding):
     (late,) = await store.register([registration(2, url=OTHER)], at(100), holding)
     assert late.owed[0].held_until is not None
     task = await store.result(key)
-    assert len(await store.keep(with_file(task, saved(task.end.files[0])), at(110), holding.retell)) == 2
+    assert len(await store.keep(with_file(task, saved(task.end.files[0])), ALL, at(110), holding.retell)) == 2
     (later,) = await store.register([registration(3, url=OTHER + "/3")], at(120), holding)
     assert later.owed[0].held_until is None
     assert files_in(later.owed[0])[0]["sha256"] == "ab"
@@ -226,10 +250,10 @@ async def test_fresh_urls_are_kept_with_the_file(store, holding):
     task = await store.result(key)
     answer = Completed("completed", ("https://cdn.example.com/fresh.mp4",), '{"n":2}', expires_at=at(500))
     fresh = renewed(task, answer, at(80))
-    await store.keep(fresh, at(80), holding.retell)
+    await store.keep(fresh, ALL, at(80), holding.retell)
     assert await store.result(key) == fresh
     older = renewed(fresh, Completed("completed", ("https://cdn.example.com/old.mp4",), "{}"), at(75))
-    await store.keep(older, at(81), holding.retell)
+    await store.keep(older, ALL, at(81), holding.retell)
     assert (await store.result(key)).end.urls == ("https://cdn.example.com/fresh.mp4",)
 
 
@@ -252,7 +276,7 @@ async def test_files_grow_old_one_by_one(store, holding):
     for number in (1, 2):
         _, _, key = await ended(store, holding, registration(number, task=f"vid_{number}"))
         task = await store.result(key)
-        await store.keep(with_file(task, saved(task.end.files[0], 100 - number)), at(100), holding.retell)
+        await store.keep(with_file(task, saved(task.end.files[0], 100 - number)), ALL, at(100), holding.retell)
         keys.append(key)
     assert list(await store.outdated(at(98), 10)) == []
     first, second = await store.outdated(at(100), 10)
@@ -266,18 +290,32 @@ async def test_files_grow_old_one_by_one(store, holding):
     assert (await store.result(first.task_key)).end.files == (gone,)
 
 
+async def test_outdated_files_are_listed_portion_by_portion(store, holding):
+    """Whoever left some of them goes on behind the last, also among those of one moment."""
+    for number in (1, 2, 3):
+        _, _, key = await ended(store, holding, registration(number, task=f"vid_{number}"), urls=("a:", "b:"))
+        task = await store.result(key)
+        files = tuple(saved(file, 70 if number < 3 else 60) for file in task.end.files)
+        await store.keep(with_files(task, files), ALL, at(100), holding.retell)
+    everything = list(await store.outdated(at(100), 10))
+    assert [(one.saved_at, one.n) for one in everything] == [(at(s), n) for s in (60, 70, 70) for n in (0, 1)]
+    for number, one in enumerate(everything):
+        assert list(await store.outdated(at(100), 10, one)) == everything[number + 1 :]
+        assert list(await store.outdated(at(100), 1, one)) == everything[number + 1 : number + 2]
+
+
 @pytest.mark.parametrize("keep_files", [True, False])
 async def test_files_outlive_their_task_where_they_are_to_be_deleted_later(store, holding, keep_files):
     """With a retention of their own, saved ones are known until then; afterwards nothing is left."""
     _, _, key = await ended(store, holding)
     task = await store.result(key)
-    (owed,) = await store.keep(with_file(task, saved(task.end.files[0])), at(100), holding.retell)
+    (owed,) = await store.keep(with_file(task, saved(task.end.files[0])), ALL, at(100), holding.retell)
     await store.settle(*delivered(owed))
     assert await store.clean(at(1000), keep_files=keep_files) == 1
     assert await store.result(key) is None
-    location = f"file:///results/videos/vid_1/{watch_id(1)}-0.mp4"
-    assert list(await store.outdated(at(1000), 10)) == ([Outdated(key, 0, location)] if keep_files else [])
-    await store.forget(Outdated(key, 0, location), "over")
+    gone = Outdated(key, 0, f"file:///results/videos/vid_1/{watch_id(1)}-0.mp4", at(70))
+    assert list(await store.outdated(at(1000), 10)) == ([gone] if keep_files else [])
+    await store.forget(gone, "over")
     assert list(await store.outdated(at(1000), 10)) == []
     assert (await store.counts()).files_pending == 0
 
@@ -289,7 +327,7 @@ async def test_what_waits_for_files_is_not_forgotten(store, holding):
     await store.settle(*delivered(owed))
     assert await store.clean(at(10**6)) == 0
     task = await store.result(key)
-    (news,) = await store.keep(switched_off(task), at(10**6), holding.retell)
+    (news,) = await store.keep(switched_off(task), ALL, at(10**6), holding.retell)
     assert news.type == "result.unsaved"
     assert await store.clean(at(10**6)) == 0
     await store.settle(*delivered(news))

@@ -1,12 +1,13 @@
 """A described provider: what is asked, where the credentials go, and what the answers mean together."""
 
 import base64
+import json
 
 import pytest
 
 from notifier.adapters.http import Fault
 from notifier.adapters.providers import DescribedApi, Fixed, Sent, SignedToken, Unready, basic, bearer
-from notifier.app.describing import credentials, describe
+from notifier.app.describing import credentials, describe, provider_secrets
 from notifier.config import Loaded, parse
 from notifier.domain.answer import Completed, Failed, Running, Unauthorized, Unavailable
 from tests.fake_http import FakeHttp, reply
@@ -42,6 +43,7 @@ class Api:
             http=self.http,
             clock=self.clock,
             user_agent="notifier/1.2.3",
+            secrets=list(provider_secrets(settings)),
         )
 
     async def poll(self, task_id="t/1", **variables):
@@ -124,16 +126,72 @@ async def test_the_credentials_are_sent_as_the_provider_wants_them(auth, headers
     assert "planted-key" not in repr((basic("planted-key", "x"), bearer("planted-key"), Fixed(bearer("planted-key"))))
 
 
-async def test_a_signed_token_is_made_anew_for_each_request():
-    """Its secret is in no text of ours."""
-    api = Api(ACME + "auth: {jwt_hs256: {access_key: a, secret_key: planted-secret}}")
-    await api.poll()
-    api.clock.move_to(api.clock.monotonic() + 10)
-    await api.poll()
-    first, second = (sent.headers["authorization"] for sent in api.http.sent)
-    assert first.startswith("Bearer ey")
-    assert first != second
-    assert "planted" not in repr(SignedToken("a", "planted-secret", 60.0, api.clock))
+async def test_a_signed_token_is_used_for_half_of_its_time():
+    """Each is told, so that no log line holds it; one that was refused, or that a clock which was set makes wrong, is
+    used no more."""
+    learned, clock = [], FakeClock()
+    token = SignedToken("a", "planted-secret", ttl=60.0, clock=clock, learned=learned.append)
+    first = await token.now()
+    assert first.headers == {"authorization": f"Bearer {learned[0]}"}
+    clock.move_to(clock.monotonic() + 29)
+    assert await token.now() is first
+    clock.move_to(clock.monotonic() + 1)
+    assert await token.now() != first
+    clock.jump(-10)
+    await token.now()
+    clock.jump(1)
+    token.refused()
+    await token.now()
+    assert len(set(learned)) == len(learned) == 4
+    assert "planted" not in repr(token)
+
+
+SAYS = "https://api.acme.example/?key=SECRET failed, really"
+
+
+@pytest.mark.parametrize(
+    ("auth", "secret"),
+    [
+        ("", "planted-key"),
+        ("auth: {query: {name: key, value: '{api_key}/&'}}", "planted-key%2F%26"),
+        ("auth: {basic: {username: me, password: '{api_key}'}}", base64.b64encode(b"me:planted-key").decode()),
+        ("auth: {header: {name: X-Key, value: 'Key planted-other'}}", "planted-other"),
+        ("auth: {body: {name: key, value: planted-member}}\npoll: {method: POST, path: /x}", "planted-member"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("answer", "where"),
+    [
+        ({"status": "running SAYS", "model": "SAYS"}, lambda answer: (answer.status, answer.model)),
+        ({"status": "done", "url": "https://a/", "model": "SAYS"}, lambda answer: (answer.model,)),
+        (
+            {"status": "broken", "error": {"code": "SAYS", "message": "SAYS"}, "model": "SAYS"},
+            lambda answer: (answer.error.code, answer.error.message, answer.model),
+        ),
+        ({"status": "oops", "error": "SAYS"}, lambda answer: (answer.message,)),
+    ],
+)
+async def test_what_a_provider_says_holds_no_secret(auth, secret, answer, where):
+    """It may echo what it was sent; the answer itself is passed on as it came."""
+    said = json.dumps(answer).replace("SAYS", SAYS.replace("SECRET", secret))
+    section = ACME if "poll:" not in auth else ACME.replace('poll: {path: "/jobs/{task_id}"}\n', "")
+    rules = 'model: model\nrules: [{when: "status == \'oops\'", outcome: unavailable}]\n'
+    api = Api(section + rules + auth, reply(200, json.loads(said)))
+    found = await api.poll()
+    assert all(secret not in text and "key=*** failed" in text for text in where(found)), found
+    if not isinstance(found, Unavailable):
+        assert secret in found.response
+
+
+async def test_an_echoed_token_is_masked():
+    """Also one that was signed for the request."""
+    token = SignedToken("a", "planted-secret", ttl=1800.0, clock=FakeClock(), learned=lambda _: None)
+    signed = next(iter((await token.now()).texts())).removeprefix("Bearer ")
+    echo = reply(200, {"status": "broken", "error": f"bad {signed}!"})
+    api = Api(ACME + "auth: {jwt_hs256: {access_key: a, secret_key: planted-secret}}", echo)
+    failed = await api.poll()
+    assert isinstance(failed, Failed)
+    assert (failed.error.message, signed in str(failed.response)) == ("bad ***!", True)
 
 
 async def test_without_credentials_nothing_is_asked():
@@ -249,7 +307,7 @@ async def test_a_result_s_url_is_asked_only_where_the_key_may_go(link, asked):
     assert [sent.url for sent in api.http.sent[1:]] == ([] if asked is None else [asked])
     if asked is None:
         assert isinstance(answer, Unavailable)
-        reason = "does not name its URL" if link is None or link.startswith("\t") else "list that host under hosts"
+        reason = "does not name its URL" if link is None else "list that host under hosts"
         assert reason in answer.message
     else:
         assert answer.urls == ("https://cdn.example/1",)

@@ -48,7 +48,7 @@ async def test_what_is_in_force_changes_with_the_store_or_not_at_all(
     daemon._reach = "loopback"
 
     async def look() -> None:
-        refused = await daemon._post_http.check("http://127.0.0.1/hook")
+        refused = await daemon.parts.post_http.check("http://127.0.0.1/hook")
         hosts = daemon._hosts()
         seen.append((isinstance(refused, Refusal), tuple(hosts or ())))
 

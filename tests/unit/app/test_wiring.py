@@ -91,12 +91,32 @@ webhooks: {secret: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw}
 """
 
 
+WRITTEN = """
+providers:
+  a: {preset: videos, auth: {query: {name: x, value: "planted/&"}}}
+  b: {preset: videos, auth: {basic: {username: user, password: planted-q}}}
+  c:
+    preset: videos
+    auth: null
+    poll: {path: "/{task_id}", headers: {Authorization: Bearer planted-r, x-API-key: planted-s, X-Trace: trace-u}}
+    result: {path: "/{task_id}", headers: {cookie: sid=planted-t}}
+webhooks: {secret: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw}
+"""
+
+
 def test_every_secret_is_known_to_the_log() -> None:
     """Keys, tokens and signing secrets, those of endpoints too, and however a provider is told who asks."""
     assert wiring.secret_values(settings()) >= {"planted-key", "planted-token", ONE, TWO}
     found = wiring.secret_values(settings(AUTHS))
     assert found >= {f"planted-{letter}" for letter in "abcdefgk"} | {"Key planted-k"}
     assert "planted-h" not in found
+
+
+def test_a_provider_s_secrets_are_known_to_the_log_as_they_are_sent() -> None:
+    """Percent-encoded, in base64, and where headers were written by hand; no scheme is a secret."""
+    found = wiring.secret_values(settings(WRITTEN))
+    assert found >= {"planted%2F%26", "dXNlcjpwbGFudGVkLXE=", "planted-r", "planted-s", "sid=planted-t"}
+    assert found.isdisjoint({"Bearer", "trace-u", "planted-v"})
 
 
 def test_only_a_provider_that_is_asked_otherwise_is_another_one() -> None:

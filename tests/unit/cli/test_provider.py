@@ -55,6 +55,47 @@ def own(tmp_path: Path) -> str:
     return str(path)
 
 
+def try_out(tmp_path: Path, name: str, config: str) -> Result:
+    (tmp_path / "c.yaml").write_text(config)
+    return run("try", name, "task", config=str(tmp_path / "c.yaml"))
+
+
+def test_only_providers_need_to_be_right(tmp_path: Path) -> None:
+    """Whoever describes one has not thought of webhooks yet; a mistake in a provider is told all the same."""
+    (tmp_path / "own.yaml").write_text("providers: {videos: {api_key: k}}\nstore: 7\nwatches: no\n")
+    arguments = ("explain", "videos", "--answer", "-", "--config", str(tmp_path / "own.yaml"))
+    assert run(*arguments, stdin='{"status": "queued"}').exit_code == 0
+    (tmp_path / "own.yaml").write_text("providers: {videos: {api_key: k, intervall: 1s}}\n")
+    wrong = run(*arguments, stdin="{}")
+    assert (wrong.exit_code, "did you mean 'interval'" in wrong.stderr) == (78, True)
+
+
+def test_trying_without_the_key_names_its_variable(tmp_path: Path) -> None:
+    """At its place in the file; and of other providers nothing is asked."""
+    keys = "providers:\n  fal: {api_key: '${OTHER_UNSET}'}\n  videos: {api_key: '${PLAIN_UNSET}'}\n"
+    tried = try_out(tmp_path, "videos", keys)
+    assert tried.exit_code == 1
+    assert "c.yaml:3:" in tried.stderr
+    assert "PLAIN_UNSET" in tried.stderr
+    assert "OTHER_UNSET" not in tried.stderr
+
+
+def test_trying_a_preset_that_is_not_configured_says_what_to_write(tmp_path: Path) -> None:
+    """A preset has no key of its own."""
+    tried = try_out(tmp_path, "fal", "providers: {videos: {api_key: k}}\n")
+    assert tried.exit_code == 2
+    assert "it is a preset: write `fal: {api_key: ${FAL_API_KEY}}` under its providers" in tried.stderr
+
+
+@pytest.mark.parametrize("command", [("show", "nope"), ("explain", "nope", "--answer", "-")])
+def test_an_unknown_name_leads_to_the_list(command: tuple[str, ...]) -> None:
+    """The known ones in order, and the command that says more of them."""
+    told = run(*command).stderr
+    names = told.partition("known here: ")[2].partition(")")[0].split(", ")
+    assert names == sorted(PRESETS)
+    assert "notifier provider list" in told
+
+
 # Presets
 
 
@@ -236,10 +277,10 @@ def test_wrong_usage_is_exit_2(own: str, arguments: list[str], says: str) -> Non
 
 
 def test_a_poll_needs_its_secret_and_no_other(own: str) -> None:
-    """Exit 1 with the name of the setting; the webhook secret of the file may be unset."""
+    """Exit 1 with the name of the setting and of its variable; the webhook secret of the file may be unset."""
     result = run("try", "acme", "1", "--config", own)
     assert (result.exit_code, result.stdout) == (1, "")
-    assert f"{own}: providers.acme.api_key is not set here" in result.stderr
+    assert f"{own}:4:14: providers.acme.api_key: the environment variable UNSET is not set" in result.stderr
 
 
 def test_a_wrong_file_is_told_as_everywhere(tmp_path: Path) -> None:

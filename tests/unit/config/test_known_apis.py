@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from notifier.app.describing import auth_secrets, describe
+from notifier.app.describing import describe, provider_secrets
 from notifier.config.presets import PRESETS
 from tests.recorded import Api, apis
 
@@ -61,5 +61,5 @@ def test_a_key_in_the_body_is_a_secret(settings_of, secret):
     """No log line may hold it, whatever is written around it."""
     provider = {"api_key": "k1", "auth": {"body": {"name": "key", "value": "v-{api_key}"}}}
     settings = settings_of(text_of("modelslab", provider, secret)).providers["modelslab"]
-    assert list(auth_secrets(settings)) == ["v-k1"]
+    assert list(provider_secrets(settings)) == ["k1", "v-k1"]
     assert "v-{api_key}" not in repr(settings)

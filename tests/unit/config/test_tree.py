@@ -205,7 +205,7 @@ pieces = st.sampled_from(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(st.lists(pieces, max_size=30).map("".join) | st.text(max_size=40))
 def test_any_text_is_a_tree_or_a_fault(text):
     """Reading never raises, whatever the text."""
@@ -227,7 +227,7 @@ ordinary = st.recursive(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(st.dictionaries(st.text("ab", min_size=1, max_size=3), ordinary, min_size=1, max_size=3), st.booleans())
 def test_both_parsers_of_pyyaml_give_the_same_nodes(data, flow):
     """With and without libyaml, what is ordinary YAML is read with the same values at the same places."""

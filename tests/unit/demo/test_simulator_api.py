@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from notifier.demo.simulator import Studio, create_app
+from notifier.domain.content import HEAD_BYTES, recognise
 
 KEY = {"authorization": "Bearer any"}
 
@@ -132,7 +133,43 @@ async def test_null_is_a_wish_and_absence_is_none(client, clock):
     told = {name: (await client.get(f"/v1/result/{name}")).json() for name in "abc"}
     assert (told["a"]["status"], "video_url" in told["a"]) == ("completed", False)
     assert told["b"]["status"] == "processing"
-    assert told["c"]["video_url"] == "https://videos.example.com/c.mp4"
+    assert told["c"]["video_url"] == "http://sim/files/c.mp4"
+
+
+async def test_the_file_of_a_task_is_there(client, clock):
+    """At the URL that the task tells, without a key; the same bytes each time, recognised as MP4."""
+    await client.put("/simulator/tasks/a%2Fb", json={"queued": 0, "processing": 0})
+    url = (await client.get("/v1/result/a%2Fb")).json()["video_url"]
+    whole = await client.get(url, headers={"authorization": ""})
+    assert (whole.status_code, whole.headers["content-type"], len(whole.content)) == (200, "video/mp4", 300 * 1024)
+    assert recognise(whole.content[:HEAD_BYTES]).type == "video/mp4"
+    assert (await client.get(url)).content == whole.content
+    assert (await client.get("/files/other.mp4")).content != whole.content
+
+
+@pytest.mark.parametrize(
+    ("asked", "if_range", "status", "told"),
+    [
+        ("bytes=100-", None, 206, slice(100, None)),
+        ("bytes=0-9", None, 206, slice(0, 10)),
+        ("bytes=100-999999999", "same", 206, slice(100, None)),
+        ("bytes=100-", '"other"', 200, slice(None)),
+        ("bytes=9-3", None, 200, slice(None)),
+        ("bytes=-5", None, 200, slice(None)),
+        ("bytes=307200-", None, 416, slice(0, 0)),
+    ],
+)
+async def test_a_file_goes_on_where_it_broke(client, asked, if_range, status, told):
+    """One range from a first byte on, of the same version; anything else is the whole."""
+    whole = await client.get("/files/a.mp4")
+    headers = {"range": asked} | ({} if if_range is None else {"if-range": if_range})
+    if if_range == "same":
+        headers["if-range"] = whole.headers["etag"]
+    part = await client.get("/files/a.mp4", headers=headers)
+    assert (part.status_code, part.content == whole.content[told]) == (status, True)
+    if status == 206:
+        start, stop, _ = told.indices(len(whole.content))
+        assert part.headers["content-range"] == f"bytes {start}-{stop - 1}/{len(whole.content)}"
 
 
 @pytest.mark.parametrize(

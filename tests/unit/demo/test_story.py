@@ -1,5 +1,7 @@
 """What an undisturbed simulated task answers, as of a given moment."""
 
+from dataclasses import replace
+
 import pytest
 
 from notifier.demo.simulator.story import Story, status_after, truth, usual_story
@@ -79,5 +81,12 @@ def test_words_in_the_id_change_the_story():
 
 
 def test_result_url_is_valid_for_any_id():
-    """The made-up result URL percent-encodes what an id may hold."""
-    assert usual_story("a/b ü?", 20).video_url == "https://videos.example.com/a%2Fb%20%C3%BC%3F.mp4"
+    """The made-up result URL percent-encodes what an id may hold, and leads to where the simulator was called."""
+    story = replace(usual_story("a/b ü?", 20), queued=0, processing=0)
+    told = truth("a/b ü?", story, 0, 0, origin="http://sim:1")
+    assert told["video_url"] == "http://sim:1/files/a%2Fb%20%C3%BC%3F.mp4"
+
+
+def test_a_url_that_was_ordered_stays_as_it_is():
+    """Only a path is the simulator's own."""
+    assert truth("v", Story(0, 0, video_url="https://x/"), 0, 0, origin="http://sim:1")["video_url"] == "https://x/"

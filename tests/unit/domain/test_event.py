@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from notifier.domain.answer import Running, TaskError, clean_text
 from notifier.domain.description import Description, Question
 from notifier.domain.event import announce, announce_test, event_type
+from notifier.domain.link import Links, WatchLinks, link_key
 from notifier.domain.reading import HttpAnswer, read
 from notifier.domain.result_file import ResultFile
+from notifier.domain.signature import HmacKey
 from notifier.domain.task import End, Task
 from notifier.domain.template import parse_template
 from notifier.domain.watch import Watch
@@ -42,6 +44,7 @@ WATCH = Watch(
     source="intake",
     metadata='{"order":1042}',
 )
+LINKS = WatchLinks(Links("https://notifier.example.com", 60.0, (link_key(HmacKey(b"k" * 32)),)), WATCH.id, NOW)
 
 
 def body(task=TASK, watch=WATCH):
@@ -146,6 +149,15 @@ def test_a_saved_file_is_told_with_its_link():
     saved = ResultFile(0, "https://cdn.example/1.mp4", "videos/x", state="saved", location="file:///x.mp4")
     task = replace(TASK, end=replace(TASK.end, files=(saved, replace(saved, n=1, state="pending", location=None))))
     plain = json.loads(announce(task, WATCH, "evt_1").body)
-    linked = json.loads(announce(task, WATCH, "evt_1", link=lambda n: f"https://x/{n}").body)
-    assert linked["data"]["files"][0].pop("link") == "https://x/0"
+    linked = json.loads(announce(task, WATCH, "evt_1", links=LINKS).body)
+    assert linked["data"]["files"][0].pop("link") == LINKS.to(0)
     assert linked == plain
+
+
+def test_an_event_knows_when_its_links_end():
+    """None without a link: there is nothing saved, or nobody can make one."""
+    saved = ResultFile(0, "https://cdn.example/1.mp4", "videos/x", state="saved", location="file:///x.mp4")
+    task = replace(TASK, end=replace(TASK.end, files=(saved,)))
+    assert announce(task, WATCH, "evt_1", links=LINKS).links_expire_at == LINKS.expire_at
+    assert announce(task, WATCH, "evt_1").links_expire_at is None
+    assert announce(TASK, WATCH, "evt_1", links=LINKS).links_expire_at is None

@@ -26,6 +26,14 @@ DOCUMENT = {"data": {"state": "done"}, "files": [{"url": "a"}, {"url": "b"}, {}]
         ("from_json(n)", None),
         ("from_json('[NaN]')", None),
         ("from_json('[[')", None),
+        ("lower('Rate LIMIT Ä')", "rate limit ä"),
+        ("lower(`{\"Key\": [\"Ä\"]}`)", '{"key": ["ä"]}'),
+        ("[lower(n), lower(`true`), lower('')]", ["0", "true", ""]),
+        ("lower(nothing)", None),
+        ("contains(lower(nothing || ''), 'x')", False),
+        ("url_encode('a b&c#d/é~-._+%')", "a%20b%26c%23d%2F%C3%A9~-._%2B%25"),
+        ("url_encode(`\"\\ud800\"`)", "%3F"),
+        ("[url_encode(nothing), url_encode(n), url_encode('')]", [None, None, ""]),
         ("n == `0`", True),
         ("@.data | keys(@)", ["state"]),
         ("files[::2]", [{"url": "a"}, {}]),
@@ -87,7 +95,8 @@ json_values = st.recursive(
     max_leaves=8,
 )
 BUSY = compile_expression(
-    "[a || b.a, a[*].b, b.*[], sort_by(a, &b), to_string(@), from_json(b), a[?b > `1`], {x: a, y: max(b)}]"
+    "[a || b.a, a[*].b, b.*[], sort_by(a, &b), to_string(@), from_json(b), lower(@), url_encode(a), a[?b > `1`], "
+    "{x: a, y: max(b)}]"
 )
 
 

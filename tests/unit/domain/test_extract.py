@@ -4,13 +4,16 @@ from datetime import UTC, datetime
 
 import pytest
 
+from notifier.domain import extract
 from notifier.domain.answer import TaskError
 from notifier.domain.description import ErrorPaths
 from notifier.domain.expression import compile_expression
 from notifier.domain.extract import (
+    MAX_TEXTS,
     MAX_URLS,
     NO_REASON,
     error_at,
+    error_in_success,
     moment_at,
     number_at,
     placeholders,
@@ -42,17 +45,26 @@ def nested(value, depth):
     [
         ({"x": "Done"}, "Done"),
         ({"x": 2}, "2"),
-        ({"x": True}, "true"),
-        ({"x": False}, "false"),
+        ({"x": 2.0}, "2"),
+        ({"x": 2.5}, "2.5"),
+        ({"x": -0.0}, "0"),
+        ({"x": float("inf")}, "inf"),
+        ({"x": True}, None),
+        ({"x": False}, None),
         ({"x": None, "y": "b"}, "b"),
         ({"x": {}}, None),
         ([], None),
         (None, None),
     ],
 )
-def test_a_word_is_text_a_number_or_a_truth(document, word):
-    """The first that is not null; objects and lists are no words."""
+def test_a_word_is_text_or_a_number(document, word):
+    """The first that is not null; a truth, an object and a list are no words."""
     assert word_at(paths("x", "y"), document) == word
+
+
+def test_an_expression_makes_a_word_of_a_truth():
+    """For APIs that say `done: true`."""
+    assert word_at(paths("to_string(x)"), {"x": True}) == "true"
 
 
 @pytest.mark.parametrize(
@@ -67,6 +79,8 @@ def test_a_word_is_text_a_number_or_a_truth(document, word):
         ("files/1", ()),
         ("data:text/plain,x", ()),
         ("ftp://a/1", ()),
+        (" https://a/1\n", ("https://a/1",)),
+        ("\t/files/1 ", ("https://api.example/files/1",)),
         ("", ()),
         ({}, ()),
         ([f"https://a/{n}" for n in range(MAX_URLS + 9)], tuple(f"https://a/{n}" for n in range(MAX_URLS))),
@@ -77,6 +91,45 @@ def test_a_word_is_text_a_number_or_a_truth(document, word):
 def test_urls_are_http_ones_each_once(value, urls):
     """Out of texts and lists of lists; one that begins with a slash belongs to base_url, other texts are no URLs."""
     assert urls_at(X, {"x": value}, BASE) == urls
+
+
+class Long:
+    """Finds more texts than there is memory for, and counts those that were taken."""
+
+    def __init__(self, form):
+        self.form, self.taken = form, 0
+
+    def find(self, _):
+        return Texts(self)
+
+
+class Texts(list):
+    def __init__(self, owner):
+        super().__init__()
+        self.owner = owner
+
+    def __iter__(self):
+        for number in range(10**9):
+            self.owner.taken += 1
+            yield self.owner.form.format(number)
+
+
+def joined(monkeypatch):
+    """Every reference that is resolved from now on."""
+    seen, join = [], extract.urljoin
+    monkeypatch.setattr(extract, "urljoin", lambda base, url: (seen.append(url), join(base, url))[1])
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("form", "urls", "resolved"),
+    [("/{}", MAX_URLS, MAX_URLS), ("/x/../{}", MAX_URLS, MAX_URLS), ("/{}/..", 1, MAX_TEXTS), ("/same", 1, 1)],
+)
+def test_no_answer_keeps_us_busy_with_its_urls(monkeypatch, form, urls, resolved):
+    """Only so many texts are looked at, none twice, and none once there are enough URLs."""
+    seen, long = joined(monkeypatch), Long(form)
+    assert len(urls_at((long,), None, BASE)) == urls
+    assert (len(seen), long.taken) == (resolved, MAX_TEXTS)
 
 
 def test_the_first_expression_that_finds_a_url_decides():
@@ -112,6 +165,22 @@ ERROR = ErrorPaths(code=paths("error.code"), message=paths("error.message", "err
 def test_an_error_is_there_when_it_says_something(error, expected):
     """A text or number, or else what there is as JSON; many APIs send an empty one with a success."""
     assert error_at(ERROR, {"error": error}) == expected
+
+
+@pytest.mark.parametrize("none", [None, "", " ", False, 0, 0.0, "0", 200, "200", "None", "null", "OK", " Success ",
+                                  "No Error", {}, [], {"code": 0, "message": "success"}, ["ok", {"a": None}]])
+def test_a_success_may_say_that_there_is_no_error(none):
+    """As code and as message, in an object too; of a task that failed, it is what the provider said."""
+    assert error_in_success(ERROR, {"error": none}) is None
+    assert error_in_success(ERROR, {"error": {"code": none, "message": none}}) is None
+    assert error_in_success(ErrorPaths(code=X), {"x": none}) is None
+    assert reason_at(ERROR, {"error": {"code": 200, "message": "ok"}}) == TaskError("200", "ok")
+
+
+@pytest.mark.parametrize("error", ["dark", 201, 1, True, "2000", "not ok", ["ok", "dark"], {"code": 0, "message": "x"}])
+def test_an_error_in_a_success_is_one(error):
+    """Whatever else is said beside it."""
+    assert error_in_success(ERROR, {"error": error}) is not None
 
 
 def test_a_code_alone_is_an_error_only_where_no_message_is_described():

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from notifier.domain.link import Links, expiry, file_path, link_key, verify_link
+from notifier.domain.link import Links, WatchLinks, expiry, file_path, link_key, verify_link
 from notifier.domain.signature import Ed25519Key, HmacKey
 
 NOW = datetime(2026, 11, 22, 13, 33, 0, 900_000, tzinfo=UTC)
@@ -93,3 +93,10 @@ def test_an_end_that_is_no_number_is_not_one_even_if_signed():
 def test_an_id_cannot_leave_its_place_in_the_path():
     """Whatever an id holds stays one segment."""
     assert file_path("a/../b?c", 1) == "/v1/watches/a%2F..%2Fb%3Fc/files/1"
+
+
+def test_links_of_one_watch_end_together():
+    """At the very second that each of them says."""
+    links = WatchLinks(LINKS, "wch_1", NOW)
+    assert links.to(2) == LINKS.to("wch_1", 2, NOW)
+    assert links.expire_at == expiry(parts(links.to(0))[0]) == expiry(parts(links.to(1))[0])

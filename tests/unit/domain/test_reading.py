@@ -165,17 +165,17 @@ def test_an_answer_that_went_on_too_long_is_unavailable():
     assert answer(body={"status": "completed"}, truncated=True) == Unavailable("the answer is larger than 1 MiB")
 
 
-@pytest.mark.parametrize("named", [{"id": "vid_2"}, {"id": 7}, {"id": ["vid_1"]}, {"id": ""}])
+@pytest.mark.parametrize("named", [{"id": "vid_2"}, {"id": 7}, {"id": ["vid_1"]}, {"id": " "}])
 def test_an_answer_about_another_task_is_unavailable(named):
     """An id that is not ours ends nothing, whatever else it says."""
     meant = answer(body={"status": "completed", **named})
     assert meant == Unavailable("the answer is about another task: its id is not ours")
 
 
-@pytest.mark.parametrize(("named", "task_id"), [({}, "7"), ({"id": None}, "7"), ({"id": 7}, "7"), ({"id": "7"}, "7")])
-def test_an_answer_without_an_id_or_with_ours_is_ours(named, task_id):
-    """An id may be missing, or come as a number."""
-    assert answer(body={"status": "completed", **named}, task_id=task_id).status == "completed"
+@pytest.mark.parametrize("named", [{}, {"id": None}, {"id": ""}, {"id": 7}, {"id": "7"}])
+def test_an_answer_without_an_id_or_with_ours_is_ours(named):
+    """An id may be missing or empty, or come as a number."""
+    assert answer(body={"status": "completed", **named}, task_id="7").status == "completed"
 
 
 def test_the_answer_is_passed_on_as_it_came_up_to_64_kib():
@@ -312,7 +312,6 @@ RULED = replace(
         (500, {"code": 12}, 8, Completed("completed", ("https://cdn.example/1.mp4",), '{"code": 12}')),
         (200, {"code": 10, "id": "other"}, 6, Unavailable("the answer is about another task: its id is not ours")),
         (200, {"code": 11, "id": "other"}, 7, Unavailable("the answer is about another task: its id is not ours")),
-        (201, b"\x00\x01", 9, Completed("completed", ("https://cdn.example/1.mp4",))),
         (200, b"\x00\x01", None, Unavailable("the answer is not a JSON object")),
     ],
 )
@@ -320,6 +319,36 @@ def test_the_first_rule_that_fits_decides(http_status, body, rule, expected):
     """Before the HTTP status and the words; what ends a task without naming the status needs a 2xx, and our id."""
     found = reading(RULED, http_status, body)
     assert (found.rule, found.answer) == (rule, expected)
+
+
+BYTES = Completed("completed", ())
+PORTAL = b"<html>Welcome to our WLAN"
+
+
+@pytest.mark.parametrize(
+    ("http_status", "kind", "body", "truncated", "expected"),
+    [
+        (400, "text/html", PORTAL, False, Missed(True, "HTTP 400")),
+        (400, "application/json", b"", False, Missed(True, "HTTP 400")),
+        (400, "application/json", b'{"status": "x"', False, Missed(True, "HTTP 400")),
+        (400, "application/json", b'{"why": "dark"}', False, Failed("failed", DARK, '{"why": "dark"}')),
+        (200, "text/html", PORTAL, False, Unavailable("the answer is not a JSON object")),
+        (200, None, b"\x00\x01", False, Unavailable("the answer is not a JSON object")),
+        (200, "Video/MP4", b"\x00\x01", False, BYTES),
+        (200, "application/octet-stream", b"\x00\x01", False, BYTES),
+        (200, "application/json", b'{"video": "AAAA', True, BYTES),
+        (204, None, b"", False, BYTES),
+    ],
+)
+def test_only_what_an_api_answers_ends_a_task_by_a_rule(http_status, kind, body, truncated, expected):
+    """A JSON document, a file by its content type, or what is too large for a status report: no page of a proxy."""
+    rules = (
+        Rule("failed", http=((400, 499),)),
+        Rule("completed", http=((200, 204),), when=compile_expression("@ == `null`")),
+    )
+    headers = {} if kind is None else {"content-type": kind}
+    found = reading(replace(DESCRIPTION, rules=rules, urls=()), http_status, body, headers=headers, truncated=truncated)
+    assert found.answer == expected
 
 
 def test_a_rule_may_tell_how_long_a_pause_is():
@@ -398,6 +427,12 @@ def test_an_error_inside_a_success_is_a_failure():
     """Whatever its status word says."""
     found = reading(DESCRIPTION, 200, {"status": "completed", "why": "moderated"}).answer
     assert (type(found), found.status, found.error.message) == (Failed, "completed", "moderated")
+
+
+def test_a_success_that_names_no_error_is_one():
+    """Many APIs say in words that there is none."""
+    found = reading(DESCRIPTION, 200, {"status": "completed", "why": "Success", "video_url": "https://a/"}).answer
+    assert isinstance(found, Completed)
 
 
 SUCCESS = Completed("done", (), "{}", expires_at=NOW, model="m-1")

@@ -7,8 +7,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from notifier.domain.answer import Completed, Failed, TaskError, Unavailable
-from notifier.domain.saving import SWITCHED_OFF
+from notifier.domain.saving import SWITCHED_OFF, planned
+from notifier.domain.task import End, Task
 from notifier.ports import Saved, Unsaved
+from notifier.services.archivist import SWITCHED_OFF_AT_ONCE
+from notifier.services.storehouse import OUR_FAULT
+from tests.fake_peers import FakeArchive
 from tests.fakes import START
 from tests.unit.services.world import HOOK, POLICY, World
 
@@ -36,6 +40,10 @@ def files(world: World, number: int = 0):
 
 def told(world: World) -> list[str]:
     return [body["type"] for body in world.bodies()]
+
+
+def sent(world: World):
+    return list(zip(world.sender.posts, world.bodies(), strict=True))
 
 
 def late(world: World, call):
@@ -266,6 +274,23 @@ async def test_a_fault_of_ours_delays_a_release(world, monkeypatch):
     assert told(world) == ["task.completed"]
 
 
+async def test_what_was_released_meanwhile_is_told_once(world, monkeypatch):
+    """The store has nothing to release any more: whoever settled the files has passed the event on."""
+    world.files.hold()
+    world.archive(hold=10.0)
+    await world.told("vid_1", DONE)
+
+    async def nothing(*_):
+        return None
+
+    monkeypatch.setattr(world.store, "release", nothing)
+    await world.crew.advance(11)
+    assert told(world) == []
+    world.files.release()
+    await world.crew.run()
+    assert told(world) == ["task.completed"]
+
+
 # Tries
 
 
@@ -437,11 +462,27 @@ async def test_an_end_that_the_store_takes_late_is_saved_then(world):
 
 async def test_a_fault_of_ours_is_survived(world):
     """The file is still to be saved, and tried again later."""
-    world.files.script(URL, ZeroDivisionError())
-    with pytest.raises(ZeroDivisionError):
+    result = world.store.result
+    world.store.result = ZeroDivisionError  # not even to be called so
+    with pytest.raises(TypeError):
         await world.told("vid_1", DONE)
+    world.store.result = result
     await world.crew.advance(61)
     assert told(world) == ["task.completed"]
+
+
+async def test_a_fault_of_ours_is_a_failed_try_of_one_file(world):
+    """The others of its task are saved; it is tried again, until the deadline and no longer. The log has the fault, and
+    the event only that there was one."""
+    world.archive(deadline=300.0, hold=None)
+    world.files.script(URL, *[ZeroDivisionError("http://10.0.0.1/internal")] * 20)
+    with capture_logs() as lines:
+        await world.told("vid_1", TWO)
+        await world.crew.advance(3600)
+    assert told(world) == ["task.completed", "result.saved"]
+    assert [file["error"] for file in files(world, 1)] == [OUR_FAULT, None]
+    assert 5 < [order.url for order in world.files.orders].count(URL) < 10
+    assert {line["event"] for line in lines if line["log_level"] == "error"} == {"daemon.fault"}
 
 
 # Restart, stop, reload
@@ -522,6 +563,86 @@ async def test_a_restart_without_an_archive_releases_what_was_held(world):
     assert [line["event"] for line in lines if line["log_level"] == "warning"] == ["result.unsaved"]
 
 
+async def test_a_restart_without_an_archive_lets_nobody_wait_for_another_try(world):
+    """However long that was to be: one event, at once, which says why."""
+    world.files.usual = BROKEN
+    await world.told("vid_1", DONE)
+    await world.crew.advance(300)
+    await killed(world)
+    world.saving = None
+    world.build()
+    await world.archivist.start()
+    await world.crew.run()
+    assert (told(world), files(world)[0]["error"]) == (["task.completed"], SWITCHED_OFF)
+    await world.crew.advance(1000)
+    assert len(world.sender.posts) == 1
+
+
+async def test_many_are_told_at_once_that_archiving_is_switched_off(world):
+    """Nobody's hold may be over before: each hears of it in one event, however many there are and whoever saved how
+    many at a time before."""
+    world.files.usual = BROKEN
+    for number in range(3 * SWITCHED_OFF_AT_ONCE):
+        await world.told(f"vid_{number}", DONE)
+    world.store.keep = late(world, world.store.keep)
+    world.archive(concurrency=1)
+    world.archivist.configure(None)
+    await world.crew.advance(31)
+    assert told(world) == ["task.completed"] * 3 * SWITCHED_OFF_AT_ONCE
+
+
+async def test_a_watch_that_comes_after_switching_off_hears_of_it(world):
+    """Its task's files were pending when the archive went, and it came before that was written down."""
+    world.files.hold()
+    await world.told("vid_1", DONE)
+    world.archivist.configure(None)
+    await world.watch("vid_1", OTHER)
+    world.files.usual = BROKEN
+    world.files.release()
+    await world.crew.run()
+    assert sorted((post.url, body["type"], body["data"]["files"][0]["error"]) for post, body in sent(world)) == [
+        (HOOK, "task.completed", SWITCHED_OFF),
+        (OTHER, "result.unsaved", SWITCHED_OFF),
+        (OTHER, "task.completed", None),
+    ]
+
+
+async def test_what_is_held_goes_out_though_its_endpoint_wants_no_more_of_it(world):
+    """It was owed before that was said, and nothing that is owed is forgotten."""
+    world.files.hold()
+    await world.told("vid_1", DONE)
+    usual = replace(POLICY.receivers.usual, events=frozenset({"task.failed"}))
+    world.apply(receivers=replace(POLICY.receivers, usual=usual))
+    world.files.release()
+    await world.crew.run()
+    assert told(world) == ["task.completed"]
+    assert world.delivery().state == "delivered"
+
+
+async def test_another_archive_is_tried_at_once(world):
+    """A reload away from the full disk: nobody waits for what that was given, be it minutes."""
+    world.files.usual = FULL
+    world.archive(concurrency=1)
+    for number in range(3):
+        await world.told(f"vid_{number}", DONE)
+    await world.crew.advance(500)
+    world.archive(archive=FakeArchive(world.crew))
+    await world.crew.run()
+    assert told(world) == ["task.completed"] * 3
+    assert all(files(world, n)[0]["location"] for n in range(3))
+
+
+async def test_what_fails_in_the_old_archive_is_tried_in_the_new_one_at_once(world):
+    """The try was in flight at the reload; what it says of the old archive holds up nobody."""
+    world.files.hold()
+    world.files.usual = FULL
+    await world.told("vid_1", DONE)
+    world.archive(archive=FakeArchive(world.crew))
+    world.files.release()
+    await world.crew.run()
+    assert told(world) == ["task.completed"]
+
+
 async def test_what_is_held_for_nothing_goes_out_all_the_same(world):
     """A delivery without pending files, whoever left it behind, waits no longer than any other."""
     await world.told("vid_1", DONE)
@@ -593,3 +714,15 @@ async def test_ten_thousand_ends_cost_a_key_each(world):
     await world.crew.run()
     assert len(world.files.orders) == 4
     assert world.crew.at_work == 4
+
+
+async def test_ten_thousand_results_are_saved_few_at_a_time(world):
+    """However many there are to be saved, so many are in flight as `archive.concurrency` says."""
+    world.files.hold()
+    end = End("completed", START, urls=(URL,))
+    for key in range(1, 10_001):
+        world.store.tasks[key] = planned(Task(key, "videos", f"vid_{key}", 30.0, START, end=end))
+    for task in world.store.tasks.values():
+        world.archivist.follow(task)
+    await world.crew.run()
+    assert world.files.most_in_flight == len(world.files.orders) == world.crew.at_work == 4

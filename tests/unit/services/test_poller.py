@@ -380,3 +380,23 @@ async def test_a_provider_may_say_when_to_ask_again(world, told, second):
     await world.watch()
     await world.crew.advance(130)
     assert world.provider.times("vid_1")[:3] == [0, second, second + 30]
+
+
+@pytest.mark.parametrize(("deadline", "times"), [(1000.0, [0, 995]), (31.0, [0, 26]), (7.0, [0, 5])])
+async def test_a_hint_leaves_a_look_before_the_deadline(world, deadline, times):
+    """A task that ends meanwhile is told as completed, not abandoned."""
+    world.configure(videos=replace(LIMITS, min_interval=5.0))
+    world.provider.script("vid_1", Running("processing", known=True, ask_again=3600.0), DONE)
+    await world.watch(deadline=deadline)
+    await world.passes(deadline + 1)
+    assert world.provider.times("vid_1") == times
+    assert world.bodies()[0]["type"] == "task.completed"
+
+
+@pytest.mark.parametrize(("told", "times"), [(3600.0, [0, 20, 40, 60]), (10.0, [0, 10, 20, 30, 40, 50, 60])])
+async def test_a_hint_is_no_longer_than_an_interval_that_a_watch_asked_for(world, told, times):
+    """Who wants to know sooner does; a shorter hint counts."""
+    world.provider.usual = Running("processing", known=True, ask_again=told)
+    await world.watch(interval=20.0)
+    await world.crew.advance(60)
+    assert world.provider.times("vid_1") == times

@@ -421,7 +421,7 @@ def judge_region(given):
 @pytest.fixture
 def regional(world):
     """A world whose only provider wants a path and assumes a region."""
-    rules = replace(RULES, variables={"path": None, "region": "us"}, judge_variables=judge_region)
+    rules = replace(RULES, judge_variables=judge_region)
     world.registrar.configure({"videos": rules}, world.guard)
     return world
 
@@ -456,17 +456,16 @@ async def test_a_provider_without_variables_refuses_any(world):
     assert refused == Invalid("vars", "is no variable of this provider, which has none", "region")
 
 
-async def test_defaults_are_a_part_of_what_is_watched(regional):
-    """Who writes a default out watches the same task as who does not; another value is another task, polled by
-    itself with its own variables."""
-    first = await one(regional, variables={"path": "a"})
+async def test_what_a_watch_gives_is_a_part_of_what_is_watched(regional):
+    """In any order; another value is another task, polled by itself with its own variables."""
+    first = await one(regional, variables={"path": "a", "region": "us"})
     same = await one(regional, variables={"region": "us", "path": "a"})
-    other = await one(regional, variables={"path": "a", "region": "eu"})
+    other = await one(regional, variables={"path": "a"})
     assert (first.created, same.created, other.created) == (True, False, True)
     assert first.view.watch.variables == '{"path":"a","region":"us"}'
     assert other.view.task_key != first.view.task_key
     await regional.crew.run()
-    assert regional.provider.variables == [{"path": "a", "region": "us"}, {"path": "a", "region": "eu"}]
+    assert regional.provider.variables == [{"path": "a", "region": "us"}, {"path": "a"}]
 
 
 async def test_declared_watches_have_variables_too(regional):
@@ -474,7 +473,7 @@ async def test_declared_watches_have_variables_too(regional):
     await declare(regional, WatchRequest("vid_1", HOOK, variables={"path": "a"}))
     declared = await declare(regional, WatchRequest("vid_1", HOOK, variables={"path": "b"}))
     assert (len(declared.added), declared.changed, declared.cancelled) == (1, 0, 1)
-    assert regional.store.watches["wch_2"].variables == '{"path":"b","region":"us"}'
+    assert regional.store.watches["wch_2"].variables == '{"path":"b"}'
 
 
 # The file's watches

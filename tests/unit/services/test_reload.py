@@ -5,8 +5,11 @@ from dataclasses import replace
 from structlog.testing import capture_logs
 
 from notifier.domain.answer import Completed, Throttled, Unauthorized
+from notifier.domain.description import Description, Question
+from notifier.domain.template import parse_template
+from notifier.services.registrar import WatchRequest
 from tests.fake_peers import FakeProvider
-from tests.unit.services.world import LIMITS
+from tests.unit.services.world import HOOK, LIMITS, RULES
 
 DONE = Completed("completed", ("https://cdn.example/1.mp4",))
 
@@ -171,3 +174,41 @@ async def test_what_changed_while_the_store_was_read_is_known_better(world):
     world.store.watched = slowly
     await world.poller.refresh()
     assert world.poller.task(1).interval == 10.0
+
+
+class Described(FakeProvider):
+    """Is asked with what its description makes of a watch's variables."""
+
+    def __init__(self, world, **defaults):
+        super().__init__(world.crew, world.clock)
+        question = Question(parse_template("/{vars.region}/{task_id}", "path"))
+        self.description = Description("https://api.example", question, variables=defaults)
+
+    async def poll(self, task_id, variables):
+        return await super().poll(task_id, self.description.values(task_id, variables))
+
+
+async def reload_described(world, provider):
+    """As the daemon does it: the rules, the providers, the file's watches, and what the store knows."""
+    rules = replace(RULES, judge_variables=provider.description.judge_variables)
+    world.registrar.configure({"videos": rules}, world.guard)
+    world.poller.configure({"videos": (provider, LIMITS)})
+    declared = await world.registrar.declare([WatchRequest("vid_1", HOOK), WatchRequest("vid_2", HOOK)])
+    await world.poller.refresh()
+    await world.crew.run()
+    return declared
+
+
+async def test_another_default_of_a_variable_makes_no_other_task(world):
+    """What has ended is not told again, and what runs stays, polled with the new default from now on."""
+    before = Described(world, region="us")
+    before.script("vid_1", DONE)
+    await reload_described(world, before)
+    after = Described(world, region="eu", tier="free")
+    declared = await reload_described(world, after)
+    assert (declared.added, declared.changed, declared.cancelled) == ((), 0, 0)
+    await world.passes(60)
+    assert [body["data"]["task_id"] for body in world.bodies()] == ["vid_1"]
+    assert before.variables[-1] == {"task_id": "vid_2", "vars.region": "us"}
+    assert (after.times("vid_1"), after.times("vid_2")) == ([], [30, 60])
+    assert after.variables[-1] == {"task_id": "vid_2", "vars.region": "eu", "vars.tier": "free"}

@@ -180,6 +180,20 @@ async def test_a_clock_that_was_set_back_teaches_nothing(world):
     assert len(ages(world, "newer")) >= 4
 
 
+@pytest.mark.parametrize("back", [60.0, 3600.0, 86_400.0])
+async def test_a_clock_that_was_set_back_delays_no_poll(world, back):
+    """No wait is longer than the longest of the plan; and after it no poll is spent that was saved by the jump."""
+    await taught(world)
+    await world.watch("new")
+    await world.crew.advance(600.0)
+    before = len(ages(world, "new"))
+    world.clock.jump(-back)
+    await world.crew.advance(3500.0)
+    found = ages(world, "new")[before - 1 :]
+    assert max(after - before for before, after in pairwise(found)) <= 3500 / 2 + 60
+    assert 10 <= len(found) <= 3500 / 30 + 2
+
+
 async def test_what_the_provider_says_is_heeded(world):
     """When to ask again, also before anything is known; progress, once something is."""
     world.configure(videos=AUTO)

@@ -5,6 +5,7 @@ from structlog.testing import capture_logs
 from notifier.domain.answer import Completed
 from notifier.domain.saving import RETENTION_OVER
 from notifier.ports import ArchiveUnavailableError, FileGoneError
+from notifier.services import sweeper as sweeper_of
 from notifier.services.sweeper import Keeping, Sweeper
 from tests.unit.services.world import World
 
@@ -87,3 +88,26 @@ async def test_what_cannot_be_deleted_is_told_once_and_deleted_later():
         ("archive.cleaned", "info"),
     ]
     assert file_of(world).state == "deleted"
+
+
+async def test_what_cannot_be_deleted_keeps_nothing_else_from_it(monkeypatch):
+    """However many such files there are, and however old: each sweep goes on behind them, and they stay as they are.
+    The log is told once, not at each round; a round later they are tried again."""
+    monkeypatch.setattr(sweeper_of, "PORTION", 2)
+    world = World()
+    sweeper = await swept(world)
+    for number in range(2, 7):
+        await world.told(f"vid_{number}", DONE)
+        await world.crew.advance(1)
+    world.files.elsewhere = {LOCATION, LOCATION.replace("vid_1/wch_1", "vid_2/wch_2")}
+    await world.crew.advance(101)
+    with capture_logs() as lines:
+        for _ in range(7):
+            await sweeper.sweep()
+        assert world.files.shelf == world.files.elsewhere
+        assert file_of(world).state == "saved"
+        world.files.elsewhere = set()
+        for _ in range(3):
+            await sweeper.sweep()
+    assert world.files.shelf == set()
+    assert [line["event"] for line in lines if line["log_level"] == "warning"] == ["archive.uncleaned"]

@@ -7,6 +7,7 @@ from typing import Any
 
 from notifier.domain.answer import Answer
 from notifier.domain.delivery import Delivery, RetrySchedule
+from notifier.domain.freshness import Freshness
 from notifier.domain.receiver import Receiver, Receivers
 from notifier.domain.signature import HmacKey
 from notifier.domain.task import Task
@@ -28,7 +29,13 @@ HOOK = "https://app.example.com/hooks/video"
 KEY = HmacKey(b"k" * 32)
 LIMITS = PollLimits(interval=30.0, rate=10.0, concurrency=32, not_found_grace=120.0)
 RULES = WatchRules(interval=30.0, min_interval=5.0, deadline=86_400.0)
-POLICY = DispatchPolicy(Receivers(Receiver((KEY,))), RetrySchedule((5.0, 30.0, 120.0)), concurrency=256, per_host=8)
+POLICY = DispatchPolicy(
+    Receivers(Receiver((KEY,))),
+    RetrySchedule((5.0, 30.0, 120.0)),
+    concurrency=256,
+    per_host=8,
+    freshness=Freshness(None, margin=15.0),
+)
 
 
 @dataclass

@@ -48,7 +48,7 @@ def _last_key() -> int | None:
 
 def _deliveries() -> None:
     with op.batch_alter_table("deliveries") as batch:
-        for name in ("held_until", "urls_at", "urls_expire_at"):
+        for name in ("held_until", "urls_at", "urls_expire_at", "links_expire_at"):
             batch.add_column(sa.Column(name, sa.BigInteger))
         batch.drop_constraint("uq_deliveries_watch_id", type_="unique")
     op.execute(sa.text(_AGE_OF_URLS))
