@@ -62,7 +62,6 @@ def quick(tmp_path) -> Iterator[Path]:
         yield Path(folder)
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl on this machine to compare with")
 def test_a_download_is_at_least_half_as_fast_as_curl(quick):
     """The best of each, in turn: what else runs on the machine strikes both, if it runs for long enough."""
     best = [math.inf, math.inf]
