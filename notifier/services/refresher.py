@@ -51,7 +51,7 @@ class Refresher:
     async def _renewed(self, delivery: Delivery, subject: Subject) -> Task:
         """Asks nobody if only links end, or another delivery of the task has learned its new URLs already."""
         task = subject.task
-        if not self._lost(delivery) or not self._lost(rewrite(delivery, task, subject.watch)):
+        if not self._lost(rewrite(delivery, task, subject.watch)):
             return task
         answer = await self._ask(task)
         return left_stale(task, answer.why) if isinstance(answer, Unasked) else renew(task, answer, self._clock.now())

@@ -632,15 +632,30 @@ async def test_another_archive_is_tried_at_once(world):
     assert all(files(world, n)[0]["location"] for n in range(3))
 
 
+async def test_another_archive_waits_for_no_try_of_the_old_one(world):
+    """A file that failed six times is minutes away from its next one."""
+    world.files.usual = BROKEN
+    await world.told("vid_1", DONE)
+    await world.crew.advance(200)
+    world.archive(archive=FakeArchive(world.crew))
+    await world.crew.run()
+    assert told(world) == ["task.completed"]
+
+
 async def test_what_fails_in_the_old_archive_is_tried_in_the_new_one_at_once(world):
-    """The try was in flight at the reload; what it says of the old archive holds up nobody."""
+    """The try was in flight at the reload; what it says of the old archive holds up nobody, others neither."""
     world.files.hold()
     world.files.usual = FULL
     await world.told("vid_1", DONE)
-    world.archive(archive=FakeArchive(world.crew))
+    new = FakeArchive(world.crew)
+    new.hold()
+    world.archive(archive=new)
     world.files.release()
+    await world.told("vid_2", DONE)
+    assert [order.name for order in new.orders] == ["videos/vid_1/wch_1-0", "videos/vid_2/wch_2-0"]
+    new.release()
     await world.crew.run()
-    assert told(world) == ["task.completed"]
+    assert told(world) == ["task.completed"] * 2
 
 
 async def test_what_is_held_for_nothing_goes_out_all_the_same(world):
