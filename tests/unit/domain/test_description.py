@@ -96,6 +96,7 @@ def test_a_watch_s_own_values_go_before_the_defaults():
         ("http://api.example:81", "http://api.example/x", False),
         ("http://[::1]:81", "http://[::1]:81/x", True),
         ("https://é.example", "https://é.example/x", False),
+        ("https://é.example", "https://queue.example/x", False),
     ],
 )
 def test_credentials_go_to_the_own_origin_and_listed_hosts_alone(base_url, url, trusted):
