@@ -8,6 +8,8 @@ from notifier.adapters.http import Fault, Http, Reply
 
 TLS = ssl.create_default_context()
 TIMEOUT = 0.5
+ROOM = 1.5
+"""For a busy machine; without a deadline everything here takes seconds longer."""
 
 
 @pytest.fixture
@@ -47,7 +49,7 @@ def assert_timeout(answer, start):
     assert isinstance(answer, Fault)
     assert answer.kind == "timeout"
     assert f"within {TIMEOUT:g} s" in answer.message
-    assert TIMEOUT - 0.02 < time.monotonic() - start < 2 * TIMEOUT
+    assert TIMEOUT - 0.02 < time.monotonic() - start < TIMEOUT + ROOM
 
 
 @pytest.mark.parametrize("behave", [HEADERS, EARLY_HINTS, ONE_LINE, silent], ids=["headers", "103", "line", "silent"])
@@ -80,7 +82,7 @@ async def test_the_deadline_covers_the_look_up(closing):
     release = asyncio.get_running_loop().create_future()
 
     def hang(_):
-        time.sleep(2 * TIMEOUT)
+        time.sleep(2 * ROOM)
         release.get_loop().call_soon_threadsafe(release.set_result, None)
         return ["127.0.0.1"]
 
@@ -88,7 +90,7 @@ async def test_the_deadline_covers_the_look_up(closing):
     start = time.monotonic()
     assert_timeout(await ask(http, "GET", "http://slow.example/"), start)
     await http.aclose()
-    assert time.monotonic() - start < 1.8 * TIMEOUT
+    assert time.monotonic() - start < TIMEOUT + ROOM
     await release
 
 
@@ -116,7 +118,7 @@ async def test_after_its_headers_a_post_waits_for_the_grace_only(serve, http, be
     assert isinstance(reply, Reply)
     assert (reply.status, reply.truncated) == (status, True)
     assert set(reply.body) == set(b"x")
-    assert takes - 0.02 < time.monotonic() - start < takes + 0.15
+    assert takes - 0.02 < time.monotonic() - start < takes + 0.35
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])

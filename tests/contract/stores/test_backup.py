@@ -50,9 +50,9 @@ async def test_a_copy_is_made_while_the_store_is_in_use(path, target, monkeypatc
     stays this daemon's."""
     monkeypatch.setattr(backup, "PAGES_AT_ONCE", 1)
     store = await open_sqlite(path)
-    await register(store, *range(500))
+    await register(store, *range(2000))
     copying = asyncio.create_task(asyncio.to_thread(copy_store, path, target))
-    number = 500
+    number = 2000
     while not copying.done():
         await register(store, number, number + 1)
         number += 2
@@ -60,10 +60,10 @@ async def test_a_copy_is_made_while_the_store_is_in_use(path, target, monkeypatc
     with pytest.raises(StoreBusyError):
         await open_sqlite(path)
     await store.close()
-    assert await watching(path) == number > 502
+    assert await watching(path) == number > 2002
     with closing(sqlite3.connect(target)) as copy:
         copied = {table: copy.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("tasks", "watches")}
-    assert copied["tasks"] == copied["watches"] >= 500
+    assert copied["tasks"] == copied["watches"] >= 2000
     assert copied["watches"] % 2 == 0
     assert await watching(target) == copied["watches"]
 
