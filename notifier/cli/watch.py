@@ -96,20 +96,15 @@ def add(
     and URL is one watch, however often it is added. Its interval and its
     deadline are by default the provider's.
     """
-    body = {
-        "task_id": task_id,
-        "callback_url": _one_callback(callback, callback_url),
-        "provider": provider,
-        "interval": interval,
-        "deadline": deadline,
-        "metadata": None if metadata is None else _read(metadata),
-        "vars": variables(var) or None,
-    }
-    asked = {name: value for name, value in body.items() if value is not None}
+    terms = {"provider": provider, "interval": interval, "deadline": deadline, "vars": variables(var) or None,
+             "metadata": metadata and _read(metadata)}
+    asked = {name: value for name, value in terms.items() if value is not None}
+    asked |= {"task_id": task_id, "callback_url": _one_callback(callback, callback_url)}
     reply, watch = Intake(url, token, config).ask_json("POST", "/v1/watches", body=asked)
-    typer.echo(reply.body if as_json else _registered(watch, new=reply.status == 201))
-    if not as_json and watch["state"] == "watching" and sys.stdout.isatty():
-        typer.echo(f"→ notifier watch wait {watch['id']}")
+    if as_json:
+        typer.echo(reply.body)
+    else:
+        _tell_registered(watch, new=reply.status == 201)
 
 
 def _one_callback(argument: str | None, option: str | None) -> str:
@@ -120,9 +115,11 @@ def _one_callback(argument: str | None, option: str | None) -> str:
     return given.pop()
 
 
-def _registered(watch: Any, *, new: bool) -> str:
+def _tell_registered(watch: Any, *, new: bool) -> None:
     what = f"{watch['provider']} task {watch['task_id']}: {watch['state']}"
-    return printable(f"{watch['id']}  {'registered' if new else 'watched already'}, {what}")
+    typer.echo(printable(f"{watch['id']}  {'registered' if new else 'watched already'}, {what}"))
+    if watch["state"] == "watching" and sys.stdout.isatty():
+        typer.echo(f"→ notifier watch wait {watch['id']}")
 
 
 @app.command("list")

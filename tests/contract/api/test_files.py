@@ -54,10 +54,10 @@ class FakeArchive:
         self.opened: list[AsyncIterator[bytes]] = []  # kept, so that nobody closes them by forgetting them
 
     async def save(self, order: SaveOrder) -> Unsaved:
-        raise NotImplementedError
+        raise AssertionError("the intake only reads")
 
     async def remove(self, location: str) -> None:
-        raise NotImplementedError
+        raise AssertionError("the intake only reads")
 
     def open(self, location: str, start: int, stop: int) -> AsyncIterator[bytes]:
         self.opened.append(self._read(location, start, stop))
