@@ -75,10 +75,10 @@ def add(
     ] = None,
     provider: Annotated[str | None, typer.Option(metavar="NAME", help="By default the only one.")] = None,
     interval: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="How often to poll, such as 45s.", callback=_duration)
+        str | None, typer.Option(metavar="DURATION", help="How often to poll; by default the provider's.", callback=_duration)
     ] = None,
     deadline: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="When to give up, such as 12h.", callback=_duration)
+        str | None, typer.Option(metavar="DURATION", help="When to give up; by default the provider's.", callback=_duration)
     ] = None,
     metadata: Annotated[
         str | None, typer.Option(metavar="JSON", help="An object; returned in the event.", callback=_metadata)
@@ -93,8 +93,7 @@ def add(
 
     The daemon must be running. The URL must be your own and reachable from it:
     https and public, or in a network of webhooks.allow_networks. The same task
-    and URL is one watch, however often it is added. Its interval and its
-    deadline are by default the provider's.
+    and URL is one watch, however often it is added.
     """
     terms = {"provider": provider, "interval": interval, "deadline": deadline, "vars": variables(var) or None,
              "metadata": metadata and _read(metadata)}

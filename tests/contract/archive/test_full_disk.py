@@ -1,7 +1,6 @@
 """A disk that is full: said, and nothing is left of what did not fit; once there is room, the file is saved."""
 
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from notifier.adapters.archive.partial import Partial
 from notifier.ports import Saved, SaveOrder, Unsaved
 from tests.contract.archive.conftest import kept
 from tests.contract.archive.servers import MIB, content, honest, in_turn, saying
+from tests.small_disk import small_disk
 
 FILE = content(3 * MIB)
 KEPT = "5 % of it, at most 256 MiB, are kept free"
@@ -20,17 +20,8 @@ FULL = Unsaved("store", f"the disk of archive.url is full ({KEPT}); free some sp
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 4 MiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    made = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)], capture_output=True, text=True, check=False
-    )
-    if made.returncode != 0:
-        pytest.skip(f"a file system of its own takes the right to mount one: {made.stderr.strip()}")
-    try:
+    with small_disk(tmp_path / "disk", "4m") as folder:
         yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def free(disk: Path) -> int:
