@@ -75,10 +75,10 @@ def add(
     ] = None,
     provider: Annotated[str | None, typer.Option(metavar="NAME", help="By default the only one.")] = None,
     interval: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="How often to poll; by default the provider's.", callback=_duration)
+        str | None, typer.Option(metavar="DURATION", help="By default the provider's.", callback=_duration)
     ] = None,
     deadline: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="When to give up; by default the provider's.", callback=_duration)
+        str | None, typer.Option(metavar="DURATION", help="By default the provider's.", callback=_duration)
     ] = None,
     metadata: Annotated[
         str | None, typer.Option(metavar="JSON", help="An object; returned in the event.", callback=_metadata)

@@ -1,6 +1,7 @@
 """A disk that is full: said, and nothing is left of what did not fit; once there is room, the file is saved."""
 
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
