@@ -14,6 +14,7 @@ from notifier.ports.archive import (
     UnsavedReason,
 )
 from notifier.ports.catalog import Catalog, Counts, DeliveryPage, Oldest, Page, Results, Space, Upkeep, WatchPage
+from notifier.ports.cluster import ALWAYS, Always, Buried, Holder, LeaseLostError, Roster, Tenure
 from notifier.ports.meter import AttemptMeter, FileMeter, PollMeter
 from notifier.ports.store import (
     Alter,
@@ -42,13 +43,16 @@ from notifier.ports.store import (
 from notifier.ports.world import Alarms, Chance, Clock, Crew, Guard, GuardBusyError, Provider, Sender, Timetable
 
 __all__ = [
+    "ALWAYS",
     "Alarms",
     "Alter",
+    "Always",
     "Announce",
     "Archive",
     "ArchiveUnavailableError",
     "AttemptMeter",
     "BodyStore",
+    "Buried",
     "Cancelled",
     "Catalog",
     "Chance",
@@ -66,7 +70,9 @@ __all__ = [
     "Guard",
     "GuardBusyError",
     "History",
+    "Holder",
     "Known",
+    "LeaseLostError",
     "Oldest",
     "Outdated",
     "Page",
@@ -76,6 +82,7 @@ __all__ = [
     "ResultStore",
     "Results",
     "Retell",
+    "Roster",
     "SaveOrder",
     "Saved",
     "Sender",
@@ -84,6 +91,7 @@ __all__ = [
     "StoreUnavailableError",
     "Subject",
     "TaskStore",
+    "Tenure",
     "Timetable",
     "TooManyListsError",
     "Unsaved",
