@@ -79,9 +79,14 @@ class Roster(Protocol):
         under way is left out."""
         ...
 
-    async def release(self, shards: Collection[int]) -> Collection[int]:
-        """Those of these shards that are not this node's any more: nobody's (fence + 1), or somebody else's already.
-        Wakes the others. From the call on none of them is held here, whatever comes of it."""
+    async def release(self, shards: Collection[int]) -> None:
+        """Those of these shards that are this node's are nobody's from now on (fence + 1). Wakes the others. From the
+        call on none of them is held here, whatever comes of it."""
+        ...
+
+    async def retire(self) -> None:
+        """This node is leaving: it takes no more shards, and those that it had are nobody's (fence + 1). It still
+        lives, and with it its attempts in flight. Wakes the others."""
         ...
 
     async def leave(self) -> None:
@@ -93,8 +98,8 @@ class Holder(Protocol):
     """Who works on the tasks of the shards that this node holds."""
 
     async def adopt(self, shards: Collection[int]) -> None:
-        """These shards are ours: load what they hold and work on it. StoreUnavailableError: nothing was taken up; it is
-        asked for again."""
+        """These shards are ours: load what they hold and work on it. StoreUnavailableError: they are disowned, and
+        adopted again."""
         ...
 
     async def disown(self, shards: Collection[int], *, save: bool) -> None:
