@@ -46,7 +46,7 @@ class TokenBucket:
 
     def rest(self, now: float) -> None:
         """Nobody has been waiting until now: what was gathered meanwhile is no more than what it saves."""
-        self._fill(now)
+        self._fill(max(now, self._filled_at))
         self._tokens = min(self._tokens, self._saved)
 
     def take(self, now: float) -> bool:
@@ -69,7 +69,7 @@ class TokenBucket:
         # A hair more than time gives: else a token that is due "now" can miss by a rounding error and cost a wake-up.
         gained = max(now - self._filled_at, 0.0) * self._rate + 1e-9
         self._tokens = min(self._tokens + gained, self._burst)
-        self._filled_at = max(now, self._filled_at)
+        self._filled_at = now
 
 
 @dataclass(frozen=True, slots=True)

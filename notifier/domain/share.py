@@ -37,7 +37,7 @@ class Demand:
         self._seen: deque[tuple[float, int]] = deque()
 
     def note(self, now: float, *, taken: int, waiting: int, rationed: bool, share: float) -> float:
-        """The demand now: `taken` polls were begun since ever, so many tasks wait, and whether they do so for the rate."""
+        """The demand now: `taken` polls were begun so far, so many tasks wait, and whether they do so for the rate."""
         while len(self._seen) > 1 and self._seen[0][0] < now - REMEMBERED_SECONDS:
             self._seen.popleft()
         since, before = self._seen[0] if self._seen else (now, taken)
