@@ -50,6 +50,7 @@ class World:
     guard: FakeGuard = field(default_factory=FakeGuard)
     meter: FakeMeter = field(default_factory=FakeMeter)
     saving: SavingPolicy | None = None
+    shared: bool = False
 
     def __post_init__(self) -> None:
         self.crew = FakeCrew(self.clock)
@@ -105,6 +106,7 @@ class World:
             meter=self.meter,
             archivist=self.archivist,
             rhythms=Rhythms(self.store, chance=self.chance),
+            shared=self.shared,
         )
         self.registrar = Registrar(
             store=self.store,
