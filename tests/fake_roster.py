@@ -106,14 +106,22 @@ class FakeRoster:
         self.fences |= got
         return got.keys()
 
-    async def release(self, shards: Collection[int]) -> Collection[int]:
+    async def release(self, shards: Collection[int]) -> None:
         for n in shards:
             self.fences.pop(n, None)
         self._reach()
         self._database.free({n for n in shards if self._database.shards[n].owner == self.node})
         self._database.wake()
         self._answer()
-        return shards
+
+    async def retire(self) -> None:
+        self.fences = {}
+        self._reach()
+        if (mine := self._database.nodes.get(self.node or "")) is not None:
+            self._database.nodes[mine.id] = replace(mine, leaving=True)
+            self._database.free(self._database.owned(mine.id))
+        self._database.wake()
+        self._answer()
 
     async def leave(self) -> None:
         self.fences = {}

@@ -80,9 +80,14 @@ class Roster(Protocol):
         under way is left out."""
         ...
 
-    async def release(self, shards: Collection[int]) -> Collection[int]:
-        """Those of these shards that are not this node's any more: nobody's (fence + 1), or somebody else's already.
-        Wakes the others. From the call on none of them is held here, whatever comes of it."""
+    async def release(self, shards: Collection[int]) -> None:
+        """Those of these shards that are this node's are nobody's from now on (fence + 1). Wakes the others. From the
+        call on none of them is held here, whatever comes of it."""
+        ...
+
+    async def retire(self) -> None:
+        """This node is leaving: it takes no more shards, and those that it had are nobody's (fence + 1). It still
+        lives, and with it its attempts in flight. Wakes the others."""
         ...
 
     async def leave(self) -> None:
@@ -94,31 +99,14 @@ class Holder(Protocol):
     """Who works on the tasks of the shards that this node holds."""
 
     async def adopt(self, shards: Collection[int]) -> None:
-        """These shards are ours: load what they hold and work on it. StoreUnavailableError: nothing was taken up; it is
-        asked for again."""
+        """These shards are ours: load what they hold and work on it. StoreUnavailableError: they are disowned, and
+        adopted again."""
         ...
 
     async def disown(self, shards: Collection[int], *, save: bool) -> None:
         """Work on these no more, and forget them. `save`: they are handed over and still ours; wait a little for what
         is in flight and keep in the store what was learned. Otherwise they are lost already. Never raises for what the
         store does."""
-        ...
-
-
-class Observer(Protocol):
-    """Who speaks for this node in its beats, and hears what they found, beside those who hold its shards."""
-
-    def report(self) -> str:
-        """A JSON object: how this node fares, for the others to see. Asked just before each beat."""
-        ...
-
-    async def seen(self, roll: Roll) -> None:
-        """A beat was answered, which found this. Never raises for what the store does, and takes no longer than a
-        transaction."""
-        ...
-
-    def buried(self) -> None:
-        """What this node held is others'. Until the next `seen()` it takes nothing of what is shared."""
         ...
 
 

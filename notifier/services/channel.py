@@ -69,6 +69,7 @@ class Channel:
         self._guests: dict[int, Visit] = {}
         self._words: set[str] = set()
         self._closed = False
+        self._log = log.bind()  # once: to find out that nobody wants a debug line costs more than the line's arguments
         if share is not None:
             self._limit()
 
@@ -76,6 +77,7 @@ class Channel:
         """Other numbers from now on; a provider that was replaced (another key or address) starts unpaused."""
         if provider is not self._provider:
             self._resume()
+        self._log = log.bind()  # the level may have changed, too
         self._provider, self.limits = provider, limits
         self._limit()
         self._pump()
@@ -145,7 +147,7 @@ class Channel:
         if isinstance(answer, Running) and not answer.known and answer.status is not None:
             self._remember_word(answer.status)
         failed = after.last_error is not None
-        say = log.warning if failed else log.info if before.status != after.status else log.debug
+        say = self._log.warning if failed else self._log.info if before.status != after.status else self._log.debug
         say(
             "task.polled",
             provider=self.name,

@@ -17,13 +17,14 @@ class Nodes:
 
     def __init__(self, count, **limits):
         self.limits = limits or {"videos": LIMITS}
-        self.clock = World(shared=True).clock
+        first = World(shared=True)
+        self.clock, self.crew = first.clock, first.crew
         self.database = FakeDatabase(self.clock.now)
         self.shares = FakeShares(self.database)
         self.worlds = [self._world() for _ in range(count)]
         self.rosters = [FakeRoster(self.database) for _ in range(count)]
         self.budgets = [
-            Budget(shares=self.shares, poller=world.poller, tempo=lambda: 1.25) for world in self.worlds
+            Budget(shares=self.shares, poller=world.poller, crew=self.crew, tempo=lambda: 1.25) for world in self.worlds
         ]
 
     def _world(self):
@@ -38,7 +39,8 @@ class Nodes:
     async def beat(self, *numbers):
         for number in numbers:
             roll = await self.rosters[number].beat(self.budgets[number].report())
-            await self.budgets[number].seen(roll)
+            self.budgets[number].seen(roll)
+            await self.crew.run()
 
     def share(self, number, provider="videos"):
         return self.worlds[number].poller.channel(provider).share_of_rate
@@ -122,10 +124,33 @@ async def test_a_lowered_share_stays_lowered_when_nobody_answers(two):
     assert two.share(1) == 5.0
 
 
+async def test_what_was_lowered_is_told_until_the_others_know(two):
+    """Else nobody could take it, ever."""
+    await two.rosters[1].leave()
+    await two.beat(0)
+    await two.join(1)
+    roll = await two.rosters[0].beat(two.budgets[0].report())
+    two.database.down = True
+    two.budgets[0].seen(roll)
+    await two.crew.run()
+    two.database.down = False
+    assert two.share(0) == 5.0
+    await two.beat(1, 0, 1)
+    assert two.share(1) == 5.0
+
+
+async def test_one_question_at_a_time(two):
+    """A database that is slow to answer is not asked again meanwhile."""
+    for _ in range(2):
+        two.budgets[0].seen(await two.rosters[0].beat(two.budgets[0].report()))
+    await two.crew.run()
+    assert len(two.shares.asked) == 1
+
+
 async def test_a_buried_node_has_no_share(two):
     """Nor any roll to show, until it has joined again."""
     await two.beat(0, 1)
-    two.budgets[0].buried()
+    two.budgets[0].bereaved()
     assert two.share(0) == 0.0
     assert two.budgets[0].roll is None
 
@@ -134,7 +159,8 @@ async def test_a_node_that_was_buried_while_it_asked_takes_nothing(two):
     """Its row is gone."""
     roll = await two.rosters[0].beat(two.budgets[0].report())
     await two.rosters[0].leave()
-    await two.budgets[0].seen(roll)
+    two.budgets[0].seen(roll)
+    await two.crew.run()
     assert two.share(0) == 0.0
 
 
@@ -144,7 +170,7 @@ async def test_an_answer_that_comes_after_the_burial_gives_nothing(two):
 
     async def late(node_id, wishes):
         taken = await taking(node_id, wishes)
-        two.budgets[0].buried()
+        two.budgets[0].bereaved()
         return taken
 
     two.shares.take = late
@@ -160,7 +186,8 @@ async def test_a_database_that_is_away_changes_no_share(two):
     two.database.down = True
     with pytest.raises(StoreUnavailableError):
         await two.shares.take("node_0", {})
-    await two.budgets[0].seen(roll)
+    two.budgets[0].seen(roll)
+    await two.crew.run()
     assert two.share(0) == 5.0
 
 

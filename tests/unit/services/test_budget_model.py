@@ -40,6 +40,14 @@ class Shared:
         self.rates.pop(node_id, None)
 
 
+class AtOnce:
+    """The database answers before anything else happens."""
+
+    def spawn(self, work):
+        with pytest.raises(StopIteration):
+            work.send(None)
+
+
 class Node:
     """What of a node counts here: its line, with the same calls that its channel makes."""
 
@@ -50,7 +58,7 @@ class Node:
         self._demand = Demand()
         self._now = now
         self.share("videos", 0.0)
-        self.budget = Budget(shares=shared, poller=self, tempo=lambda: 0.0)
+        self.budget = Budget(shares=shared, poller=self, crew=AtOnce(), tempo=lambda: 0.0)
         self.beat_at = now
         self.arrivals, self._owed = 0.0, 0.0
         self._numbers = iter(range(10**9))
@@ -95,8 +103,8 @@ class Node:
             self.beat_at = now + BEAT_SECONDS
             self._shared.nodes[self.name] = self.budget.report()
             told = self._shared.nodes.items()
-            rows = [NodeRow(name, "", "", NOW, NOW, name in alive, report) for name, report in told]
-            await self.budget.seen(Roll(self.name, NOW, tuple(rows), {}))
+            rows = [NodeRow(name, "", "", NOW, NOW, name in alive, report=report) for name, report in told]
+            self.budget.seen(Roll(self.name, NOW, tuple(rows), {}))
         return polls
 
 
@@ -188,7 +196,7 @@ async def test_nodes_together_keep_to_the_rate_and_use_it():
     assert max(cluster.windows()) <= 1.1 * 200
 
 
-async def test_the_share_of_a_dead_node_is_nobodys_until_it_is_buried():
+async def test_the_share_of_a_dead_node_is_nobodys_until_it_is_bereaved():
     """For it may only be asleep; then the others have all of the rate, soon."""
     cluster = await start(20.0, 2, load=2.0)
     cluster.leave(die=True)
