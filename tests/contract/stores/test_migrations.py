@@ -107,7 +107,7 @@ async def test_a_store_of_the_first_version_is_migrated(path):
     kept = await store.add_endpoint(endpoint())
     await store.close()
     with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == ("0003",)
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == ("0004",)
         assert connection.execute("SELECT count(*) > 5 FROM sqlite_stat1").fetchone() == (1,)
         assert connection.execute("SELECT count(*) FROM pulse").fetchone() == (1,)
     again = await open_sqlite(path)
