@@ -1,6 +1,6 @@
 """Deliveries: owed with an end, settled attempt by attempt."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, select, update
@@ -28,22 +28,31 @@ _WAITING = (
     .where(PENDING, ~HELD)
     .order_by(deliveries.c.next_attempt_at)
 )
+_MADE = (
+    select(deliveries.c.id, deliveries.c.attempts)
+    .where(deliveries.c.id.in_(bindparam("ids", expanding=True)))
+    .order_by(deliveries.c.seq)  # every node locks in the same order
+    .with_for_update()
+)
 _PROGRESS = update(deliveries).where(
     deliveries.c.id == bindparam("wanted"), deliveries.c.attempts == bindparam("attempts_before")
 )
 
 
 def owe(
-    connection: Connection, ended: Sequence[tuple[Task, Watch]], announce: Announce, now: datetime
+    connection: Connection, ended: Iterable[tuple[Task, Watch]], announce: Announce, now: datetime
 ) -> list[Delivery]:
     """Keep what each ended task owes to a watch that ended with it, due `now`."""
-    owed = [
-        new_delivery(event, watch_id=watch.id, callback_url=watch.callback_url, now=now)
-        for task, watch in ended
-        if (event := announce(task, watch)) is not None
-    ]
+    owed = [made for task, watch in ended if (made := owed_by(task, watch, announce, now)) is not None]
     insert(connection, owed)
     return owed
+
+
+def owed_by(task: Task, watch: Watch, announce: Announce, now: datetime) -> Delivery | None:
+    event = announce(task, watch)
+    if event is None:
+        return None
+    return new_delivery(event, watch_id=watch.id, callback_url=watch.callback_url, now=now)
 
 
 def insert(connection: Connection, owed: Sequence[Delivery]) -> None:
@@ -60,13 +69,31 @@ def delivery(connection: Connection, delivery_id: str) -> Delivery | None:
     return None if row is None else delivery_of(row, row.body)
 
 
-def settle(connection: Connection, settled: Delivery, attempt: Attempt) -> bool:
-    number = settled.attempts
-    progress = {"wanted": settled.id, "attempts_before": number - 1, **progress_params(settled)}
-    if connection.execute(_PROGRESS, progress).rowcount == 0:
-        return False
-    connection.execute(_INSERT_ATTEMPT, attempt_params(attempt, delivery_id=settled.id, number=number))
-    return True
+def settle(connection: Connection, settled: Sequence[tuple[Delivery, Attempt]]) -> list[bool]:
+    """Whether each was kept."""
+    ids = [delivery.id for delivery, _ in settled]
+    made: dict[str, int] = {row.id: row.attempts for row in connection.execute(_MADE, {"ids": ids})}
+    kept = []
+    for delivery, _ in settled:
+        kept.append(made.get(delivery.id) == delivery.attempts - 1)
+        if kept[-1]:
+            made[delivery.id] = delivery.attempts
+    _keep(connection, [one for one, new in zip(settled, kept, strict=True) if new])
+    return kept
+
+
+def _keep(connection: Connection, settled: Sequence[tuple[Delivery, Attempt]]) -> None:
+    if not settled:
+        return
+    progress = [
+        {"wanted": delivery.id, "attempts_before": delivery.attempts - 1, **progress_params(delivery)}
+        for delivery, _ in settled
+    ]
+    connection.execute(_PROGRESS, progress)
+    attempts = [
+        attempt_params(attempt, delivery_id=delivery.id, number=delivery.attempts) for delivery, attempt in settled
+    ]
+    connection.execute(_INSERT_ATTEMPT, attempts)
 
 
 def redeliver(connection: Connection, delivery_id: str, now: datetime) -> Delivery | None:

@@ -21,6 +21,7 @@ from notifier.adapters.stores import (
 )
 from notifier.adapters.stores.outage import Outage
 from notifier.adapters.stores.reader import Reader
+from notifier.adapters.stores.sharing import Shared
 from notifier.adapters.stores.writer import Writer
 from notifier.domain.delivery import Attempt, Delivery, DeliveryView
 from notifier.domain.endpoint import Endpoint, Overfull
@@ -56,6 +57,12 @@ MOST_LISTS = 32
 """Pages of lists that are read or wait for it: a page of a full store takes a tenth of a second or so."""
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
+_END = Shared(tasks.end)
+_SAVE = Shared(tasks.save_all, early=True)
+"""Of a task whose end is being saved nothing else is."""
+_SETTLE = Shared(deliveries.settle, early=True)
+"""A delivery is attempted only when what made it due has been committed."""
+
 
 class SqlStore:
     """WatchStore, TaskStore, History, DeliveryStore, ResultStore, BodyStore, EndpointStore, Catalog and Upkeep.
@@ -84,6 +91,9 @@ class SqlStore:
         self._outage = outage
         self._space = space
         self._usual: Mapping[str, float] = {}
+        self._register: Shared[watches.Wanted, Sequence[Registered]] = Shared(
+            lambda on, wanted: watches.register(on, wanted, self._usual)
+        )
 
     async def close(self) -> None:
         """Finish what was asked for, then let go of the database; everything after that is refused."""
@@ -97,8 +107,8 @@ class SqlStore:
     async def register(
         self, registrations: Sequence[Registration], now: datetime, announce: Announce
     ) -> Sequence[Registered]:
-        usual = self._learn(registrations)
-        return await self._writer.write(lambda on: watches.register(on, registrations, now, announce, usual))
+        self._learn(registrations)
+        return await self._writer.share(self._register, watches.Wanted(registrations, now, announce))
 
     async def cancel(self, watch_id: str, now: datetime, known: Known) -> Cancelled | None:
         return await self._writer.write(
@@ -108,15 +118,14 @@ class SqlStore:
     async def declare(
         self, registrations: Sequence[Registration], now: datetime, announce: Announce, known: Known
     ) -> Declared:
-        usual = self._learn(registrations)
+        self._learn(registrations)
         return await self._writer.write(
-            lambda on: watches.declare(on, registrations, now, announce, known=known, usual_intervals=usual)
+            lambda on: watches.declare(on, registrations, now, announce, known=known, usual_intervals=self._usual)
         )
 
-    def _learn(self, registrations: Sequence[Registration]) -> Mapping[str, float]:
+    def _learn(self, registrations: Sequence[Registration]) -> None:
         told = {one.provider: one.usual_interval for one in registrations}
         self._usual = {**self._usual, **told}
-        return self._usual
 
     # TaskStore
 
@@ -125,10 +134,10 @@ class SqlStore:
         return await self._reader.read(lambda on: tasks.watched(on, usual_intervals))
 
     async def save(self, tasks_: Sequence[Task]) -> None:
-        await self._writer.write(lambda on: tasks.save(on, tasks_))
+        await self._writer.share(_SAVE, tasks_)
 
     async def end(self, task: Task, announce: Announce) -> Sequence[Delivery]:
-        return await self._writer.write(lambda on: tasks.end(on, task, announce))
+        return await self._writer.share(_END, (task, announce))
 
     async def expire(self, task: Task, now: datetime, announce: Announce) -> Expired:
         return await self._writer.write(lambda on: tasks.expire(on, task, now, announce, self._usual))
@@ -147,7 +156,7 @@ class SqlStore:
         return await self._reader.read(lambda on: deliveries.delivery(on, delivery_id))
 
     async def settle(self, delivery: Delivery, attempt: Attempt) -> bool:
-        return await self._writer.write(lambda on: deliveries.settle(on, delivery, attempt))
+        return await self._writer.share(_SETTLE, (delivery, attempt))
 
     async def redeliver(self, delivery_id: str, now: datetime) -> Delivery | None:
         return await self._writer.write(lambda on: deliveries.redeliver(on, delivery_id, now))

@@ -1,4 +1,7 @@
-"""One thread that writes, with group commit: what is asked for while the disk syncs shares the next sync."""
+"""One thread that writes, with group commit: what is asked for while the disk syncs shares the next sync.
+
+What is alike shares its statements, too (`sharing.py`).
+"""
 
 import asyncio
 import queue
@@ -12,6 +15,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 from sqlalchemy import Connection, Engine
 
 from notifier.adapters.stores.outage import Outage
+from notifier.adapters.stores.sharing import Shared, Wanted, together
 from notifier.adapters.stores.transaction import Explain, transaction, trouble
 from notifier.ports import StoreUnavailableError
 
@@ -23,9 +27,13 @@ Relieve: TypeAlias = Callable[[Exception], None]
 """Look at why a transaction failed, and make it likelier that the next one does not. It must not raise."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Job(Generic[T]):
-    work: Callable[[Connection], T]
+    """`shared` None: done for itself, after all that was asked for earlier and before all that comes later."""
+
+    run: Callable[[Connection, Sequence[Any]], Sequence[T]]
+    shared: Shared[Any, T] | None
+    wanted: Any
     future: asyncio.Future[T]
 
 
@@ -62,10 +70,19 @@ class Writer:
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Durable when it returns. StoreUnavailableError: nothing of it happened."""
+        return await self._ask(lambda on, _: [work(on)], None, None)
+
+    async def share(self, work: Shared[Wanted, T], wanted: Wanted) -> T:
+        """The same, together with others that want the same work done."""
+        return await self._ask(work.run, work, wanted)
+
+    async def _ask(
+        self, run: Callable[[Connection, Sequence[Wanted]], Sequence[T]], shared: Shared[Wanted, T] | None, wanted: Any
+    ) -> T:
         if self._closed:
             raise StoreUnavailableError("the store is closed")
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._queue.put(_Job(work, future))
+        self._queue.put(_Job(run, shared, wanted, future))
         try:
             written = await future
         except StoreUnavailableError as error:
@@ -105,12 +122,12 @@ class Writer:
     def _outcomes(self, batch: Sequence[_Job[Any]]) -> Sequence[_Outcome]:
         """All in one transaction. If one of them fails by its own fault, all again, each in its own savepoint."""
         try:
-            return self._commit(batch, _run)
+            return self._commit(batch, _run_together)
         except Exception as error:  # noqa: BLE001 -- whatever it is, the jobs' callers must be told
             if len(batch) == 1 or trouble(error, self._explain) is not None:
                 return self._failures(batch, error)
         try:
-            return self._commit(batch, self._run_apart)
+            return self._commit(batch, self._run_one_by_one)
         except Exception as error:  # noqa: BLE001 -- as above
             return self._failures(batch, error)
 
@@ -120,23 +137,35 @@ class Writer:
         return [_Failed(trouble(error, self._explain) or error) for _ in batch]
 
     def _commit(
-        self, batch: Sequence[_Job[Any]], run: Callable[[Connection, _Job[Any]], _Outcome]
+        self,
+        batch: Sequence[_Job[Any]],
+        run: Callable[[Connection, Sequence[_Job[Any]]], Sequence[_Outcome]],
     ) -> Sequence[_Outcome]:
         with transaction(self._engine) as connection:
-            return [run(connection, job) for job in batch]
+            return run(connection, batch)
 
-    def _run_apart(self, connection: Connection, job: _Job[Any]) -> _Outcome:
+    def _run_one_by_one(self, connection: Connection, batch: Sequence[_Job[Any]]) -> Sequence[_Outcome]:
+        return [self._run_alone(connection, job) for job in batch]
+
+    def _run_alone(self, connection: Connection, job: _Job[Any]) -> _Outcome:
         try:
             with connection.begin_nested():
-                return _run(connection, job)
+                return _run(connection, [job])[0]
         except Exception as error:
             if trouble(error, self._explain) is not None:
                 raise
             return _Failed(error)
 
 
-def _run(connection: Connection, job: _Job[Any]) -> _Outcome:
-    return _Done(job.work(connection))
+def _run_together(connection: Connection, batch: Sequence[_Job[Any]]) -> Sequence[_Outcome]:
+    outcomes: dict[_Job[Any], _Outcome] = {}
+    for group in together(batch, lambda job: job.shared):
+        outcomes.update(zip(group, _run(connection, group), strict=True))
+    return [outcomes[job] for job in batch]
+
+
+def _run(connection: Connection, group: Sequence[_Job[Any]]) -> Sequence[_Outcome]:
+    return [_Done(result) for result in group[0].run(connection, [job.wanted for job in group])]
 
 
 class _Herald:
