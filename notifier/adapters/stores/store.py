@@ -22,6 +22,7 @@ from notifier.adapters.stores import (
 from notifier.adapters.stores.lessee import SOLE, Lessee
 from notifier.adapters.stores.outage import Outage
 from notifier.adapters.stores.reader import Reader
+from notifier.adapters.stores.sharing import Shared
 from notifier.adapters.stores.writer import Writer
 from notifier.domain.delivery import Attempt, Delivery, DeliveryView
 from notifier.domain.endpoint import Endpoint, Overfull
@@ -58,6 +59,9 @@ MOST_LISTS = 32
 """Pages of lists that are read or wait for it: a page of a full store takes a tenth of a second or so."""
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
+_SAVE = Shared(tasks.save_all, early=True)
+"""Of a task whose end is being saved nothing else is."""
+
 
 class SqlStore:
     """WatchStore, TaskStore, History, DeliveryStore, ResultStore, BodyStore, EndpointStore, Catalog and Upkeep.
@@ -88,6 +92,16 @@ class SqlStore:
         self._space = space
         self._usual: Mapping[str, float] = {}
         self.lessee: Lessee = SOLE
+        self._register: Shared[watches.Wanted, Sequence[Registered]] = Shared(
+            lambda on, wanted: watches.register(on, wanted, self._usual, lessee=self.lessee)
+        )
+        self._end: Shared[tuple[Task, Announce], Sequence[Delivery]] = Shared(
+            lambda on, wanted: tasks.end(on, wanted, self.lessee)
+        )
+        self._settle: Shared[tuple[Delivery, Attempt], Settlement] = Shared(
+            lambda on, wanted: deliveries.settle(on, wanted, self.lessee),
+            early=True,  # a delivery is attempted only when what made it due has been committed
+        )
 
     async def close(self) -> None:
         """Finish what was asked for, then let go of the database; everything after that is refused."""
@@ -101,10 +115,8 @@ class SqlStore:
     async def register(
         self, registrations: Sequence[Registration], now: datetime, announce: Announce
     ) -> Sequence[Registered]:
-        usual = self._learn(registrations)
-        return await self._writer.write(
-            lambda on: watches.register(on, registrations, now, announce, usual, lessee=self.lessee)
-        )
+        self._learn(registrations)
+        return await self._writer.share(self._register, watches.Wanted(registrations, now, announce))
 
     async def cancel(self, watch_id: str, now: datetime, known: Known) -> Cancelled | None:
         return await self._writer.write(
@@ -114,17 +126,16 @@ class SqlStore:
     async def declare(
         self, registrations: Sequence[Registration], now: datetime, announce: Announce, known: Known
     ) -> Declared:
-        usual = self._learn(registrations)
+        self._learn(registrations)
         return await self._writer.write(
             lambda on: watches.declare(
-                on, registrations, now, announce, known=known, usual_intervals=usual, lessee=self.lessee
+                on, registrations, now, announce, known=known, usual_intervals=self._usual, lessee=self.lessee
             )
         )
 
-    def _learn(self, registrations: Sequence[Registration]) -> Mapping[str, float]:
+    def _learn(self, registrations: Sequence[Registration]) -> None:
         told = {one.provider: one.usual_interval for one in registrations}
         self._usual = {**self._usual, **told}
-        return self._usual
 
     # TaskStore
 
@@ -133,10 +144,10 @@ class SqlStore:
         return await self._reader.read(lambda on: tasks.watched(on, usual_intervals))
 
     async def save(self, tasks_: Sequence[Task]) -> None:
-        await self._writer.write(lambda on: tasks.save(on, tasks_))
+        await self._writer.share(_SAVE, tasks_)
 
     async def end(self, task: Task, announce: Announce) -> Sequence[Delivery]:
-        return await self._writer.write(lambda on: tasks.end(on, task, announce, self.lessee))
+        return await self._writer.share(self._end, (task, announce))
 
     async def expire(self, task: Task, now: datetime, announce: Announce) -> Expired:
         return await self._writer.write(
@@ -157,7 +168,7 @@ class SqlStore:
         return await self._reader.read(lambda on: deliveries.delivery(on, delivery_id))
 
     async def settle(self, delivery: Delivery, attempt: Attempt) -> Settlement:
-        return await self._writer.write(lambda on: deliveries.settle(on, delivery, attempt, self.lessee))
+        return await self._writer.share(self._settle, (delivery, attempt))
 
     async def redeliver(self, delivery_id: str, now: datetime) -> Delivery | None:
         return await self._writer.write(lambda on: deliveries.redeliver(on, delivery_id, now, self.lessee))
