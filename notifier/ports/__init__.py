@@ -14,7 +14,7 @@ from notifier.ports.archive import (
     UnsavedReason,
 )
 from notifier.ports.catalog import Catalog, Counts, DeliveryPage, Oldest, Page, Results, Space, Upkeep, WatchPage
-from notifier.ports.cluster import ALWAYS, Always, Buried, Holder, LeaseLostError, Roster, Tenure
+from notifier.ports.cluster import ALWAYS, Always, Buried, Holder, LeaseLostError, Roster, Shares, Tenure
 from notifier.ports.meter import AttemptMeter, FileMeter, PollMeter
 from notifier.ports.store import (
     Alter,
@@ -22,6 +22,7 @@ from notifier.ports.store import (
     BodyStore,
     Cancelled,
     Declared,
+    DeliveryPool,
     DeliveryStore,
     EndpointStore,
     Expired,
@@ -31,6 +32,7 @@ from notifier.ports.store import (
     Registered,
     ResultStore,
     Retell,
+    Settlement,
     StoreFault,
     StoreUnavailableError,
     Subject,
@@ -61,6 +63,7 @@ __all__ = [
     "Crew",
     "Declared",
     "DeliveryPage",
+    "DeliveryPool",
     "DeliveryStore",
     "ElsewhereError",
     "EndpointStore",
@@ -86,6 +89,8 @@ __all__ = [
     "SaveOrder",
     "Saved",
     "Sender",
+    "Settlement",
+    "Shares",
     "Space",
     "StoreFault",
     "StoreUnavailableError",

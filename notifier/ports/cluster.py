@@ -3,11 +3,12 @@
 A daemon on a database of its own has none of this: its tenure is `ALWAYS`, and nobody keeps a roster.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from notifier.domain.lease import Roll
+from notifier.domain.share import Wish
 
 
 class LeaseLostError(Exception):
@@ -106,4 +107,15 @@ class Holder(Protocol):
         """Work on these no more, and forget them. `save`: they are handed over and still ours; wait a little for what
         is in flight and keep in the store what was learned. Otherwise they are lost already. Never raises for what the
         store does."""
+        ...
+
+
+class Shares(Protocol):
+    """What each node may take of each provider's rate."""
+
+    async def take(self, node_id: str, wishes: Mapping[str, Wish]) -> Mapping[str, float] | Buried:
+        """Make this node's shares what `granted()` says of what the others' shares leave, and return them (polls a
+        second). One transaction, in which nobody else takes a share of these providers. `Buried`: the node has no row
+        any more, nothing was written. StoreUnavailableError when it is not known to have happened: a node that goes by
+        the least that it wished or had before is right, and so is asking again."""
         ...
