@@ -9,9 +9,10 @@ from datetime import datetime
 from itertools import islice
 from typing import TypeAlias, TypeVar
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import BigInteger, Connection, bindparam, func, insert, literal_column, select, update
 
 from notifier.adapters.stores import deliveries, files
+from notifier.adapters.stores.database_clock import NOW
 from notifier.adapters.stores.lessee import Lessee
 from notifier.adapters.stores.rows import (
     ENDLESS,
@@ -59,6 +60,8 @@ def _with_terms(terms: Query) -> Query:
 
 _WATCHED = _with_terms(_TERMS)
 _CURRENT = _with_terms(_TERMS.where(watches.c.task_key.in_(bindparam("keys", expanding=True))))
+_SINCE = literal_column(NOW, BigInteger) - bindparam("microseconds", type_=BigInteger)
+_TOUCHED = select(tasks.c.key, tasks.c.touched_at).where(tasks.c.touched_at > _SINCE)
 _NAMED = (
     select(tasks)
     .where(
@@ -104,6 +107,12 @@ def current(connection: Connection, keys: Collection[int], usual_intervals: Mapp
         for row in connection.execute(_CURRENT, {"keys": portion}):
             found[row.key] = task_of(row, _terms(row, usual_intervals))
     return found
+
+
+def touched(connection: Connection, seconds: float) -> dict[int, datetime]:
+    """The tasks whose watches changed in so many seconds until now, and when."""
+    rows = connection.execute(_TOUCHED, {"microseconds": int(seconds * 1_000_000)})
+    return {row.key: row.touched_at for row in rows}
 
 
 def _terms(row: AnyRow, usual_intervals: Mapping[str, float]) -> Terms:
