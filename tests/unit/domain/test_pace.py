@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from notifier.domain.pace import Line, Pause, TokenBucket, Turn, next_strike, pause_again
+from tests.thoroughness import examples
 
 
 def taken(line, now):
@@ -150,7 +151,7 @@ def test_a_line_counts_turns_that_were_taken():
 
 
 @given(st.floats(0.05, 1000), st.lists(st.floats(0, 3), max_size=40))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_no_bucket_gives_more_than_its_rate_and_one_burst(rate, gaps):
     """Over any time from the start, however it is asked."""
     bucket, now, count = TokenBucket(rate, 0.0), 0.0, 0
@@ -323,7 +324,7 @@ moves = st.lists(st.tuples(st.sampled_from(["join", "take", "leave"]), st.intege
 
 
 @given(moves, st.integers(1, 4))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_a_line_is_first_come_first_served_within_its_concurrency(sequence, concurrency):
     """Whoever joins, goes and leaves in whatever order."""
     line, expected, busy = Line(concurrency=concurrency), [], []

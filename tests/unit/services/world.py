@@ -11,9 +11,10 @@ from notifier.domain.freshness import Freshness
 from notifier.domain.receiver import Receiver, Receivers
 from notifier.domain.signature import HmacKey
 from notifier.domain.task import Task
-from notifier.ports import Registered
+from notifier.ports import ALWAYS, Registered, Tenure
 from notifier.services.archivist import Archivist, SavingPolicy
 from notifier.services.channel import Channel, PollLimits
+from notifier.services.custody import Custody
 from notifier.services.dispatcher import Dispatcher, DispatchPolicy
 from notifier.services.endpoints import Endpoints
 from notifier.services.inquiries import Inquiries
@@ -51,6 +52,8 @@ class World:
     meter: FakeMeter = field(default_factory=FakeMeter)
     saving: SavingPolicy | None = None
     shared: bool = False
+    tenure: Tenure = ALWAYS
+    custody: Custody | None = None
 
     def __post_init__(self) -> None:
         self.crew = FakeCrew(self.clock)
@@ -78,6 +81,8 @@ class World:
             chance=self.chance,
             meter=self.meter,
             user_agent="notifier/1.2.3",
+            tenure=self.tenure,
+            custody=self.custody,
         )
         self.archivist = Archivist(
             store=self.store,
