@@ -68,7 +68,7 @@ def _others(connection: Connection, node_id: str, providers: Sequence[str]) -> M
     rates = select(shares.c.provider, func.sum(shares.c.rate)).where(
         shares.c.provider.in_(providers), shares.c.node.in_(living)
     )
-    return dict(connection.execute(rates.group_by(shares.c.provider)).tuples().all())
+    return {row[0]: row[1] for row in connection.execute(rates.group_by(shares.c.provider))}
 
 
 def _write(connection: Connection, provider: str, node_id: str, rate: float) -> None:
