@@ -16,6 +16,7 @@ from sqlalchemy import (
     Dialect,
     Double,
     ForeignKey,
+    Identity,
     Index,
     Integer,
     LargeBinary,
@@ -60,7 +61,7 @@ metadata = MetaData(
 tasks = Table(
     "tasks",
     metadata,
-    Column("key", _Key, primary_key=True),
+    Column("key", _Key, Identity(), primary_key=True),
     Column("provider", Text, nullable=False),
     Column("task_id", Text, nullable=False),
     Column("state", Text, nullable=False),  # watching | completed | failed | abandoned | idle (nobody watches)
@@ -84,6 +85,7 @@ tasks = Table(
     Column("expires_at", Moment),  # of the URLs
     Column("refreshed_at", Moment),
     Column("downloads", Text),  # a JSON array; NULL is none
+    Column("touched_at", Moment),  # on the database's clock, where many nodes share it: when its watches last changed
     UniqueConstraint("task_id", "provider", "variables"),  # in this order, so that a task id alone is found as well
     sqlite_autoincrement=True,  # a key is never used again: what is in flight for an old task cannot hit a new one
 )
@@ -91,7 +93,7 @@ tasks = Table(
 watches = Table(
     "watches",
     metadata,
-    Column("seq", _Key, primary_key=True),
+    Column("seq", _Key, Identity(), primary_key=True),
     Column("id", Text, nullable=False, unique=True),
     Column("task_key", ForeignKey("tasks.key"), nullable=False, index=True),
     Column("state", Text, nullable=False),  # watching | completed | failed | abandoned | cancelled
@@ -109,7 +111,7 @@ watches = Table(
 deliveries = Table(
     "deliveries",
     metadata,
-    Column("seq", _Key, primary_key=True),
+    Column("seq", _Key, Identity(), primary_key=True),
     Column("id", Text, nullable=False, unique=True),
     Column("watch_id", ForeignKey("watches.id"), nullable=False, index=True),
     Column("type", Text, nullable=False),
@@ -126,6 +128,7 @@ deliveries = Table(
     Column("urls_at", Moment),
     Column("urls_expire_at", Moment),
     Column("links_expire_at", Moment),
+    Column("leased_by", Text),  # the node that attempts it, for as long as that one lives; NULL: whoever is free may
     Index(None, "state", "seq"),
 )
 
@@ -168,7 +171,7 @@ attempts = Table(
 endpoints = Table(
     "endpoints",
     metadata,
-    Column("seq", _Key, primary_key=True),
+    Column("seq", _Key, Identity(), primary_key=True),
     Column("id", Text, nullable=False, unique=True),
     Column("url", Text, nullable=False, unique=True),
     Column("rate", Double),  # attempts a second; NULL is no limit of its own, as of concurrency
@@ -179,6 +182,35 @@ endpoints = Table(
     Column("secrets", Text, nullable=False),  # a JSON array, as written: what signs must be able to read them
     Column("headers", Text, nullable=False),  # a JSON object
     sqlite_autoincrement=True,  # a cursor never skips a newer endpoint for having a deleted one's number
+)
+
+nodes = Table(
+    "nodes",  # daemons that share this database; a dead one's row is removed, and with it everything that it held
+    metadata,
+    Column("id", Text, primary_key=True),  # of one run of a daemon: never used again
+    Column("name", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("started_at", Moment, nullable=False),
+    Column("alive_until", Moment, nullable=False),  # on the database's clock, as every time in this table
+    Column("leaving", Boolean, nullable=False),  # it takes no more shards
+    Column("report", Text, nullable=False),  # a JSON object: how many tasks it polls, how late, how many it wants to
+)
+
+shards = Table(
+    "shards",  # a task belongs to the shard whose number is its key modulo their count
+    metadata,
+    Column("n", Integer, primary_key=True, autoincrement=False),
+    Column("fence", BigInteger, nullable=False),  # grows whenever the owner changes, and never falls
+    Column("owner", Text),  # a node's id; NULL: nobody's
+)
+
+shares = Table(
+    "shares",  # what each node may take of a provider's rate
+    metadata,
+    Column("provider", Text, nullable=False),
+    Column("node", Text, nullable=False),
+    Column("rate", Double, nullable=False),  # polls a second
+    PrimaryKeyConstraint("provider", "node"),
 )
 
 pulse = Table(
@@ -210,4 +242,6 @@ _partial("ix_watches_declared", watches.c.seq, where=DECLARED)
 _partial("uq_deliveries_end", deliveries.c.watch_id, where=ABOUT_THE_END, unique=True)  # a watch is told its end once
 _partial("ix_deliveries_held", deliveries.c.watch_id, where=HELD)
 _partial("ix_files_unsettled", files.c.task_key, where=UNSETTLED)
+_partial("ix_tasks_touched_at", tasks.c.touched_at, where=tasks.c.touched_at.is_not(None))
+_partial("ix_deliveries_leased_by", deliveries.c.leased_by, where=deliveries.c.leased_by.is_not(None))
 _partial("ix_files_saved", files.c.saved_at, where=SAVED)
