@@ -14,6 +14,7 @@ KILLS = 12
 
 def test_kill_9_loses_nothing_and_repeats_only_what_was_in_flight(
     tmp_path: Path,
+    store: dict[str, str],
     simulator: Simulator,
     receiver: ReceiverServer,
     record_property: Callable[[str, object], None],
@@ -24,7 +25,8 @@ def test_kill_9_loses_nothing_and_repeats_only_what_was_in_flight(
     failures = random.Random(8)
     receiver.answer = lambda path, count: 500 if failures.random() < 0.15 else 204
     retry = ["100ms"] * 40
-    daemon = DaemonProcess(tmp_path, {"providers": simulator.provider(), "webhooks": {"retry": retry}})
+    config = {"store": store, "providers": simulator.provider(), "webhooks": {"retry": retry}}
+    daemon = DaemonProcess(tmp_path, config)
     for number in range(TASKS):
         simulator.script(f"task-{number}", queued=0.5, processing=dice.uniform(0, 14), outcome="completed")
     watches = [{"task_id": f"task-{n}", "callback_url": f"{receiver.url}/{n}"} for n in range(TASKS)]
