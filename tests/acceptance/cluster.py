@@ -20,6 +20,8 @@ RELIEVED_WITHIN = 20.0
 """Seconds from the loss of a node until others poll its tasks, as promised."""
 MACHINE_SECONDS = 2.0
 """What a machine that runs three daemons, a database and other tests on two cores may add to a bound."""
+ENDPOINT = "/endpoint"
+"""The one path that is told of several tasks."""
 Result = TypeVar("Result")
 
 
@@ -126,7 +128,7 @@ class Cluster:
         assert not overlaps, f"polled by two at a time: {overlaps}"
         assert most_in_window([poll.at for poll in self.provider.since(0.0, provider="rated")]) <= RATE * 10 * 1.1
         for path, hooks in by_path(self.receiver.hooks).items():
-            assert len({(hook.id, hook.body) for hook in hooks}) == 1, f"{path} was told two different things"
+            assert path == ENDPOINT or len({(hook.id, hook.body) for hook in hooks}) == 1, f"{path} was told two different things"
 
 
 def by_path(hooks: Iterable[Hook]) -> dict[str, list[Hook]]:

@@ -9,7 +9,8 @@ from pathlib import Path
 from tests.acceptance.harness import DaemonProcess, ReceiverServer, Simulator, running, wait_until
 
 TASKS = 300
-KILLS = 12
+KILLS = {"sqlite": 12, "postgresql": 4}
+"""Restarts on PostgreSQL are slower: what the killed one was polling is its own until its lease has run out."""
 
 
 def test_kill_9_loses_nothing_and_repeats_only_what_was_in_flight(
@@ -24,7 +25,7 @@ def test_kill_9_loses_nothing_and_repeats_only_what_was_in_flight(
     dice = random.Random(7)
     failures = random.Random(8)
     receiver.answer = lambda path, count: 500 if failures.random() < 0.15 else 204
-    retry = ["100ms"] * 40
+    retry, kills = ["100ms"] * 40, KILLS[store["url"].partition(":")[0]]
     config = {"store": store, "providers": simulator.provider(), "webhooks": {"retry": retry}}
     daemon = DaemonProcess(tmp_path, config)
     for number in range(TASKS):
@@ -37,7 +38,7 @@ def test_kill_9_loses_nothing_and_repeats_only_what_was_in_flight(
         for result in answer["results"]:
             assert result["status"] == 201, result
             registered[result["watch"]["task_id"]] = result["watch"]["id"]
-        for _ in range(KILLS):
+        for _ in range(kills):
             time.sleep(dice.uniform(0.1, 1.2))
             daemon.kill()
             daemon.start()
@@ -54,6 +55,6 @@ def test_kill_9_loses_nothing_and_repeats_only_what_was_in_flight(
         assert {(hook.id, hook.body) for hook in seen} == {(seen[0].id, seen[0].body)}
         assert seen[0].event["data"]["watch_id"] == registered[f"task-{number}"]
     repeated = sum(max(sum(hook.status == 204 for hook in seen) - 1, 0) for seen in copies.values())
-    figure = f"{TASKS} tasks, {KILLS} kills, {len(receiver.hooks)} attempts; attempts repeated after a 2xx: {repeated}"
+    figure = f"{TASKS} tasks, {kills} kills, {len(receiver.hooks)} attempts; attempts repeated after a 2xx: {repeated}"
     record_property("figure", figure)
-    assert repeated <= KILLS * 8  # at most what one host may have in flight at each kill
+    assert repeated <= kills * 8  # at most what one host may have in flight at each kill

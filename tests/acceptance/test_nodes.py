@@ -8,9 +8,12 @@ from functools import partial
 
 import httpx
 import pytest
+from standardwebhooks import Webhook
 
+from notifier.domain.signature import new_secret
 from tests.acceptance.cluster import (
     BUSY,
+    ENDPOINT,
     INTERVAL,
     MACHINE_SECONDS,
     RATE,
@@ -108,6 +111,22 @@ def test_any_node_shows_cancels_and_redelivers(cluster: Cluster) -> None:
     time.sleep(1)
     found = by_path(cluster.receiver.hooks)
     assert [len(found[f"/{name}"]) for name in names] == [0, 0, 0, 2, 2, 2, 1, 1, 1]
+
+
+def test_an_endpoint_registered_at_one_node_is_known_to_all(cluster: Cluster) -> None:
+    """Whichever node tells of an end signs with the endpoint's own secret, soon after it was registered."""
+    url, secret = cluster.receiver.url + ENDPOINT, new_secret(b"e" * 32)
+    assert cluster["a"].call("POST", "/v1/endpoints", {"url": url, "secret": secret})[0] == 201
+    time.sleep(1)
+    names = [f"signed-{number}" for number in range(12)]
+    body = {"watches": [{"task_id": name, "callback_url": url, "provider": "videos"} for name in names]}
+    assert cluster["b"].call("POST", "/v1/watches/batch", body)[0] == 200
+    wait_until(lambda: cluster.polled(names), "all are polled")
+    assert {poll.node for poll in cluster.provider.since(0.0) if poll.task_id in names} == set("abc")
+    cluster.provider.end(names)
+    wait_until(lambda: len(cluster.receiver.at(ENDPOINT)) == len(names), "all are told")
+    for hook in cluster.receiver.at(ENDPOINT):
+        Webhook(secret).verify(hook.body, hook.headers)
 
 
 def settled(cluster: Cluster, event: str) -> bool:
