@@ -12,7 +12,9 @@ import structlog
 
 from notifier.adapters.connections import raise_file_limit
 from notifier.adapters.systemd import ServiceManager
-from notifier.app import Daemon, StartError, WrongSettingsError, configure_logs, running
+from notifier.app.daemon import Daemon, configure_logs
+from notifier.app.errors import StartError, WrongSettingsError
+from notifier.app.running import running
 from notifier.app.supervision import supervised
 from notifier.cli.options import WRONG_CONFIGURATION
 from notifier.config import Loaded, Rejected, Settings, load

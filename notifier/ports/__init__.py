@@ -14,6 +14,7 @@ from notifier.ports.archive import (
     UnsavedReason,
 )
 from notifier.ports.catalog import Catalog, Counts, DeliveryPage, Oldest, Page, Results, Space, Upkeep, WatchPage
+from notifier.ports.cluster import ALWAYS, Always, Buried, Holder, LeaseLostError, Observer, Roster, Shares, Tenure
 from notifier.ports.meter import AttemptMeter, FileMeter, PollMeter
 from notifier.ports.store import (
     Alter,
@@ -21,6 +22,7 @@ from notifier.ports.store import (
     BodyStore,
     Cancelled,
     Declared,
+    DeliveryPool,
     DeliveryStore,
     EndpointStore,
     Expired,
@@ -30,6 +32,7 @@ from notifier.ports.store import (
     Registered,
     ResultStore,
     Retell,
+    Settlement,
     StoreFault,
     StoreUnavailableError,
     Subject,
@@ -42,13 +45,16 @@ from notifier.ports.store import (
 from notifier.ports.world import Alarms, Chance, Clock, Crew, Guard, GuardBusyError, Provider, Sender, Timetable
 
 __all__ = [
+    "ALWAYS",
     "Alarms",
     "Alter",
+    "Always",
     "Announce",
     "Archive",
     "ArchiveUnavailableError",
     "AttemptMeter",
     "BodyStore",
+    "Buried",
     "Cancelled",
     "Catalog",
     "Chance",
@@ -57,6 +63,7 @@ __all__ = [
     "Crew",
     "Declared",
     "DeliveryPage",
+    "DeliveryPool",
     "DeliveryStore",
     "ElsewhereError",
     "EndpointStore",
@@ -66,7 +73,10 @@ __all__ = [
     "Guard",
     "GuardBusyError",
     "History",
+    "Holder",
     "Known",
+    "LeaseLostError",
+    "Observer",
     "Oldest",
     "Outdated",
     "Page",
@@ -76,14 +86,18 @@ __all__ = [
     "ResultStore",
     "Results",
     "Retell",
+    "Roster",
     "SaveOrder",
     "Saved",
     "Sender",
+    "Settlement",
+    "Shares",
     "Space",
     "StoreFault",
     "StoreUnavailableError",
     "Subject",
     "TaskStore",
+    "Tenure",
     "Timetable",
     "TooManyListsError",
     "Unsaved",

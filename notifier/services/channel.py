@@ -63,11 +63,13 @@ class Channel:
         self._guests: dict[int, Visit] = {}
         self._words: set[str] = set()
         self._closed = False
+        self._log = log.bind()  # once: to find out that nobody wants a debug line costs more than the line's arguments
 
     def change(self, provider: Provider, limits: PollLimits) -> None:
         """Other numbers from now on; a provider that was replaced (another key or address) starts unpaused."""
         if provider is not self._provider:
             self._resume()
+        self._log = log.bind()  # the level may have changed, too
         self._provider, self.limits = provider, limits
         self._line.change(concurrency=limits.concurrency, rate=limits.rate, now=self._clock.monotonic())
         self._pump()
@@ -117,7 +119,7 @@ class Channel:
         if isinstance(answer, Running) and not answer.known and answer.status is not None:
             self._remember_word(answer.status)
         failed = after.last_error is not None
-        say = log.warning if failed else log.info if before.status != after.status else log.debug
+        say = self._log.warning if failed else self._log.info if before.status != after.status else self._log.debug
         say(
             "task.polled",
             provider=self.name,

@@ -12,9 +12,10 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from notifier.domain.answer import Answer, Running, Throttled, Unauthorized
+from notifier.domain.answer import Answer, Missed, Running, Throttled, Unauthorized
 from notifier.domain.pace import Pause, Turn
 from notifier.domain.task import PHASE_SPREAD, Step, Task, advance, backoff, heeded, rest_of_interval
+from notifier.domain.watch import NO_VARIABLES
 from notifier.ports import (
     Chance,
     Clock,
@@ -190,7 +191,8 @@ class Poller:
             return False
         if self._clock.monotonic() - turn.due > LATE * task.interval:  # it waited: its phase begins anew with this poll
             self._timetable.postpone(task.key, task.interval * (1 + PHASE_SPREAD * self._chance.spread()))
-        answer = await channel.ask(task.task_id, json.loads(task.variables), turn.due)
+        variables = {} if task.variables == NO_VARIABLES else json.loads(task.variables)
+        answer = await channel.ask(task.task_id, variables, turn.due)
         task = self._tasks.get(turn.key)
         if task is None or task.end is not None:  # cancelled, expired or told while we asked
             return False
@@ -199,8 +201,10 @@ class Poller:
 
     async def _apply(self, channel: Channel, task: Task, answer: Answer) -> None:
         now = self._clock.now()
-        doubted = (now - self._clock.settled()).total_seconds()  # a clock set ahead must not shorten the grace
-        step = advance(task, answer, now=now, not_found_grace=channel.limits.not_found_grace + doubted)
+        grace = channel.limits.not_found_grace
+        if isinstance(answer, Missed):  # a clock set ahead must not shorten it
+            grace += (now - self._clock.settled()).total_seconds()
+        step = advance(task, answer, now=now, not_found_grace=grace)
         self._tasks[task.key] = step.task
         self._rhythms.note(task, step.task, now)
         channel.report(task, step.task, answer)

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.harness import ReceiverServer, Simulator, running
+from tests.acceptance.harness import ReceiverServer, running
 from tests.acceptance.postgres_server import PostgresServer, postgres_server
+from tests.acceptance.simulator import Simulator
 
 
 @pytest.fixture
@@ -17,10 +18,10 @@ def receiver() -> Iterator[ReceiverServer]:
 
 
 @pytest.fixture
-def simulator(tmp_path: Path) -> Iterator[Simulator]:
-    process = Simulator(tmp_path)
-    with running(process):
-        yield process
+def simulator() -> Iterator[Simulator]:
+    simulator = Simulator()
+    with running(simulator):
+        yield simulator
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from standardwebhooks import Webhook as StandardWebhook
 from svix.webhooks import Webhook as SvixWebhook
 
-from tests.acceptance.harness import SECRET, DaemonProcess, Hook, ReceiverServer, Simulator, running, wait_until
+from tests.acceptance.harness import SECRET, DaemonProcess, Hook, ReceiverServer, running, wait_until
+from tests.acceptance.simulator import Simulator
 
 SEED = bytes(range(32))
 ED25519 = "whsk_" + base64.b64encode(SEED).decode()

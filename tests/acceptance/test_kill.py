@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.acceptance.harness import DaemonProcess, ReceiverServer, Simulator, running, wait_until
+from tests.acceptance.harness import DaemonProcess, ReceiverServer, running, wait_until
+from tests.acceptance.simulator import Simulator
 
 TASKS = 300
 KILLS = {"sqlite": 12, "postgresql": 4}

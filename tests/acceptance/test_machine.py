@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.harness import DaemonProcess, Process, ReceiverServer, Simulator, running, wait_until
+from tests.acceptance.harness import DaemonProcess, Process, ReceiverServer, running, wait_until
+from tests.acceptance.simulator import Simulator
 from tests.small_disk import mount, small_disk
 
 DAY = 86_400

@@ -5,7 +5,8 @@ import signal
 import time
 from pathlib import Path
 
-from tests.acceptance.harness import DaemonProcess, Process, ReceiverServer, Simulator, running, wait_until
+from tests.acceptance.harness import DaemonProcess, Process, ReceiverServer, running, wait_until
+from tests.acceptance.simulator import Simulator
 
 
 def test_sigterm_finishes_the_attempt_in_flight_and_exits_with_0(

@@ -191,6 +191,7 @@ nodes = Table(
     Column("version", Text, nullable=False),
     Column("started_at", Moment, nullable=False),
     Column("alive_until", Moment, nullable=False),  # on the database's clock, as every time in this table
+    Column("leaving", Boolean, nullable=False),  # it takes no more shards
     Column("report", Text, nullable=False),  # a JSON object: how many tasks it polls, how late, how many it wants to
 )
 

@@ -19,6 +19,7 @@ from notifier.adapters.stores import (
     upkeep,
     watches,
 )
+from notifier.adapters.stores.lessee import SOLE, Lessee
 from notifier.adapters.stores.outage import Outage
 from notifier.adapters.stores.reader import Reader
 from notifier.adapters.stores.writer import Writer
@@ -41,6 +42,7 @@ from notifier.ports import (
     Registered,
     Results,
     Retell,
+    Settlement,
     Space,
     StoreFault,
     StoreUnavailableError,
@@ -64,6 +66,7 @@ class SqlStore:
     an interval of its own counts with its provider's wherever a task's interval is summed up.
 
     `reader` is for what the daemon works on, `lists` for what callers look at; neither waits for the other.
+    `lessee` says whose the deliveries are.
     """
 
     def __init__(
@@ -84,6 +87,7 @@ class SqlStore:
         self._outage = outage
         self._space = space
         self._usual: Mapping[str, float] = {}
+        self.lessee: Lessee = SOLE
 
     async def close(self) -> None:
         """Finish what was asked for, then let go of the database; everything after that is refused."""
@@ -98,7 +102,9 @@ class SqlStore:
         self, registrations: Sequence[Registration], now: datetime, announce: Announce
     ) -> Sequence[Registered]:
         usual = self._learn(registrations)
-        return await self._writer.write(lambda on: watches.register(on, registrations, now, announce, usual))
+        return await self._writer.write(
+            lambda on: watches.register(on, registrations, now, announce, usual, lessee=self.lessee)
+        )
 
     async def cancel(self, watch_id: str, now: datetime, known: Known) -> Cancelled | None:
         return await self._writer.write(
@@ -110,7 +116,9 @@ class SqlStore:
     ) -> Declared:
         usual = self._learn(registrations)
         return await self._writer.write(
-            lambda on: watches.declare(on, registrations, now, announce, known=known, usual_intervals=usual)
+            lambda on: watches.declare(
+                on, registrations, now, announce, known=known, usual_intervals=usual, lessee=self.lessee
+            )
         )
 
     def _learn(self, registrations: Sequence[Registration]) -> Mapping[str, float]:
@@ -128,10 +136,12 @@ class SqlStore:
         await self._writer.write(lambda on: tasks.save(on, tasks_))
 
     async def end(self, task: Task, announce: Announce) -> Sequence[Delivery]:
-        return await self._writer.write(lambda on: tasks.end(on, task, announce))
+        return await self._writer.write(lambda on: tasks.end(on, task, announce, self.lessee))
 
     async def expire(self, task: Task, now: datetime, announce: Announce) -> Expired:
-        return await self._writer.write(lambda on: tasks.expire(on, task, now, announce, self._usual))
+        return await self._writer.write(
+            lambda on: tasks.expire(on, task, now, announce, self._usual, lessee=self.lessee)
+        )
 
     # History
 
@@ -146,11 +156,11 @@ class SqlStore:
     async def delivery(self, delivery_id: str) -> Delivery | None:
         return await self._reader.read(lambda on: deliveries.delivery(on, delivery_id))
 
-    async def settle(self, delivery: Delivery, attempt: Attempt) -> bool:
-        return await self._writer.write(lambda on: deliveries.settle(on, delivery, attempt))
+    async def settle(self, delivery: Delivery, attempt: Attempt) -> Settlement:
+        return await self._writer.write(lambda on: deliveries.settle(on, delivery, attempt, self.lessee))
 
     async def redeliver(self, delivery_id: str, now: datetime) -> Delivery | None:
-        return await self._writer.write(lambda on: deliveries.redeliver(on, delivery_id, now))
+        return await self._writer.write(lambda on: deliveries.redeliver(on, delivery_id, now, self.lessee))
 
     # ResultStore
 
@@ -163,10 +173,10 @@ class SqlStore:
     async def keep(
         self, task: Task, changed: Collection[int], now: datetime, retell: Retell
     ) -> Sequence[Delivery]:
-        return await self._writer.write(lambda on: results.keep(on, task, changed, now, retell))
+        return await self._writer.write(lambda on: results.keep(on, task, changed, now, retell, lessee=self.lessee))
 
     async def release(self, delivery_id: str, now: datetime, retell: Retell) -> Delivery | None:
-        return await self._writer.write(lambda on: results.release(on, delivery_id, now, retell))
+        return await self._writer.write(lambda on: results.release(on, delivery_id, now, retell, lessee=self.lessee))
 
     async def outdated(self, before: datetime, most: int, behind: Outdated | None = None) -> Sequence[Outdated]:
         return await self._reader.read(lambda on: files.outdated(on, before, most, behind))
@@ -180,7 +190,7 @@ class SqlStore:
         return await self._reader.read(lambda on: bodies.subject(on, delivery_id))
 
     async def rewrite(self, delivery: Delivery, task: Task) -> bool:
-        return await self._writer.write(lambda on: bodies.rewrite(on, delivery, task))
+        return await self._writer.write(lambda on: bodies.rewrite(on, delivery, task, self.lessee))
 
     # EndpointStore
 

@@ -11,6 +11,7 @@ from typing import TypeAlias, TypeVar
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from notifier.adapters.stores import deliveries, files
+from notifier.adapters.stores.lessee import Lessee
 from notifier.adapters.stores.rows import (
     ENDLESS,
     UNTOUCHED,
@@ -113,7 +114,7 @@ def catch_up(connection: Connection, keys: Collection[int], known: Known) -> Non
     save(connection, [task for key in sorted(keys) if (task := known(key)) is not None and task.end is None])
 
 
-def end(connection: Connection, task: Task, announce: Announce) -> list[Delivery]:
+def end(connection: Connection, task: Task, announce: Announce, lessee: Lessee) -> list[Delivery]:
     how = task.end
     if how is None:
         raise ValueError("a task that goes on cannot be stored as ended")
@@ -123,11 +124,17 @@ def end(connection: Connection, task: Task, announce: Announce) -> list[Delivery
     if rows:
         task = named(task, rows[0].id)
         files.plan(connection, task, how.at)
-    return _end_watches(connection, task, how, rows, announce)
+    return _end_watches(connection, task, how, rows, announce, lessee=lessee)
 
 
 def expire(
-    connection: Connection, task: Task, now: datetime, announce: Announce, usual_intervals: Mapping[str, float]
+    connection: Connection,
+    task: Task,
+    now: datetime,
+    announce: Announce,
+    usual_intervals: Mapping[str, float],
+    *,
+    lessee: Lessee,
 ) -> Expired:
     if connection.execute(_LOCK, {"wanted": task.key}).one_or_none() is None:
         return Expired((), None)
@@ -138,7 +145,7 @@ def expire(
         _close(connection, task, over)
     else:
         save(connection, [task])
-    owed = tuple(_end_watches(connection, replace(task, end=over), over, due, announce))
+    owed = tuple(_end_watches(connection, replace(task, end=over), over, due, announce, lessee=lessee))
     return Expired(owed, _reduced(connection, task, usual_intervals))
 
 
@@ -154,13 +161,13 @@ def _close(connection: Connection, task: Task, how: End) -> bool:
 
 
 def _end_watches(
-    connection: Connection, task: Task, how: End, rows: Sequence[AnyRow], announce: Announce
+    connection: Connection, task: Task, how: End, rows: Sequence[AnyRow], announce: Announce, *, lessee: Lessee
 ) -> list[Delivery]:
     if not rows:
         return []
     connection.execute(_END_WATCH, [{"wanted": row.seq, "state": how.state, "ended_at": how.at} for row in rows])
     ended = [replace(watch_of(row, task), state=how.state, ended_at=how.at) for row in rows]
-    return deliveries.owe(connection, [(task, watch) for watch in ended], announce, how.at)
+    return deliveries.owe(connection, [(task, watch) for watch in ended], announce, how.at, lessee)
 
 
 # What registering needs
