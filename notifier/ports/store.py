@@ -25,7 +25,9 @@ Known: TypeAlias = Callable[[int], Task | None]
 nothing. The store calls it inside its transaction, perhaps from another thread."""
 
 
-StoreFault: TypeAlias = Literal["full", "locked", "read-only", "damaged", "missing", "failing"]
+StoreFault: TypeAlias = Literal[
+    "full", "locked", "read-only", "damaged", "missing", "unreachable", "crowded", "failing"
+]
 """What is the matter with a store, in a word that names no file; `failing` is everything else."""
 
 

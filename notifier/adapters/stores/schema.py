@@ -16,6 +16,7 @@ from sqlalchemy import (
     Dialect,
     Double,
     ForeignKey,
+    Identity,
     Index,
     Integer,
     LargeBinary,
@@ -60,7 +61,7 @@ metadata = MetaData(
 tasks = Table(
     "tasks",
     metadata,
-    Column("key", _Key, primary_key=True),
+    Column("key", _Key, Identity(), primary_key=True),
     Column("provider", Text, nullable=False),
     Column("task_id", Text, nullable=False),
     Column("state", Text, nullable=False),  # watching | completed | failed | abandoned | idle (nobody watches)
@@ -92,7 +93,7 @@ tasks = Table(
 watches = Table(
     "watches",
     metadata,
-    Column("seq", _Key, primary_key=True),
+    Column("seq", _Key, Identity(), primary_key=True),
     Column("id", Text, nullable=False, unique=True),
     Column("task_key", ForeignKey("tasks.key"), nullable=False, index=True),
     Column("state", Text, nullable=False),  # watching | completed | failed | abandoned | cancelled
@@ -110,7 +111,7 @@ watches = Table(
 deliveries = Table(
     "deliveries",
     metadata,
-    Column("seq", _Key, primary_key=True),
+    Column("seq", _Key, Identity(), primary_key=True),
     Column("id", Text, nullable=False, unique=True),
     Column("watch_id", ForeignKey("watches.id"), nullable=False, index=True),
     Column("type", Text, nullable=False),
@@ -170,7 +171,7 @@ attempts = Table(
 endpoints = Table(
     "endpoints",
     metadata,
-    Column("seq", _Key, primary_key=True),
+    Column("seq", _Key, Identity(), primary_key=True),
     Column("id", Text, nullable=False, unique=True),
     Column("url", Text, nullable=False, unique=True),
     Column("rate", Double),  # attempts a second; NULL is no limit of its own, as of concurrency

@@ -12,7 +12,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import create_engine
+from sqlalchemy import Identity, create_engine
 from structlog.testing import capture_logs
 
 from notifier.adapters.stores import migrate as migrations
@@ -37,8 +37,13 @@ async def test_migrating_an_empty_file_builds_the_schema(path):
     engine = create_engine(f"sqlite:///{path}")
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
-        assert compare_metadata(context, metadata) == []
+        assert [each for each in compare_metadata(context, metadata) if not _about_identity(each)] == []
     engine.dispose()
+
+
+def _about_identity(difference):
+    """SQLite has no such columns: its row numbers are as good."""
+    return isinstance(difference, list) and all(isinstance(each[-1], Identity) for each in difference)
 
 
 async def test_what_alembic_does_not_compare_is_the_same_too(path):
@@ -168,8 +173,8 @@ def _stamp(path, revision):
 async def test_a_migration_that_breaks_off_leaves_nothing(path, monkeypatch):
     """All or nothing: the next start finds the file as it was before."""
 
-    def break_off(connection, *, store):
-        migrate(connection, store=store)
+    def break_off(connection, **told):
+        migrate(connection, **told)
         raise KeyboardInterrupt
 
     monkeypatch.setattr("notifier.adapters.stores.sqlite.migrate", break_off)

@@ -21,7 +21,7 @@ def upgrade() -> None:
 def _tasks() -> None:
     op.create_table(
         "tasks",
-        sa.Column("key", _KEY, nullable=False),
+        sa.Column("key", _KEY, sa.Identity(), nullable=False),
         sa.Column("provider", sa.Text, nullable=False),
         sa.Column("task_id", sa.Text, nullable=False),
         sa.Column("state", sa.Text, nullable=False),
@@ -47,7 +47,7 @@ def _tasks() -> None:
 def _watches() -> None:
     op.create_table(
         "watches",
-        sa.Column("seq", _KEY, nullable=False),
+        sa.Column("seq", _KEY, sa.Identity(), nullable=False),
         sa.Column("id", sa.Text, nullable=False),
         sa.Column("task_key", _KEY, nullable=False),
         sa.Column("state", sa.Text, nullable=False),
@@ -74,7 +74,7 @@ def _watches() -> None:
 def _deliveries() -> None:
     op.create_table(
         "deliveries",
-        sa.Column("seq", _KEY, nullable=False),
+        sa.Column("seq", _KEY, sa.Identity(), nullable=False),
         sa.Column("id", sa.Text, nullable=False),
         sa.Column("watch_id", sa.Text, nullable=False),
         sa.Column("type", sa.Text, nullable=False),

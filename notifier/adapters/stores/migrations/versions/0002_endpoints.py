@@ -10,7 +10,7 @@ down_revision = "0001"
 def upgrade() -> None:
     op.create_table(
         "endpoints",
-        sa.Column("seq", sa.BigInteger().with_variant(sa.Integer, "sqlite"), nullable=False),
+        sa.Column("seq", sa.BigInteger().with_variant(sa.Integer, "sqlite"), sa.Identity(), nullable=False),
         sa.Column("id", sa.Text, nullable=False),
         sa.Column("url", sa.Text, nullable=False),
         sa.Column("rate", sa.Double),
