@@ -14,7 +14,7 @@ from notifier.ports.archive import (
     UnsavedReason,
 )
 from notifier.ports.catalog import Catalog, Counts, DeliveryPage, Oldest, Page, Results, Space, Upkeep, WatchPage
-from notifier.ports.cluster import ALWAYS, Always, Buried, Holder, LeaseLostError, Observer, Roster, Shares, Tenure
+from notifier.ports.cluster import ALWAYS, Always, Buried, Holder, LeaseLostError, Roster, Shares, Tenure
 from notifier.ports.meter import AttemptMeter, FileMeter, PollMeter
 from notifier.ports.store import (
     Alter,
@@ -76,7 +76,6 @@ __all__ = [
     "Holder",
     "Known",
     "LeaseLostError",
-    "Observer",
     "Oldest",
     "Outdated",
     "Page",
