@@ -87,7 +87,7 @@ def test_jobs_that_are_moved_over_and_over_fill_no_memory() -> None:
     assert due(jobs, 4 * DEAD_ENTRIES) == ["one"]
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(
     st.lists(
         st.tuples(st.sampled_from("abcd"), st.sampled_from(("put", "drop", "shift")), st.integers(0, 9)), max_size=25
