@@ -40,7 +40,7 @@ def test_an_ordinary_path_is_not_parsed() -> None:
 
 
 def test_what_cannot_be_sent_is_an_error_at_once() -> None:
-    """A port that is none, and a host that is none."""
-    for url in ("http://h:99999/a", "http://999.1.1.1/a"):
+    """An address that is none, and a port that is none."""
+    for url in ("http://999.1.1.1/a", "http://[::1/a"):
         with pytest.raises((httpx.InvalidURL, ValueError)):
             divided(url)
