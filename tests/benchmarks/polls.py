@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from tests.acceptance.harness import DaemonProcess, Process, call, free_port, running, wait_until
 from tests.benchmarks.machine import cores, cpu_seconds, pin, resident_bytes

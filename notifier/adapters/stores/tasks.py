@@ -77,6 +77,12 @@ _RESTART = (
 )
 _REST = update(tasks).where(tasks.c.key == bindparam("wanted")).values(state="idle")
 _LOCK = select(tasks.c.key).where(tasks.c.key == bindparam("wanted"), tasks.c.state == "watching").with_for_update()
+_LOCK_ALL = (
+    select(tasks.c.key)
+    .where(tasks.c.key.in_(bindparam("keys", expanding=True)))
+    .order_by(tasks.c.key)  # as above
+    .with_for_update()
+)
 _OPEN_WATCHES = (
     select(watches).where(watches.c.task_key == bindparam("wanted"), WATCHING).order_by(watches.c.seq).with_for_update()
 )
@@ -193,6 +199,12 @@ def create(connection: Connection, names: Collection[Name], now: datetime) -> di
     columns = ("provider", "task_id", "variables")
     connection.execute(_INSERT, [dict(zip(columns, name, strict=True)) | {"watched_since": now} for name in names])
     return find(connection, names)
+
+
+def lock(connection: Connection, keys: Collection[int]) -> None:
+    """Before watches of these are cancelled: nobody shall register another one while that is done."""
+    for portion in portions(list(keys)):
+        connection.execute(_LOCK_ALL, {"keys": portion})
 
 
 def restart(connection: Connection, keys: Collection[int], now: datetime) -> None:
