@@ -23,7 +23,7 @@ from notifier.adapters.stores.outage import Outage
 from notifier.adapters.stores.postgres_errors import collides, explainer, passes, without_details
 from notifier.adapters.stores.reader import Reader
 from notifier.adapters.stores.schema import metadata
-from notifier.adapters.stores.store import SqlStore
+from notifier.adapters.stores.shared import SharedStore
 from notifier.adapters.stores.transaction import transaction
 from notifier.adapters.stores.writer import Writer
 from notifier.ports import Space
@@ -60,14 +60,14 @@ _LOCK = text(f"SELECT version_num FROM {VERSIONS} FOR UPDATE")  # noqa: S608 -- 
 _WAY_BACK = "restore the dump from before the upgrade (pg_restore)"
 
 
-async def open_postgres(url: str, *, patience: float = PATIENCE_SECONDS) -> SqlStore:
+async def open_postgres(url: str, *, patience: float = PATIENCE_SECONDS) -> SharedStore:
     """Create or migrate the tables, and connect. `url` as libpq takes it; it is shown nowhere, as it may hold a
     password. `patience` (seconds): how long to wait for a server that does not answer. StoreError when the database
     cannot be used; the message says what to do."""
     return await asyncio.to_thread(_open, url, patience)
 
 
-def _open(url: str, patience: float) -> SqlStore:
+def _open(url: str, patience: float) -> SharedStore:
     store = shown(url)
     explain = explainer(store)
     writes = new_engine(url, size=1, begin=begin(_WRITES, _WRITE_MILLISECONDS))
@@ -89,7 +89,7 @@ def _open(url: str, patience: float) -> SqlStore:
         for engine in (writes, reads):
             await asyncio.to_thread(engine.dispose)
 
-    return SqlStore(writer, reader, lists, release=release, outage=outage, space=lambda: _space(reads))
+    return SharedStore(writer, reader, lists, release=release, outage=outage, space=lambda: _space(reads))
 
 
 # Connections
@@ -97,10 +97,10 @@ def _open(url: str, patience: float) -> SqlStore:
 
 def new_engine(url: str, *, size: int, begin: str) -> Engine:
     """`size` connections at most; `begin` is what each transaction begins with, in one round trip."""
-    conninfo = _conninfo(url)
+    where = conninfo(url)
 
     def connect() -> psycopg.Connection[tuple[object, ...]]:
-        return psycopg.connect(conninfo, autocommit=True, prepare_threshold=None)  # we say ourselves when one begins
+        return psycopg.connect(where, autocommit=True, prepare_threshold=None)  # we say ourselves when one begins
 
     def start(connection: Connection) -> None:
         connection.exec_driver_sql(begin, execution_options={"no_parameters": True})
@@ -129,7 +129,7 @@ def begin(opening: str, milliseconds: int) -> str:
     return "; ".join((opening, *(f"SET LOCAL {name} = {value}" for name, value in limits.items())))
 
 
-def _conninfo(url: str) -> str:
+def conninfo(url: str) -> str:
     try:
         given = conninfo_to_dict(url)
         return make_conninfo(url, **{name: value for name, value in _DEFAULTS.items() if name not in given})
