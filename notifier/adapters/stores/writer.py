@@ -22,7 +22,7 @@ from notifier.adapters.stores.transaction import Explain, transaction, trouble
 from notifier.ports import StoreUnavailableError
 
 MAX_BATCH = 500
-"""How many writes share a commit at most: the first of them waits for the last."""
+"""When so many writes wait for a commit, no more are gathered for it: the first of them waits for the last."""
 TOLD_AT_ONCE = 32
 T = TypeVar("T")
 Relieve: TypeAlias = Callable[[Exception], None]
@@ -79,7 +79,8 @@ class Writer:
         self._relieve = relieve
         self._outage = outage
         self._collides = collides
-        self._queue: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
+        self._asked: list[_Job[Any]] = []
+        self._queue: queue.SimpleQueue[list[_Job[Any]] | None] = queue.SimpleQueue()
         self._closed = False
         self._herald = _Herald()
         self._thread = threading.Thread(target=self._serve, name="store-writer", daemon=True)
@@ -98,8 +99,11 @@ class Writer:
     ) -> T:
         if self._closed:
             raise StoreUnavailableError("the store is closed")
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._queue.put(_Job(run, shared, wanted, future))
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        if not self._asked:  # what is asked for in one turn of the loop goes together: the thread is woken up once
+            loop.call_soon(self._hand_over)
+        self._asked.append(_Job(run, shared, wanted, future))
         try:
             written = await future
         except StoreUnavailableError as error:
@@ -112,8 +116,14 @@ class Writer:
         """Take nothing more, write what was taken."""
         if not self._closed:
             self._closed = True
+            self._hand_over()
             self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
+
+    def _hand_over(self) -> None:
+        asked, self._asked = self._asked, []
+        for start in range(0, len(asked), MAX_BATCH):
+            self._queue.put(asked[start : start + MAX_BATCH])
 
     def _serve(self) -> None:
         going_on = True
@@ -123,15 +133,15 @@ class Writer:
                 self._herald.announce(batch, self._outcomes(batch))
 
     def _gather(self) -> tuple[list[_Job[Any]], bool]:
-        """Wait for a job, then take all that are there; False when the last one was taken."""
+        """Wait for jobs, then take all that are there; False when the last ones were taken."""
         batch: list[_Job[Any]] = []
-        job = self._queue.get()
-        while job is not None:
-            batch.append(job)
-            if len(batch) == MAX_BATCH:
+        jobs = self._queue.get()
+        while jobs is not None:
+            batch += jobs
+            if len(batch) >= MAX_BATCH:
                 return batch, True
             try:
-                job = self._queue.get_nowait()
+                jobs = self._queue.get_nowait()
             except queue.Empty:
                 return batch, True
         return batch, False
