@@ -214,7 +214,9 @@ class ResultStore(Protocol):
     """Files of completed tasks, and what is held or owed for them. Every write is one durable transaction, as the
     WatchStore's are, and told in the order of the commits."""
 
-    async def unsettled(self) -> Unsettled: ...
+    async def unsettled(self, shards: Collection[int] | None = None) -> Unsettled:
+        """All of it, or what belongs to the tasks of these shards."""
+        ...
 
     async def result(self, key: int) -> Task | None:
         """The task with its files; None: there is no such task, or not one that completed or failed."""
