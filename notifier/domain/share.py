@@ -68,3 +68,8 @@ def granted(wish: Wish, others: float) -> float:
 
 def asks_for_more(share: float, want: float) -> bool:
     return want > share * (1 + SLACK)
+
+
+def is_part(share: float, rate: float) -> bool:
+    """Whether others take of the rate, too."""
+    return share < rate * (1 - SLACK)

@@ -112,23 +112,6 @@ class Holder(Protocol):
         ...
 
 
-class Observer(Protocol):
-    """Who speaks for this node in its beats, and hears what they found, beside those who hold its shards."""
-
-    def report(self) -> str:
-        """A JSON object: how this node fares, for the others to see. Asked just before each beat."""
-        ...
-
-    async def seen(self, roll: Roll) -> None:
-        """A beat was answered, which found this. Never raises for what the store does, and takes no longer than a
-        transaction."""
-        ...
-
-    def buried(self) -> None:
-        """What this node held is others'. Until the next `seen()` it takes nothing of what is shared."""
-        ...
-
-
 class Shares(Protocol):
     """What each node may take of each provider's rate."""
 

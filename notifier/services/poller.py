@@ -52,6 +52,7 @@ class Poller:
         meter: PollMeter,
         archivist: Archivist,
         rhythms: Rhythms,
+        shared: bool = False,
     ) -> None:
         self._store = store
         self._timetable = timetable
@@ -60,6 +61,7 @@ class Poller:
         self._chance = chance
         self._meter = meter
         self._rhythms = rhythms
+        self._shared, self._shares = shared, dict[str, float]()  # where others poll too, nothing is ours at first
         self._channels: dict[str, Channel] = {}
         self._tasks: dict[int, Task] = {}
         self._last_looks: dict[int, datetime] = {}
@@ -87,7 +89,22 @@ class Poller:
                     chance=self._chance,
                     meter=self._meter,
                     visit=self._visit,
+                    share=self._shares.get(name, 0.0) if self._shared else None,
                 )
+
+    def rates(self) -> Mapping[str, float]:
+        """Of each provider, in polls a second over all nodes."""
+        return {name: channel.limits.rate for name, channel in self._channels.items()}
+
+    def demand(self) -> Mapping[str, float]:
+        """How many polls a second of each provider this node wants to make; asked in each beat."""
+        return {name: channel.demand() for name, channel in self._channels.items()}
+
+    def share(self, provider: str, rate: float) -> None:
+        """What this node may take of the provider's rate from now on."""
+        self._shares[provider] = rate
+        if provider in self._channels:
+            self._channels[provider].share(rate)
 
     async def start(self) -> None:
         """Follow every watched task of the store, the first polls spread out so that they are no burst; only those that
@@ -161,6 +178,11 @@ class Poller:
 
     def channel(self, provider: str) -> Channel | None:
         return self._channels.get(provider)
+
+    @property
+    def followed(self) -> int:
+        """How many tasks are polled here."""
+        return len(self._tasks)
 
     def pauses(self) -> Mapping[str, Pause]:
         """Which providers are paused, and why."""

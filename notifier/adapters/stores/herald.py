@@ -1,6 +1,6 @@
 """What other nodes are told of, with the commit of what they are told of. PostgreSQL's only, but for its silence."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Protocol, TypeVar
 
 from sqlalchemy import Connection, bindparam, func, literal_column, select, update
@@ -94,7 +94,7 @@ def telling(
     return told
 
 
-def of_registered(registered: Sequence[Registered]) -> Collection[int]:
+def of_registered(registered: Iterable[Registered]) -> Collection[int]:
     return {one.view.task_key for one in registered if one.created}
 
 

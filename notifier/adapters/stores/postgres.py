@@ -56,6 +56,7 @@ _WRITE_MILLISECONDS = 10_000
 _READ_MILLISECONDS = 120_000
 """Loading what a full store has to be polled takes its time."""
 _NEW = f"CREATE TABLE IF NOT EXISTS {VERSIONS} (version_num VARCHAR(32) NOT NULL CONSTRAINT {VERSIONS}_pkc PRIMARY KEY)"
+_LOCK = select(column("version_num")).select_from(table(VERSIONS)).with_for_update()
 _WAY_BACK = "restore the dump from before the upgrade (pg_restore)"
 
 
@@ -170,14 +171,14 @@ def _migrate(engine: Engine, store: str) -> None:
     """Where several daemons do this at once, the first has locked the row of the version, or the name of its table,
     until it is done."""
     with transaction(engine) as connection:
-        if _is_ours(connection, store):
-            outdated = examine(connection, store=store, way_back=_WAY_BACK)
-            if outdated is None:
-                return
-            log.info("store.upgrading", store=store, schema=outdated.present, upgrade=outdated.newest)
-            connection.execute(select(column("version_num")).select_from(table(VERSIONS)).with_for_update())
-        else:
+        if not _is_ours(connection, store):
             connection.execute(text(_NEW))
+        elif examine(connection, store=store, way_back=_WAY_BACK) is None:
+            return
+        connection.execute(_LOCK)
+        outdated = examine(connection, store=store, way_back=_WAY_BACK)
+        if outdated is not None and outdated.present is not None:
+            log.info("store.upgrading", store=store, schema=outdated.present, upgrade=outdated.newest)
         migrate(connection, store=store, way_back=_WAY_BACK)
 
 

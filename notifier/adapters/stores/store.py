@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import chain
 from typing import TypeVar
 
 from sqlalchemy import Connection
@@ -23,6 +24,7 @@ from notifier.adapters.stores.herald import SILENCE, Herald, of_cancelled, of_de
 from notifier.adapters.stores.lessee import SOLE, Lessee
 from notifier.adapters.stores.outage import Outage
 from notifier.adapters.stores.reader import Reader
+from notifier.adapters.stores.sharing import Shared
 from notifier.adapters.stores.writer import Writer
 from notifier.domain.delivery import Attempt, Delivery, DeliveryView
 from notifier.domain.endpoint import Endpoint, Overfull
@@ -60,6 +62,9 @@ MOST_LISTS = 32
 """Pages of lists that are read or wait for it: a page of a full store takes a tenth of a second or so."""
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
+_SAVE = Shared(tasks.save_all, early=True)
+"""Of a task whose end is being saved nothing else is."""
+
 
 class SqlStore:
     """WatchStore, TaskStore, History, DeliveryStore, ResultStore, BodyStore, EndpointStore, Catalog and Upkeep.
@@ -91,6 +96,14 @@ class SqlStore:
         self._usual: Mapping[str, float] = {}
         self.lessee: Lessee = SOLE
         self.herald: Herald = SILENCE
+        self._register: Shared[watches.Wanted, Sequence[Registered]] = Shared(self._register_all)
+        self._end: Shared[tuple[Task, Announce], Sequence[Delivery]] = Shared(
+            lambda on, wanted: tasks.end(on, wanted, self.lessee)
+        )
+        self._settle: Shared[tuple[Delivery, Attempt], Settlement] = Shared(
+            lambda on, wanted: deliveries.settle(on, wanted, self.lessee),
+            early=True,  # a delivery is attempted only when what made it due has been committed
+        )
 
     async def close(self) -> None:
         """Finish what was asked for, then let go of the database; everything after that is refused."""
@@ -104,12 +117,13 @@ class SqlStore:
     async def register(
         self, registrations: Sequence[Registration], now: datetime, announce: Announce
     ) -> Sequence[Registered]:
-        usual = self._learn(registrations)
+        self._learn(registrations)
+        return await self._writer.share(self._register, watches.Wanted(registrations, now, announce))
 
-        def work(on: Connection) -> Sequence[Registered]:
-            return watches.register(on, registrations, now, announce, usual, lessee=self.lessee)
-
-        return await self._writer.write(telling(self.herald, work, of_registered))
+    def _register_all(self, on: Connection, wanted: Sequence[watches.Wanted]) -> Sequence[Sequence[Registered]]:
+        registered = watches.register(on, wanted, self._usual, lessee=self.lessee)
+        self.herald.tasks(on, of_registered(chain.from_iterable(registered)))
+        return registered
 
     async def cancel(self, watch_id: str, now: datetime, known: Known) -> Cancelled | None:
         def work(on: Connection) -> Cancelled | None:
@@ -120,19 +134,18 @@ class SqlStore:
     async def declare(
         self, registrations: Sequence[Registration], now: datetime, announce: Announce, known: Known
     ) -> Declared:
-        usual = self._learn(registrations)
+        self._learn(registrations)
 
         def work(on: Connection) -> Declared:
             return watches.declare(
-                on, registrations, now, announce, known=known, usual_intervals=usual, lessee=self.lessee
+                on, registrations, now, announce, known=known, usual_intervals=self._usual, lessee=self.lessee
             )
 
         return await self._writer.write(telling(self.herald, work, of_declared))
 
-    def _learn(self, registrations: Sequence[Registration]) -> Mapping[str, float]:
+    def _learn(self, registrations: Sequence[Registration]) -> None:
         told = {one.provider: one.usual_interval for one in registrations}
         self._usual = {**self._usual, **told}
-        return self._usual
 
     # TaskStore
 
@@ -141,10 +154,10 @@ class SqlStore:
         return await self._reader.read(lambda on: tasks.watched(on, usual_intervals))
 
     async def save(self, tasks_: Sequence[Task]) -> None:
-        await self._writer.write(lambda on: tasks.save(on, tasks_))
+        await self._writer.share(_SAVE, tasks_)
 
     async def end(self, task: Task, announce: Announce) -> Sequence[Delivery]:
-        return await self._writer.write(lambda on: tasks.end(on, task, announce, self.lessee))
+        return await self._writer.share(self._end, (task, announce))
 
     async def expire(self, task: Task, now: datetime, announce: Announce) -> Expired:
         return await self._writer.write(
@@ -165,7 +178,7 @@ class SqlStore:
         return await self._reader.read(lambda on: deliveries.delivery(on, delivery_id))
 
     async def settle(self, delivery: Delivery, attempt: Attempt) -> Settlement:
-        return await self._writer.write(lambda on: deliveries.settle(on, delivery, attempt, self.lessee))
+        return await self._writer.share(self._settle, (delivery, attempt))
 
     async def redeliver(self, delivery_id: str, now: datetime) -> Delivery | None:
         return await self._writer.write(lambda on: deliveries.redeliver(on, delivery_id, now, self.lessee))

@@ -14,6 +14,7 @@ from notifier.domain.endpoint import Change, Endpoint, Overfull, Terms, changed
 from notifier.domain.headers import MOST_HEADERS
 from notifier.ports import Alter
 from tests.contract.stores.building import BACKENDS, T0
+from tests.thoroughness import examples
 
 OLD, NEW = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
 LATER = T0 + timedelta(seconds=5)
@@ -111,7 +112,7 @@ actions = st.lists(
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=25)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=examples(25))
 @given(actions=actions)
 def test_whatever_is_asked_in_whatever_order(tmp_path_factory, backend, actions):
     """The store holds what a dictionary by URL would, in the order of registration, restarts in between."""

@@ -8,6 +8,7 @@ from notifier.config import Loaded, Rejected, parse
 from notifier.config.fields import task_id
 from notifier.config.problem import Substituted, did_you_mean, shown, write_path
 from notifier.config.tree import MOST_READINGS
+from tests.thoroughness import examples
 
 A_DURATION = "is not a duration (write 250ms, 30s, 5m, 2h, 7d or a plain number of seconds)"
 
@@ -509,7 +510,7 @@ values = st.recursive(
 )
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(st.dictionaries(words, values, min_size=1, max_size=5))
 def test_any_structure_is_loaded_or_rejected(data):
     """Whatever a file holds, the outcome is settings or problems; nothing is ever raised."""

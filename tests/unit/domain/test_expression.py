@@ -10,6 +10,7 @@ from notifier.domain.expression import (
     ExpressionError,
     compile_expression,
 )
+from tests.thoroughness import examples
 
 DOCUMENT = {"data": {"state": "done"}, "files": [{"url": "a"}, {"url": "b"}, {}], "inner": '{"x": [1, 2]}', "n": 0}
 
@@ -101,7 +102,7 @@ BUSY = compile_expression(
 
 
 @given(json_values)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_evaluating_never_raises(document):
     """Whatever the answer is."""
     BUSY.find(document)
@@ -113,7 +114,7 @@ def test_evaluating_a_deep_answer_never_raises():
 
 
 @given(st.text(alphabet="ab.*[]?&|!@'`\"{}:,()01-< =#\\\n", max_size=20))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_compiling_any_text_gives_an_expression_or_says_why_not(text):
     """Nothing else is ever raised."""
     try:

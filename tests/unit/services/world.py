@@ -54,6 +54,7 @@ class World:
     saving: SavingPolicy | None = None
     tenure: Tenure = ALWAYS
     custody: Custody | None = None
+    shared: bool = False
 
     def __post_init__(self) -> None:
         self.crew = FakeCrew(self.clock)
@@ -112,6 +113,7 @@ class World:
             meter=self.meter,
             archivist=self.archivist,
             rhythms=Rhythms(self.store, chance=self.chance),
+            shared=self.shared,
         )
         self.registrar = Registrar(
             store=self.store,
