@@ -3,7 +3,7 @@
 Each node has a `FakeRoster` of its own over the one `FakeDatabase`, which keeps the database's clock.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -12,6 +12,10 @@ from notifier.domain.shard import SHARDS, shard_of
 from notifier.ports import Buried, LeaseLostError, StoreUnavailableError
 
 TTL = timedelta(seconds=TTL_SECONDS)
+
+
+async def at_once() -> None:
+    """A way that takes no time."""
 
 
 @dataclass
@@ -45,14 +49,15 @@ class FakeDatabase:
 
 class FakeRoster:
     """`down` makes every call raise StoreUnavailableError; `lose(n)` does what the next n ask and loses the answers.
-    `fences` is what the node's writes would be checked against."""
+    Each call takes the `way` to the database and back. `fences` is what the node's writes would be checked against."""
 
-    def __init__(self, database: FakeDatabase) -> None:
+    def __init__(self, database: FakeDatabase, way: Callable[[], Awaitable[None]] = at_once) -> None:
         self._database = database
         self.down = False
         self.node: str | None = None
         self.fences: dict[int, int] = {}
         self._lost = 0
+        self._way = way
 
     def lose(self, answers: int) -> None:
         self._lost = answers
@@ -64,34 +69,34 @@ class FakeRoster:
             raise LeaseLostError(n)
 
     async def join(self, node_id: str, name: str, version: str) -> None:
-        self._reach()
+        await self._reach()
         self.node, self.fences = node_id, {}
         until = self._database.now() + TTL
         self._database.nodes[node_id] = NodeRow(node_id, name, version, self._database.now(), until, alive=True)
         self._database.wake()
-        self._answer()
+        await self._answer()
 
     async def beat(self, report: str) -> Roll | Buried:
-        self._reach()
+        await self._reach()
         mine = self._database.nodes.get(self.node or "")
         if mine is None:
             return Buried()
         self._database.nodes[mine.id] = replace(mine, alive_until=self._database.now() + TTL, report=report)
         roll = self._database.roll(mine.id)
-        self._answer()
+        await self._answer()
         return roll
 
     async def bury(self, node_id: str) -> bool:
-        self._reach()
+        await self._reach()
         node = self._database.nodes.get(node_id)
         dead = node is not None and not self._database.alive(node)
         if dead:
             self._remove(node_id)
-        self._answer()
+        await self._answer()
         return dead
 
     async def claim(self, shards: Collection[int]) -> Collection[int]:
-        self._reach()
+        await self._reach()
         me = self.node
         if me is None or me not in self._database.nodes:
             return ()
@@ -102,44 +107,46 @@ class FakeRoster:
                 lease = self._database.shards[n] = Lease(me, lease.fence + 1)
             if lease.owner == me:
                 got[n] = lease.fence
-        self._answer()
+        await self._answer()
         self.fences |= got
         return got.keys()
 
     async def release(self, shards: Collection[int]) -> None:
         for n in shards:
             self.fences.pop(n, None)
-        self._reach()
+        await self._reach()
         self._database.free({n for n in shards if self._database.shards[n].owner == self.node})
         self._database.wake()
-        self._answer()
+        await self._answer()
 
     async def retire(self) -> None:
         self.fences = {}
-        self._reach()
+        await self._reach()
         if (mine := self._database.nodes.get(self.node or "")) is not None:
             self._database.nodes[mine.id] = replace(mine, leaving=True)
             self._database.free(self._database.owned(mine.id))
         self._database.wake()
-        self._answer()
+        await self._answer()
 
     async def leave(self) -> None:
         self.fences = {}
-        self._reach()
+        await self._reach()
         if self.node is not None:
             self._remove(self.node)
-        self._answer()
+        await self._answer()
 
     def _remove(self, node_id: str) -> None:
         self._database.nodes.pop(node_id, None)
         self._database.free(self._database.owned(node_id))
         self._database.wake()
 
-    def _reach(self) -> None:
+    async def _reach(self) -> None:
+        await self._way()
         if self.down or self._database.down:
             raise StoreUnavailableError("connection refused")
 
-    def _answer(self) -> None:
+    async def _answer(self) -> None:
+        await self._way()
         if self._lost:
             self._lost -= 1
             raise StoreUnavailableError("the connection was lost before the answer")

@@ -14,7 +14,23 @@ from notifier.ports.archive import (
     UnsavedReason,
 )
 from notifier.ports.catalog import Catalog, Counts, DeliveryPage, Oldest, Page, Results, Space, Upkeep, WatchPage
-from notifier.ports.cluster import ALWAYS, Always, Buried, Holder, LeaseLostError, Roster, Shares, Tenure
+from notifier.ports.cluster import (
+    ALWAYS,
+    Always,
+    Buried,
+    Changed,
+    Gathered,
+    Holder,
+    LeaseLostError,
+    Missed,
+    News,
+    Readdressed,
+    Roster,
+    SharedTasks,
+    Shares,
+    Tenure,
+    Wire,
+)
 from notifier.ports.meter import AttemptMeter, FileMeter, PollMeter
 from notifier.ports.store import (
     Alter,
@@ -58,6 +74,7 @@ __all__ = [
     "Cancelled",
     "Catalog",
     "Chance",
+    "Changed",
     "Clock",
     "Counts",
     "Crew",
@@ -70,17 +87,21 @@ __all__ = [
     "Expired",
     "FileGoneError",
     "FileMeter",
+    "Gathered",
     "Guard",
     "GuardBusyError",
     "History",
     "Holder",
     "Known",
     "LeaseLostError",
+    "Missed",
+    "News",
     "Oldest",
     "Outdated",
     "Page",
     "PollMeter",
     "Provider",
+    "Readdressed",
     "Registered",
     "ResultStore",
     "Results",
@@ -90,6 +111,7 @@ __all__ = [
     "Saved",
     "Sender",
     "Settlement",
+    "SharedTasks",
     "Shares",
     "Space",
     "StoreFault",
@@ -106,4 +128,5 @@ __all__ = [
     "Waiting",
     "WatchPage",
     "WatchStore",
+    "Wire",
 ]

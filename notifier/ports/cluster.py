@@ -3,12 +3,14 @@
 A daemon on a database of its own has none of this: its tenure is `ALWAYS`, and nobody keeps a roster.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from datetime import datetime
+from typing import Protocol, TypeAlias
 
 from notifier.domain.lease import Roll
 from notifier.domain.share import Wish
+from notifier.domain.task import Task
 
 
 class LeaseLostError(Exception):
@@ -118,4 +120,56 @@ class Shares(Protocol):
         second). One transaction, in which nobody else takes a share of these providers. `Buried`: the node has no row
         any more, nothing was written. StoreUnavailableError when it is not known to have happened: a node that goes by
         the least that it wished or had before is right, and so is asking again."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """The watches of these tasks (by key) have changed at another node."""
+
+    keys: Collection[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """A node has come or gone, or shards are nobody's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Readdressed:
+    """Endpoints have changed, at another node or at this one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """From now on news are heard; what was said before may not have been."""
+
+
+News: TypeAlias = Changed | Gathered | Readdressed | Missed
+
+
+class Wire(Protocol):
+    """What nodes tell each other, with the commit of what they tell of. It is quick, and nothing can rely on it: what
+    counts is in the store, and is looked for there as well."""
+
+    def listen(self, heard: Callable[[News], None]) -> None:
+        """Begin; `heard` is called in the event loop, and never for what this node told of tasks."""
+        ...
+
+    @property
+    def deaf(self) -> bool:
+        """Nothing is heard now: no connection, or one that carries no news."""
+        ...
+
+
+class SharedTasks(Protocol):
+    """What other nodes do to tasks that are this node's to poll."""
+
+    async def current(self, keys: Collection[int]) -> Mapping[int, Task]:
+        """Those of these tasks that somebody watches, as they now are. Told in the order of the commits, as the
+        WatchStore's writes are: what this node registered later is heard of later."""
+        ...
+
+    async def touched(self, seconds: float) -> Mapping[int, datetime]:
+        """The tasks whose watches changed in so many seconds (on the database's clock) up to now, and when."""
         ...

@@ -57,7 +57,8 @@ class Membership:
         self._changed_at = clock.monotonic()
         self._free: Mapping[int, float] = {}
         self._at_work = asyncio.Lock()
-        self._beating = self._lapsed = self._unread = self._closed = False
+        self._beating = self._lapsed = self._unread = False
+        self._closed = True
 
     # Tenure
 
@@ -83,12 +84,14 @@ class Membership:
         """Join, and take up what is nobody's. StoreUnavailableError when the store cannot be reached."""
         await self._join()
         self._roll = await self._ask()
-        await self._work()
+        self._closed = False
         self._wakeup.by(self._clock.monotonic() + BEAT_SECONDS)
+        await self._work()
 
     def wake(self) -> None:
         """Others have come, gone or handed over: look at once."""
-        self._wakeup.by(self._clock.monotonic() + SOON_SECONDS)
+        if not self._closed:
+            self._wakeup.by(self._clock.monotonic() + SOON_SECONDS)
 
     async def retire(self) -> None:
         """Claim nothing more, and hand over everything. The node lives on, for its attempts in flight."""

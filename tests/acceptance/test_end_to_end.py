@@ -17,7 +17,7 @@ INTERVALS = ("200ms", "500ms", "1s", "2s", "5s")
 
 
 def test_fifty_declared_and_twenty_registered_watches_are_each_told_once(
-    tmp_path: Path, simulator: Simulator, receiver: ReceiverServer
+    tmp_path: Path, store: dict[str, str], simulator: Simulator, receiver: ReceiverServer
 ) -> None:
     """Every callback is told exactly once, every signature verifies with foreign code, and no task is polled after its
     end was told."""
@@ -34,7 +34,8 @@ def test_fifty_declared_and_twenty_registered_watches_are_each_told_once(
         }
         for number in range(50)
     ]
-    config = {"providers": simulator.provider(), "webhooks": {"secrets": [SECRET, ED25519]}, "watches": declared}
+    webhooks = {"secrets": [SECRET, ED25519]}
+    config = {"store": store, "providers": simulator.provider(), "webhooks": webhooks, "watches": declared}
     daemon = DaemonProcess(tmp_path, config)
     del daemon.config["webhooks"]["secret"]
     daemon.write()

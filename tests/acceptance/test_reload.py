@@ -16,14 +16,14 @@ def states(daemon: DaemonProcess) -> dict[str, str]:
 
 
 def test_a_reload_reconciles_declared_watches_and_leaves_the_intakes_alone(
-    tmp_path: Path, simulator: Simulator, receiver: ReceiverServer
+    tmp_path: Path, store: dict[str, str], simulator: Simulator, receiver: ReceiverServer
 ) -> None:
     """New ones are added, removed ones cancelled, changed ones changed, ended ones not told again."""
     for name in ("stays", "goes", "comes", "from-intake"):
         simulator.script(name, queued=None)
     simulator.script("ends", queued=0, processing=0)
     watches = declared(receiver, "stays", "goes", "ends")
-    daemon = DaemonProcess(tmp_path, {"providers": simulator.provider(), "watches": watches})
+    daemon = DaemonProcess(tmp_path, {"store": store, "providers": simulator.provider(), "watches": watches})
     with running(daemon):
         daemon.watch("from-intake", f"{receiver.url}/from-intake")
         wait_until(lambda: receiver.at("/ends"), "the ended one is told")

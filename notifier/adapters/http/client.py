@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 
 import httpx
 
@@ -133,13 +134,17 @@ def _fault(error: Exception, where: str, deadline: asyncio.Timeout, seconds: flo
     return explain(error, where)
 
 
+@lru_cache(maxsize=256)
+def _field_name(name: str) -> bytes:
+    return name.lower().encode("ascii")
+
+
 def _request(method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> httpx.Request:
-    """As bytes, because httpx takes text for ASCII. `host` is given because httpx, to make it up, decodes the name of
-    the host, which some names that exist do not survive."""
+    """Headers as bytes, because httpx takes text for ASCII. The body as a stream, for httpx would make up headers for
+    one: `host` among them, for which it decodes the name of the host, which some names that exist do not survive."""
     start, target = divided(url)
-    fields = {name.lower().encode("ascii"): value.encode("utf-8") for name, value in headers.items()}
+    fields = {_field_name(name): value.encode("utf-8") for name, value in headers.items()}
     fields.setdefault(b"user-agent", _USER_AGENT)
-    fields[b"host"] = start.netloc
     fields[b"accept-encoding"] = b"identity"
     return httpx.Request(
         method, start, headers=list(fields.items()), stream=httpx.ByteStream(body or b""), extensions={"target": target}

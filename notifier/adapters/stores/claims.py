@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 
 from sqlalchemy import Connection, bindparam, exists, literal_column, select, update
 
+from notifier.adapters.stores.database_clock import NOW
 from notifier.adapters.stores.deliveries import OURS, WAITING
 from notifier.adapters.stores.schema import HELD, PENDING, deliveries, nodes
 from notifier.ports import Waiting
@@ -13,12 +14,11 @@ SOON_MICROSECONDS = 2_000_000
 LATE_MICROSECONDS = 10_000_000
 """Whoever knows of a delivery has begun with it by then, or its receiver is slow."""
 
-_NOW = "(extract(epoch from clock_timestamp()) * 1000000)::bigint"
 _NOBODYS = deliveries.c.leased_by.is_(None)
 _FREE = (
     select(deliveries.c.id)
     .where(PENDING, ~HELD, _NOBODYS)
-    .where(deliveries.c.next_attempt_at <= literal_column(f"{_NOW} + {SOON_MICROSECONDS}"))
+    .where(deliveries.c.next_attempt_at <= literal_column(f"{NOW} + {SOON_MICROSECONDS}"))
     .where(deliveries.c.callback_url.not_in(bindparam("crowded", expanding=True)))
     .order_by(deliveries.c.next_attempt_at)
     .limit(bindparam("most"))
@@ -35,7 +35,7 @@ _CLAIM = (
     .returning(deliveries.c.id, deliveries.c.callback_url, deliveries.c.next_attempt_at)
 )
 _STRAYS = WAITING.where(
-    OURS, deliveries.c.next_attempt_at <= literal_column(f"{_NOW} - {LATE_MICROSECONDS}")
+    OURS, deliveries.c.next_attempt_at <= literal_column(f"{NOW} - {LATE_MICROSECONDS}")
 ).order_by(deliveries.c.next_attempt_at)
 _ORPHANS = (
     update(deliveries)

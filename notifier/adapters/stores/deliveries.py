@@ -1,6 +1,6 @@
 """Deliveries: owed with an end, settled attempt by attempt. Who may attempt one stands in its row (`lessee`)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, select, update
@@ -28,25 +28,33 @@ WAITING = select(deliveries.c.id, deliveries.c.callback_url, deliveries.c.next_a
 _WAITING = WAITING.order_by(deliveries.c.next_attempt_at)
 OURS = deliveries.c.leased_by.is_not_distinct_from(bindparam("lessee"))
 """Of a delivery that this node may attempt."""
+_MADE = (
+    select(deliveries.c.id, deliveries.c.attempts)
+    .where(deliveries.c.id.in_(bindparam("ids", expanding=True)), OURS)
+    .order_by(deliveries.c.seq)  # every node locks in the same order
+    .with_for_update()
+)
 _PROGRESS = update(deliveries).where(
     deliveries.c.id == bindparam("wanted"), deliveries.c.attempts == bindparam("attempts_before")
 )
-_SETTLE = _PROGRESS.where(OURS)
 _KEPT_BEFORE = select(deliveries.c.id).where(
     deliveries.c.id == bindparam("wanted"), deliveries.c.attempts == bindparam("number"), OURS
 )
 
 
 def owe(
-    connection: Connection, ended: Sequence[tuple[Task, Watch]], announce: Announce, now: datetime, lessee: Lessee
+    connection: Connection, ended: Iterable[tuple[Task, Watch]], announce: Announce, now: datetime, lessee: Lessee
 ) -> list[Delivery]:
     """Keep what each ended task owes to a watch that ended with it, due `now`."""
-    owed = [
-        new_delivery(event, watch_id=watch.id, callback_url=watch.callback_url, now=now)
-        for task, watch in ended
-        if (event := announce(task, watch)) is not None
-    ]
+    owed = [made for task, watch in ended if (made := owed_by(task, watch, announce, now)) is not None]
     return insert(connection, owed, lessee)
+
+
+def owed_by(task: Task, watch: Watch, announce: Announce, now: datetime) -> Delivery | None:
+    event = announce(task, watch)
+    if event is None:
+        return None
+    return new_delivery(event, watch_id=watch.id, callback_url=watch.callback_url, now=now)
 
 
 def insert(connection: Connection, owed: Sequence[Delivery], lessee: Lessee) -> list[Delivery]:
@@ -66,13 +74,47 @@ def delivery(connection: Connection, delivery_id: str) -> Delivery | None:
     return None if row is None else delivery_of(row, row.body)
 
 
-def settle(connection: Connection, settled: Delivery, attempt: Attempt, lessee: Lessee) -> Settlement:
-    number, stays = settled.attempts, keeps(settled, attempt)
-    progress = {"wanted": settled.id, "attempts_before": number - 1, "lessee": lessee.node, **progress_params(settled)}
-    if connection.execute(_SETTLE, {**progress, "leased_by": lessee.node if stays else None}).rowcount == 0:
-        return _kept_before(connection, settled, lessee)
-    connection.execute(_INSERT_ATTEMPT, attempt_params(attempt, delivery_id=settled.id, number=number))
-    return "kept" if stays or lessee.sole else "freed"
+def settle(
+    connection: Connection, settled: Sequence[tuple[Delivery, Attempt]], lessee: Lessee
+) -> list[Settlement]:
+    """What became of each."""
+    ids = [delivery.id for delivery, _ in settled]
+    made: dict[str, int] = {
+        row.id: row.attempts for row in connection.execute(_MADE, {"ids": ids, "lessee": lessee.node})
+    }
+    new = []
+    for delivery, _ in settled:
+        new.append(made.get(delivery.id) == delivery.attempts - 1)
+        if new[-1]:
+            made[delivery.id] = delivery.attempts
+    _keep(connection, [one for one, fresh in zip(settled, new, strict=True) if fresh], lessee)
+    return [
+        _became(delivery, attempt, lessee) if fresh else _kept_before(connection, delivery, lessee)
+        for (delivery, attempt), fresh in zip(settled, new, strict=True)
+    ]
+
+
+def _became(delivery: Delivery, attempt: Attempt, lessee: Lessee) -> Settlement:
+    return "kept" if lessee.sole or keeps(delivery, attempt) else "freed"
+
+
+def _keep(connection: Connection, settled: Sequence[tuple[Delivery, Attempt]], lessee: Lessee) -> None:
+    if not settled:
+        return
+    progress = [
+        {
+            "wanted": delivery.id,
+            "attempts_before": delivery.attempts - 1,
+            "leased_by": lessee.node if keeps(delivery, attempt) else None,
+            **progress_params(delivery),
+        }
+        for delivery, attempt in settled
+    ]
+    connection.execute(_PROGRESS, progress)
+    attempts = [
+        attempt_params(attempt, delivery_id=delivery.id, number=delivery.attempts) for delivery, attempt in settled
+    ]
+    connection.execute(_INSERT_ATTEMPT, attempts)
 
 
 def _kept_before(connection: Connection, settled: Delivery, lessee: Lessee) -> Settlement:

@@ -23,7 +23,7 @@ from notifier.adapters.stores.outage import Outage
 from notifier.adapters.stores.postgres_errors import collides, explainer, passes, without_details
 from notifier.adapters.stores.reader import Reader
 from notifier.adapters.stores.schema import metadata
-from notifier.adapters.stores.store import SqlStore
+from notifier.adapters.stores.shared import SharedStore
 from notifier.adapters.stores.transaction import transaction
 from notifier.adapters.stores.writer import Writer
 from notifier.ports import Space
@@ -56,17 +56,18 @@ _WRITE_MILLISECONDS = 10_000
 _READ_MILLISECONDS = 120_000
 """Loading what a full store has to be polled takes its time."""
 _NEW = f"CREATE TABLE IF NOT EXISTS {VERSIONS} (version_num VARCHAR(32) NOT NULL CONSTRAINT {VERSIONS}_pkc PRIMARY KEY)"
+_LOCK = select(column("version_num")).select_from(table(VERSIONS)).with_for_update()
 _WAY_BACK = "restore the dump from before the upgrade (pg_restore)"
 
 
-async def open_postgres(url: str, *, patience: float = PATIENCE_SECONDS) -> SqlStore:
+async def open_postgres(url: str, *, patience: float = PATIENCE_SECONDS) -> SharedStore:
     """Create or migrate the tables, and connect. `url` as libpq takes it; it is shown nowhere, as it may hold a
     password. `patience` (seconds): how long to wait for a server that does not answer. StoreError when the database
     cannot be used; the message says what to do."""
     return await asyncio.to_thread(_open, url, patience)
 
 
-def _open(url: str, patience: float) -> SqlStore:
+def _open(url: str, patience: float) -> SharedStore:
     store = shown(url)
     explain = explainer(store)
     writes = new_engine(url, size=1, begin=begin(_WRITES, _WRITE_MILLISECONDS))
@@ -88,7 +89,7 @@ def _open(url: str, patience: float) -> SqlStore:
         for engine in (writes, reads):
             await asyncio.to_thread(engine.dispose)
 
-    return SqlStore(writer, reader, lists, release=release, outage=outage, space=lambda: _space(reads))
+    return SharedStore(writer, reader, lists, release=release, outage=outage, space=lambda: _space(reads))
 
 
 # Connections
@@ -96,10 +97,10 @@ def _open(url: str, patience: float) -> SqlStore:
 
 def new_engine(url: str, *, size: int, begin: str) -> Engine:
     """`size` connections at most; `begin` is what each transaction begins with, in one round trip."""
-    conninfo = _conninfo(url)
+    where = conninfo(url)
 
     def connect() -> psycopg.Connection[tuple[object, ...]]:
-        return psycopg.connect(conninfo, autocommit=True, prepare_threshold=None)  # we say ourselves when one begins
+        return psycopg.connect(where, autocommit=True, prepare_threshold=None)  # we say ourselves when one begins
 
     def start(connection: Connection) -> None:
         connection.exec_driver_sql(begin, execution_options={"no_parameters": True})
@@ -128,7 +129,7 @@ def begin(opening: str, milliseconds: int) -> str:
     return "; ".join((opening, *(f"SET LOCAL {name} = {value}" for name, value in limits.items())))
 
 
-def _conninfo(url: str) -> str:
+def conninfo(url: str) -> str:
     try:
         given = conninfo_to_dict(url)
         return make_conninfo(url, **{name: value for name, value in _DEFAULTS.items() if name not in given})
@@ -170,14 +171,14 @@ def _migrate(engine: Engine, store: str) -> None:
     """Where several daemons do this at once, the first has locked the row of the version, or the name of its table,
     until it is done."""
     with transaction(engine) as connection:
-        if _is_ours(connection, store):
-            outdated = examine(connection, store=store, way_back=_WAY_BACK)
-            if outdated is None:
-                return
-            log.info("store.upgrading", store=store, schema=outdated.present, upgrade=outdated.newest)
-            connection.execute(select(column("version_num")).select_from(table(VERSIONS)).with_for_update())
-        else:
+        if not _is_ours(connection, store):
             connection.execute(text(_NEW))
+        elif examine(connection, store=store, way_back=_WAY_BACK) is None:
+            return
+        connection.execute(_LOCK)
+        outdated = examine(connection, store=store, way_back=_WAY_BACK)
+        if outdated is not None and outdated.present is not None:
+            log.info("store.upgrading", store=store, schema=outdated.present, upgrade=outdated.newest)
         migrate(connection, store=store, way_back=_WAY_BACK)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import groupby, islice
 from typing import TypeAlias
 
 from sqlalchemy import Connection, bindparam, insert, select, update
@@ -46,7 +47,30 @@ class _Admission:
     owed: Mapping[str, Delivery]
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What one caller wants to register, and when it said so."""
+
+    registrations: Sequence[Registration]
+    now: datetime
+    announce: Announce
+
+
 def register(
+    connection: Connection, wanted: Sequence[Wanted], usual_intervals: Mapping[str, float], *, lessee: Lessee
+) -> list[Sequence[Registered]]:
+    """Callers that came together are served as if one had asked for it all, at the latest of their times."""
+    answers: list[Sequence[Registered]] = []
+    for announce, alike in groupby(wanted, lambda one: one.announce):
+        callers = list(alike)
+        registrations = [registration for one in callers for registration in one.registrations]
+        now = max(one.now for one in callers)
+        registered = iter(_register(connection, registrations, now, announce, usual_intervals, lessee=lessee))
+        answers += [tuple(islice(registered, len(one.registrations))) for one in callers]
+    return answers
+
+
+def _register(
     connection: Connection,
     registrations: Sequence[Registration],
     now: datetime,

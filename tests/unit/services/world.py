@@ -51,9 +51,9 @@ class World:
     guard: FakeGuard = field(default_factory=FakeGuard)
     meter: FakeMeter = field(default_factory=FakeMeter)
     saving: SavingPolicy | None = None
-    shared: bool = False
     tenure: Tenure = ALWAYS
     custody: Custody | None = None
+    shared: bool = False
 
     def __post_init__(self) -> None:
         self.crew = FakeCrew(self.clock)
