@@ -1,19 +1,33 @@
 """What all suites share: how properties are tried, and figures that a test measured, printed at the end of the run."""
 
+import gc
 import logging
 import os
+import sys
 from collections.abc import Iterator
 
 import pytest
 import structlog
 from hypothesis import settings
 
+from tests.thoroughness import CI, examples
+
 # A busy machine is no failure; and what CI runs is the same each time: new examples are for those who can look at them.
-settings.register_profile("patient", deadline=None)
-settings.register_profile("repeatable", deadline=None, derandomize=True)
-settings.load_profile("repeatable" if os.environ.get("CI") else "patient")
+settings.register_profile("patient", deadline=None, max_examples=examples(60))
+settings.register_profile("repeatable", settings.get_profile("patient"), derandomize=True)
+settings.load_profile("repeatable" if CI else "patient")
 
 FIGURE = "figure"
+
+# Hundreds of processes are started, each of which would compile all of it again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+
+def pytest_collection_finish() -> None:
+    """What is imported stays: without this, the garbage collector goes through all of it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from notifier.app import StartError
+from notifier.app.errors import StartError
 from notifier.demo import story
 
 STYLES = {story.API: "cyan", story.DAEMON: "bold green", story.RECEIVER: "magenta", story.YOU: "bold yellow"}

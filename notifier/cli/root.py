@@ -1,26 +1,58 @@
-"""The table of commands."""
+"""The table of commands. Each imports what it needs when it is asked for, and the others need not wait for that."""
 
-from typing import Annotated
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_group
 
 from notifier import __version__
-from notifier.cli.backup import backup
-from notifier.cli.check import check, schema
-from notifier.cli.delivery import app as delivery_commands
-from notifier.cli.demo import demo
-from notifier.cli.endpoint import app as endpoint_commands
-from notifier.cli.install import install, uninstall
-from notifier.cli.provider import app as provider_commands
-from notifier.cli.run import run
-from notifier.cli.secret import app as secret_commands
-from notifier.cli.simulate import simulate
-from notifier.cli.status import status
-from notifier.cli.verify import verify
-from notifier.cli.watch import app as watch_commands
+
+COMMANDS = {
+    "run": "run.run",
+    "check": "check.check",
+    "demo": "demo.demo",
+    "simulate": "simulate.simulate",
+    "status": "status.status",
+    "watch": "watch.app",
+    "delivery": "delivery.app",
+    "endpoint": "endpoint.app",
+    "provider": "provider.app",
+    "secret": "secret.app",
+    "verify": "verify.verify",
+    "backup": "backup.backup",
+    "schema": "check.schema",
+    "install": "install.install",
+    "uninstall": "install.uninstall",
+}
+"""Where in this package each command, or family of commands, is found; listed in this order."""
+
+
+class _Commands(TyperGroup):
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = dict.fromkeys(COMMANDS, self)  # the names, to list them and to guess what a typing error meant
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of that name, or None."""
+        return _load(cmd_name) if cmd_name in COMMANDS else None
+
+
+def _load(name: str) -> Any:
+    module, _, attribute = COMMANDS[name].partition(".")
+    found = getattr(import_module(f"notifier.cli.{module}"), attribute)
+    table = typer.Typer()
+    if isinstance(found, typer.Typer):
+        table.add_typer(found, name=name)
+    else:
+        table.command(name)(found)
+    return get_group(table).commands[name]
+
 
 app = typer.Typer(
     name="notifier",
+    cls=_Commands,
     help="Watch jobs behind polling-only APIs; POST a signed webhook when each one ends.",
     epilog="Exit codes: 0 done, 1 failed at run time, 2 wrong usage, 78 wrong configuration.",
     no_args_is_help=True,
@@ -43,20 +75,3 @@ def _root(
     ] = False,
 ) -> None:
     """Watch jobs behind polling-only APIs; POST a signed webhook when each one ends."""
-
-
-app.command()(run)
-app.command()(check)
-app.command()(demo)
-app.command()(simulate)
-app.command()(status)
-app.command()(backup)
-app.add_typer(watch_commands, name="watch")
-app.add_typer(delivery_commands, name="delivery")
-app.add_typer(endpoint_commands, name="endpoint")
-app.add_typer(provider_commands, name="provider")
-app.add_typer(secret_commands, name="secret")
-app.command()(verify)
-app.command()(schema)
-app.command()(install)
-app.command()(uninstall)

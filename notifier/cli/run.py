@@ -21,7 +21,7 @@ def run(config: ConfigOption = DEFAULT_CONFIG) -> None:
     early = threading.Event()  # a SIGHUP that comes before there is a daemon to reload
     signal.signal(signal.SIGHUP, lambda *_: early.set())
     settings = load_or_exit(config, secrets="required")
-    # Here, because the daemon's libraries take a second to load, which the other commands need not wait for.
+    # Here, because the daemon's libraries take a second to load, which whoever has to mend the file need not wait for.
     from notifier.cli.foreground import serve  # noqa: PLC0415
 
     raise typer.Exit(serve(config, settings, early))

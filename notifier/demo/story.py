@@ -16,7 +16,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from notifier import logs
-from notifier.app import Daemon, running
+from notifier.app.daemon import Daemon
+from notifier.app.running import running
 from notifier.config import Rejected, load
 from notifier.demo.receiver import Conduct, Received, Receiver
 from notifier.demo.serving import serve

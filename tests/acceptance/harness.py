@@ -1,4 +1,4 @@
-"""Real processes and real sockets: a daemon, a simulator and a receiver that the tests steer from outside."""
+"""Real processes and real sockets: a daemon, and a receiver that the tests steer from outside."""
 
 import http.client
 import http.server
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 from urllib.parse import urlsplit
 
 import yaml
@@ -254,40 +254,13 @@ class ReceiverServer:
         self.server.server_close()
 
 
-class Simulator(Process):
-    """`notifier simulate`, scripted through its control API."""
-
-    def __init__(self, folder: Path, *flags: str) -> None:
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        arguments = ["simulate", "--listen", f"127.0.0.1:{self.port}", "--quiet", *flags]
-        super().__init__(arguments, folder / "simulator.log")
-
-    def start(self) -> None:
-        super().start()
-        wait_until(self._answers, f"the simulator answers; see {self.log}")
-
-    def _answers(self) -> bool:
-        try:
-            return self.stats() is not None
-        except OSError:
-            return False
-
-    def script(self, task_id: str, **story: Any) -> None:
-        status, answer = call(self.url, "PUT", f"/simulator/tasks/{task_id}", story)
-        assert status < 300, answer
-
-    def stats(self) -> dict[str, Any]:
-        return dict(call(self.url, "GET", "/simulator/stats")[1])
-
-    def provider(self, **more: Any) -> dict[str, Any]:
-        """The `providers:` entry that polls this simulator, quickly."""
-        quick = {"interval": "200ms", "min_interval": "50ms", "rate": "1000/s", "timeout": "5s"}
-        return {"videos": {"base_url": self.url, "api_key": "key-for-tests", **quick, **more}}
+class Startable(Protocol):
+    def start(self) -> None: ...
+    def kill(self) -> None: ...
 
 
 @contextmanager
-def running(*processes: Process) -> Iterator[None]:
+def running(*processes: Startable) -> Iterator[None]:
     """Start in this order; whatever happens, nothing is left running."""
     try:
         for process in processes:

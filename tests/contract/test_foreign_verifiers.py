@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from notifier.adapters.clock import SystemClock
 from notifier.adapters.providers import SignedToken
 from notifier.domain.signature import Ed25519Key, HmacKey, Valid, parse_secret, sign, verify
+from tests.thoroughness import examples
 
 ASYMMETRIC = Ed25519Key(bytes(range(32)))
 texts = st.text(st.characters(codec="utf-8"), max_size=60)
@@ -24,7 +25,7 @@ def whsec(raw: bytes) -> str:
     return "whsec_" + base64.b64encode(raw).decode()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(body=texts, secrets=st.lists(st.binary(min_size=16, max_size=128), min_size=1, max_size=3), data=st.data())
 def test_foreign_libraries_verify_what_we_sign(body: str, secrets: list[bytes], data: st.DataObject) -> None:
     """standardwebhooks and svix accept our header for any of the HMAC secrets, whatever else signed beside it."""
@@ -40,7 +41,7 @@ def test_foreign_libraries_verify_what_we_sign(body: str, secrets: list[bytes], 
                 verifier.verify(raw + " ", headers)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(secret=st.binary(min_size=24, max_size=64), body=texts)
 def test_we_verify_what_foreign_libraries_sign(secret: bytes, body: str) -> None:
     """A header made by standardwebhooks is valid here."""
@@ -50,7 +51,7 @@ def test_we_verify_what_foreign_libraries_sign(secret: bytes, body: str) -> None
     assert verdict == Valid()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(issuer=texts, secret=st.text(st.characters(codec="utf-8"), min_size=32, max_size=80))
 def test_a_foreign_library_accepts_the_tokens_that_we_sign_for_providers(issuer: str, secret: str) -> None:
     """PyJWT reads the claims with the same secret, within the token's time, and refuses it with another one."""

@@ -6,11 +6,14 @@ Whoever changes a watch locks its task's row first, so that an end and a registr
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import islice
 from typing import TypeAlias, TypeVar
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import BigInteger, Connection, bindparam, func, insert, literal_column, select, update
 
 from notifier.adapters.stores import deliveries, files
+from notifier.adapters.stores.database_clock import NOW
+from notifier.adapters.stores.lessee import Lessee
 from notifier.adapters.stores.rows import (
     ENDLESS,
     UNTOUCHED,
@@ -57,6 +60,8 @@ def _with_terms(terms: Query) -> Query:
 
 _WATCHED = _with_terms(_TERMS)
 _CURRENT = _with_terms(_TERMS.where(watches.c.task_key.in_(bindparam("keys", expanding=True))))
+_SINCE = literal_column(NOW, BigInteger) - bindparam("microseconds", type_=BigInteger)
+_TOUCHED = select(tasks.c.key, tasks.c.touched_at).where(tasks.c.touched_at > _SINCE)
 _NAMED = (
     select(tasks)
     .where(
@@ -104,6 +109,12 @@ def current(connection: Connection, keys: Collection[int], usual_intervals: Mapp
     return found
 
 
+def touched(connection: Connection, seconds: float) -> dict[int, datetime]:
+    """The tasks whose watches changed in so many seconds until now, and when."""
+    rows = connection.execute(_TOUCHED, {"microseconds": int(seconds * 1_000_000)})
+    return {row.key: row.touched_at for row in rows}
+
+
 def _terms(row: AnyRow, usual_intervals: Mapping[str, float]) -> Terms:
     own, usual = row.own, usual_intervals.get(row.provider, INTERVAL_AT_REST)
     if own is None:
@@ -139,7 +150,9 @@ class _Ending:
         return _end_of(self.task)
 
 
-def end(connection: Connection, wanted: Sequence[tuple[Task, Announce]]) -> list[Sequence[Delivery]]:
+def end(
+    connection: Connection, wanted: Sequence[tuple[Task, Announce]], lessee: Lessee
+) -> list[Sequence[Delivery]]:
     """What each of the ends owes."""
     watched = _lock(connection, [task.key for task, _ in wanted])
     ends: dict[int, tuple[Task, Announce]] = {}
@@ -156,7 +169,7 @@ def end(connection: Connection, wanted: Sequence[tuple[Task, Announce]]) -> list
         if key in rows
     ]
     files.plan(connection, [(one.task, one.how) for one in endings])
-    owed = _end_watches(connection, endings)
+    owed = _end_watches(connection, endings, lessee)
     return [owed.pop(task.key, ()) for task, _ in wanted]
 
 
@@ -167,7 +180,13 @@ def _end_of(task: Task) -> End:
 
 
 def expire(
-    connection: Connection, task: Task, now: datetime, announce: Announce, usual_intervals: Mapping[str, float]
+    connection: Connection,
+    task: Task,
+    now: datetime,
+    announce: Announce,
+    usual_intervals: Mapping[str, float],
+    *,
+    lessee: Lessee,
 ) -> Expired:
     if not _lock(connection, [task.key]):
         return Expired((), None)
@@ -178,7 +197,7 @@ def expire(
         _close(connection, [(task, over)])
     else:
         save(connection, [task])
-    owed = _end_watches(connection, [_Ending(replace(task, end=over), due, announce)])
+    owed = _end_watches(connection, [_Ending(replace(task, end=over), due, announce)], lessee)
     return Expired(tuple(owed[task.key]), _reduced(connection, task, usual_intervals))
 
 
@@ -206,7 +225,9 @@ def _open_watches(connection: Connection, keys: Collection[int]) -> dict[int, li
     return found
 
 
-def _end_watches(connection: Connection, endings: Sequence[_Ending]) -> dict[int, Sequence[Delivery]]:
+def _end_watches(
+    connection: Connection, endings: Sequence[_Ending], lessee: Lessee
+) -> dict[int, Sequence[Delivery]]:
     """What is owed for each task, by its key."""
     ended = [
         {"wanted": row.seq, "state": one.how.state, "ended_at": one.how.at} for one in endings for row in one.rows
@@ -214,8 +235,8 @@ def _end_watches(connection: Connection, endings: Sequence[_Ending]) -> dict[int
     if ended:
         connection.execute(_END_WATCH, ended)
     owed = {one.task.key: [made for row in one.rows if (made := _owed(one, row)) is not None] for one in endings}
-    deliveries.insert(connection, [delivery for made in owed.values() for delivery in made])
-    return {key: tuple(made) for key, made in owed.items()}
+    kept = iter(deliveries.insert(connection, [delivery for made in owed.values() for delivery in made], lessee))
+    return {key: tuple(islice(kept, len(made))) for key, made in owed.items()}
 
 
 def _owed(ending: _Ending, row: AnyRow) -> Delivery | None:

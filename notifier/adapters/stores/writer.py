@@ -5,7 +5,9 @@ What is alike shares its statements, too (`sharing.py`).
 
 import asyncio
 import queue
+import random
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -25,6 +27,12 @@ TOLD_AT_ONCE = 32
 T = TypeVar("T")
 Relieve: TypeAlias = Callable[[Exception], None]
 """Look at why a transaction failed, and make it likelier that the next one does not. It must not raise."""
+Collides: TypeAlias = Callable[[Exception], bool]
+"""Whether a write failed for another daemon's doing, so that it may succeed when it is tried again."""
+RETRIES = 5
+"""How often a write that collides is tried again before its caller is told."""
+RETRY_SECONDS = 0.02
+"""The first wait; each later one is twice as long, give or take a half."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,11 +65,20 @@ class Writer:
     matter. A caller that goes away does not undo its write.
     """
 
-    def __init__(self, engine: Engine, explain: Explain, *, relieve: Relieve, outage: Outage) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        explain: Explain,
+        *,
+        relieve: Relieve,
+        outage: Outage,
+        collides: Collides = lambda _: False,
+    ) -> None:
         self._engine = engine
         self._explain = explain
         self._relieve = relieve
         self._outage = outage
+        self._collides = collides
         self._asked: list[_Job[Any]] = []
         self._queue: queue.SimpleQueue[list[_Job[Any]] | None] = queue.SimpleQueue()
         self._closed = False
@@ -130,16 +147,40 @@ class Writer:
         return batch, False
 
     def _outcomes(self, batch: Sequence[_Job[Any]]) -> Sequence[_Outcome]:
-        """All in one transaction. If one of them fails by its own fault, all again, each in its own savepoint."""
+        """All in one transaction. If one of them fails by its own fault, all again, each in its own savepoint; if by
+        another daemon's doing, each in a transaction of its own, so that none holds what another one needs."""
         try:
             return self._commit(batch, _run_together)
         except Exception as error:  # noqa: BLE001 -- whatever it is, the jobs' callers must be told
+            if self._collides(error):
+                return self._one_by_one(batch)
             if len(batch) == 1 or trouble(error, self._explain) is not None:
                 return self._failures(batch, error)
         try:
             return self._commit(batch, self._run_one_by_one)
         except Exception as error:  # noqa: BLE001 -- as above
             return self._failures(batch, error)
+
+    def _one_by_one(self, batch: Sequence[_Job[Any]]) -> Sequence[_Outcome]:
+        """Once the store itself is in trouble the rest need not wait for it, one after the other, to say so again."""
+        outcomes: list[_Outcome] = []
+        for at, job in enumerate(batch):
+            outcome = self._persist(job)
+            outcomes.append(outcome)
+            if isinstance(outcome, _Failed) and isinstance(outcome.error, StoreUnavailableError):
+                return [*outcomes, *self._failures(batch[at + 1 :], outcome.error)]
+        return outcomes
+
+    def _persist(self, job: _Job[Any]) -> _Outcome:
+        retry = 0
+        while True:
+            try:
+                return self._commit([job], _run)[0]
+            except Exception as error:  # noqa: BLE001 -- as above
+                if retry == RETRIES or not self._collides(error):
+                    return self._failures([job], error)[0]
+            time.sleep(RETRY_SECONDS * 2**retry * random.uniform(0.5, 1.5))  # noqa: S311 -- no secret
+            retry += 1
 
     def _failures(self, batch: Sequence[_Job[Any]], error: Exception) -> Sequence[_Outcome]:
         """To each its own exception: one that is raised in several places collects all their tracebacks."""

@@ -12,6 +12,7 @@ from notifier.domain.address import Refusal, examine
 from notifier.ports import SaveOrder, Unsaved
 from tests.contract.archive.conftest import kept
 from tests.contract.archive.servers import content, honest, in_turn, saying
+from tests.thoroughness import examples
 
 NAME = "videos/vid_1/wch_1-0"
 ODD = (
@@ -60,7 +61,7 @@ async def test_an_odd_redirect_raises_nothing(archive, serve, location):
     assert not [line for line in logs if line["event"] == "daemon.fault"]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.one_of(st.text(max_size=60), st.lists(PIECES | st.text(max_size=3), max_size=12).map("".join)))
 async def test_no_text_in_the_place_of_a_url_is_a_fault(archive, text):
     """With and without `https://` before it; nothing is looked up here, as nothing beyond loopback is listed."""

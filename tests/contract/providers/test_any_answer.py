@@ -16,6 +16,7 @@ from notifier.config.presets import PRESETS
 from notifier.domain.answer import Completed, Failed
 from notifier.domain.reading import HttpAnswer, read
 from tests.recorded import Api, apis
+from tests.thoroughness import examples
 
 NOW = datetime(2026, 11, 22, 13, 33, tzinfo=UTC)
 SECRET = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3"
@@ -65,7 +66,7 @@ statuses = st.sampled_from([200, 200, 200, 202, 400, 401, 402, 404, 422, 429, 50
 
 
 @given(st.sampled_from(DOCUMENTS), statuses, st.randoms())
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 def test_nothing_but_a_mapped_word_or_a_rule_ends_a_task(said: tuple[Api, Any], status: int, chance: Random) -> None:
     """Whatever comes back, reading it raises nothing, and every end has a word that the preset maps, or a rule; URLs
     are http(s)."""

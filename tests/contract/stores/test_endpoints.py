@@ -14,6 +14,7 @@ from notifier.domain.endpoint import Change, Endpoint, Overfull, Terms, changed
 from notifier.domain.headers import MOST_HEADERS
 from notifier.ports import Alter
 from tests.contract.stores.building import BACKENDS, T0
+from tests.thoroughness import examples
 
 OLD, NEW = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
 LATER = T0 + timedelta(seconds=5)
@@ -96,10 +97,10 @@ async def test_what_is_not_there_is_neither_changed_nor_removed(store):
 
 async def test_errors_of_the_database_do_not_quote_secrets(store):
     """A fault of ours goes into the log with its traceback; what was to be written must not be in it."""
-    with pytest.raises(Exception, match="NOT NULL") as caught:
+    with pytest.raises(Exception, match=r"(?i)not.null") as caught:
         await store.add_endpoint(replace(endpoint(), created_at=None))
     assert NEW not in str(caught.value)
-    with pytest.raises(Exception, match="no such") as caught:
+    with pytest.raises(Exception, match=r"no such|does not exist") as caught:
         await store._writer.write(lambda on: on.execute(text("INSERT INTO nowhere VALUES (:secret)"), {"secret": NEW}))
     assert NEW not in str(caught.value)
 
@@ -111,7 +112,7 @@ actions = st.lists(
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=25)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=examples(25))
 @given(actions=actions)
 def test_whatever_is_asked_in_whatever_order(tmp_path_factory, backend, actions):
     """The store holds what a dictionary by URL would, in the order of registration, restarts in between."""

@@ -15,6 +15,7 @@ from notifier.domain.answer import Completed, Failed, outcome_name
 from notifier.domain.task import Task, advance
 from tests.fake_http import FakeHttp, reply
 from tests.fakes import START, FakeClock
+from tests.thoroughness import examples
 
 CONFIG = """
 webhooks: {secret: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw}
@@ -105,7 +106,7 @@ def may_end(heard: Reply) -> bool:
 @example(reply(500, {"status": "broken"}), reply(200, {}))
 @example(reply(404, {"finished": True, "link": "/r"}), reply(200, {}))
 @example(reply(200, {"status": "done", "link": "/r"}), reply(422, b"\xff"))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 def test_no_answer_whatever_does_harm(first, second):
     """Any JSON, bytes, status, size or header, for both requests of a poll."""
     clock = FakeClock()

@@ -8,6 +8,7 @@ from notifier.config import Loaded, Rejected, parse
 from notifier.config.fields import task_id
 from notifier.config.problem import Substituted, did_you_mean, shown, write_path
 from notifier.config.tree import MOST_READINGS
+from tests.thoroughness import examples
 
 A_DURATION = "is not a duration (write 250ms, 30s, 5m, 2h, 7d or a plain number of seconds)"
 
@@ -63,8 +64,16 @@ ADDED = [
     # store, log, node
     ("store: {url: 5}", "5:14: store.url: 5 is not text (put it in quotes)"),
     ("store: {url: notifier.db}", "5:14: store.url: is not the URL of a store (write sqlite:///notifier.db; an ab"),
-    ("store: {url: 'postgresql://u:p@h/d'}", "5:14: store.url: this version has the embedded store only, not Post"),
-    ("store: {url: 'postgresql+psycopg://h/d'}", "5:14: store.url: this version has the embedded store only"),
+    ("store: {url: 'postgresql://u:p%40@h:5432,i/d?sslmode=require'}", None),
+    ("store: {url: 'postgres:///d?host=/run/postgresql'}", None),
+    ("store: {url: 'postgresql+psycopg://h/d'}", "5:14: store.url: names a driver, which is not yours to choose"),
+    ("store: {url: 'postgresql://u:p@h'}", "5:14: store.url: is not postgresql://user:password@host/database; in"),
+    ("store: {url: 'postgresql://u:p@h/'}", "5:14: store.url: is not postgresql://user:password@host/database; in"),
+    ("store: {url: 'postgresql://u:p@q@h/d'}", "5:14: store.url: is not postgresql://user:password@host/database;"),
+    ("store: {url: 'postgresql://u:p#q@h/d'}", "5:14: store.url: is not postgresql://user:password@host/database;"),
+    ("store: {url: 'postgresql://u:p/q@h/d'}", "5:14: store.url: is not postgresql://user:password@host/database;"),
+    ("store: {url: 'postgresql://u:100%@h/d'}", "5:14: store.url: is not postgresql://user:password@host/database"),
+    ("store: {url: 'postgresql://u:p q@h/d'}", "5:14: store.url: is not postgresql://user:password@host/database;"),
     ("store: {url: 'sqlite://'}", "5:14: store.url: names no file, and a store in memory would forget every watch"),
     ("store: {url: 'sqlite:///'}", "5:14: store.url: names no file"),
     ("store: {url: 'sqlite:///:memory:'}", "5:14: store.url: names no file"),
@@ -501,7 +510,7 @@ values = st.recursive(
 )
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(st.dictionaries(words, values, min_size=1, max_size=5))
 def test_any_structure_is_loaded_or_rejected(data):
     """Whatever a file holds, the outcome is settings or problems; nothing is ever raised."""

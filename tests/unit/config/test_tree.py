@@ -11,6 +11,7 @@ from notifier.config import nodes
 from notifier.config.nodes import DEEPEST, MOST_REPEATED, decode
 from notifier.config.problem import Fault, Place
 from notifier.config.tree import Tree, plant
+from tests.thoroughness import examples
 
 
 def value_of(written):
@@ -205,14 +206,14 @@ pieces = st.sampled_from(
 )
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(st.lists(pieces, max_size=30).map("".join) | st.text(max_size=40))
 def test_any_text_is_a_tree_or_a_fault(text):
     """Reading never raises, whatever the text."""
     assert isinstance(plant(text), Tree | Fault)
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(st.binary(max_size=30))
 def test_any_bytes_are_text_or_a_fault(raw):
     """Decoding never raises, whatever the bytes."""
@@ -227,7 +228,7 @@ ordinary = st.recursive(
 )
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(st.dictionaries(st.text("ab", min_size=1, max_size=3), ordinary, min_size=1, max_size=3), st.booleans())
 def test_both_parsers_of_pyyaml_give_the_same_nodes(data, flow):
     """With and without libyaml, what is ordinary YAML is read with the same values at the same places."""

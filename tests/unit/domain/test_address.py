@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from notifier.domain.address import Refusal, Target, examine, judge
+from tests.thoroughness import examples
 
 NOTHING = ()
 EVERYTHING = (ip_network("0.0.0.0/0"), ip_network("::/0"))
@@ -265,7 +266,7 @@ def test_plain_http_to_a_name_waits_for_the_look_up_when_something_is_listed():
     assert examine("http://receiver.internal/", LOOPBACK) == Target("http", "receiver.internal", 80, None)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.text(max_size=30), st.sampled_from(["", "https://", "http://", "https://h", "https://[", "https://1."]))
 def test_any_text_gets_a_verdict(text, start):
     """Nonsense is refused, never an exception."""

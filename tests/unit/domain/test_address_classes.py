@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from notifier.domain.address import judge
 from notifier.domain.address_blocks import METADATA
+from tests.thoroughness import examples
 
 ALL_IPV6 = (ip_network("::/0"),)
 EVERYTHING = (ip_network("0.0.0.0/0"), *ALL_IPV6)
@@ -125,7 +126,7 @@ def wrappings(v4: int, noise: int) -> dict[str, int]:
     return found
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(any_special_ipv4, st.integers(0, 2**128 - 1))
 @example(IPv4Address("127.0.0.1"), 0)
 @example(IPv4Address("10.0.0.1"), 2**128 - 1)
@@ -139,7 +140,7 @@ def test_no_wrapping_leads_to_a_special_ipv4_address(inner, noise):
             assert refusal(address, ALL_IPV6) is not None, form
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(st.sampled_from(METADATA_IPV4), st.integers(0, 2**128 - 1))
 def test_no_wrapping_leads_to_a_metadata_address_whatever_is_listed(inner, noise):
     """A listing of everything opens no IPv6 form of a metadata address."""
@@ -151,7 +152,7 @@ def test_no_wrapping_leads_to_a_metadata_address_whatever_is_listed(inner, noise
 
 
 @pytest.mark.parametrize("length", [32, 40, 48, 56, 64, 96])
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(st.sampled_from(METADATA_IPV4), st.integers(0, 2**128 - 1))
 def test_no_nat64_prefix_of_ones_own_leads_to_a_metadata_address(length, inner, noise):
     """A network may translate with any prefix (RFC 6052), and an ordinary looking address then leads inside."""
@@ -162,7 +163,7 @@ def test_no_nat64_prefix_of_ones_own_leads_to_a_metadata_address(length, inner, 
         assert refused.rule == "metadata"
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(st.ip_addresses(v=4), st.integers(0, 2**128 - 1))
 def test_a_tunnel_is_refused_even_with_a_public_address_inside(inner, noise):
     """Where a wrapping really leads is up to somebody's gateway; but ISATAP looks like any other address."""

@@ -10,6 +10,7 @@ from yarl import URL
 
 from notifier.domain.address import Target, examine
 from notifier.domain.address_blocks import Network
+from tests.thoroughness import examples
 
 NOTHING: tuple[Network, ...] = ()
 DEFAULT_PORTS = {"https": 443, "http": 80}
@@ -33,7 +34,7 @@ urls = st.tuples(
 ).map("".join)
 
 
-@settings(max_examples=600)
+@settings(max_examples=examples(600))
 @given(urls)
 @example("https://a.example\\@127.0.0.1/")
 @example("https://example.com;@127.0.0.1/")

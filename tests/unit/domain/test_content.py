@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from notifier.domain.content import HEAD_BYTES, UNKNOWN, Content, recognise
+from tests.thoroughness import examples
 
 FTYP = b"\x00\x00\x00\x20ftyp"
 
@@ -73,7 +74,7 @@ def test_a_text_whose_head_ends_within_a_character_is_text():
 
 
 @given(st.binary(max_size=HEAD_BYTES) | st.text(max_size=HEAD_BYTES).map(str.encode))
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 def test_any_bytes_are_something(head):
     """Nothing raises, and extensions are safe in a file's name."""
     assert recognise(head).extension.isalnum()

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from notifier.domain.deadlines import DEAD_ENTRIES, Deadlines
+from tests.thoroughness import examples
 
 START = datetime(2026, 11, 22, tzinfo=UTC)
 
@@ -17,7 +18,7 @@ def at(seconds: int) -> datetime:
 moves = st.tuples(st.sampled_from(["set", "drop", "take"]), st.integers(0, 5), st.integers(0, 20))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(st.lists(moves, max_size=60))
 def test_each_key_is_overdue_once_by_its_latest_deadline(moves: list[tuple[str, int, int]]) -> None:
     """Whatever was set before, moved or dropped, as a plain dictionary would have it."""

@@ -17,6 +17,7 @@ from notifier.domain.delivery import (
     settle,
 )
 from notifier.domain.event import Event
+from tests.thoroughness import examples
 
 NOW = datetime(2026, 11, 22, 13, 33, tzinfo=UTC)
 HOOK = "https://app.example.com/hook"
@@ -174,7 +175,7 @@ receipts = st.one_of(
 
 
 @given(st.lists(st.floats(0.01, 1e6), max_size=5), st.lists(receipts, min_size=27, max_size=40), st.floats(-1, 1))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 def test_a_delivery_ends_within_its_schedule_and_no_retry_is_early(waits, said, spread):
     """Whatever a receiver says: at most 1 + n attempts and 20 deferrals, each as late as the schedule or it asked."""
     delivery, now, schedule = FRESH, NOW, RetrySchedule(tuple(waits))

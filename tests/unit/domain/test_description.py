@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from notifier.domain.description import Description, Question, SecondLook
 from notifier.domain.template import parse_json_template, parse_template
+from tests.thoroughness import examples
 
 POLL = Question(
     parse_template("/{+vars.path}/{vars.region}/{task_id}", "path"),
@@ -105,7 +106,7 @@ def test_credentials_go_to_the_own_origin_and_listed_hosts_alone(base_url, url, 
 
 
 @given(st.text(alphabet="htps:/@.\\#?%[]\t api.exmlvo019", max_size=30))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_nothing_that_was_pasted_together_is_trusted_by_mistake(tail):
     """Whatever follows the scheme, the host is one of ours as it is written."""
     url = f"https://{tail}"

@@ -18,6 +18,7 @@ from notifier.domain.signature import HmacKey
 from notifier.domain.task import End, Task
 from notifier.domain.template import parse_template
 from notifier.domain.watch import Watch
+from tests.thoroughness import examples
 
 NOW = datetime(2026, 11, 22, 13, 33, 0, 123456, tzinfo=UTC)
 TASK = Task(
@@ -126,7 +127,7 @@ documents = st.dictionaries(
 
 
 @given(documents, documents, words, words, st.lists(words, max_size=3).map(tuple), st.integers(0))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 def test_every_body_is_json_in_utf_8(answer, metadata, word, message, urls, polls):
     """Whatever a provider said and whatever the metadata is, receivers can parse it and find it unchanged."""
     raw = json.dumps(answer).encode("ascii")

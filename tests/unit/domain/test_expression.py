@@ -1,7 +1,7 @@
 """JMESPath as providers' descriptions use it."""
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from notifier.domain.expression import (
@@ -10,6 +10,7 @@ from notifier.domain.expression import (
     ExpressionError,
     compile_expression,
 )
+from tests.thoroughness import examples
 
 DOCUMENT = {"data": {"state": "done"}, "files": [{"url": "a"}, {"url": "b"}, {}], "inner": '{"x": [1, 2]}', "n": 0}
 
@@ -101,15 +102,19 @@ BUSY = compile_expression(
 
 
 @given(json_values)
-@example(nested(950))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_evaluating_never_raises(document):
     """Whatever the answer is."""
     BUSY.find(document)
 
 
+def test_evaluating_a_deep_answer_never_raises():
+    """As deep as a parser of JSON lets through."""
+    BUSY.find(nested(950))
+
+
 @given(st.text(alphabet="ab.*[]?&|!@'`\"{}:,()01-< =#\\\n", max_size=20))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_compiling_any_text_gives_an_expression_or_says_why_not(text):
     """Nothing else is ever raised."""
     try:

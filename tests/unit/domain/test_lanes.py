@@ -10,6 +10,7 @@ from notifier.domain.lanes import LaneLimits, Lanes, limits_of
 from notifier.domain.receiver import Receiver, Receivers, host_of
 from notifier.domain.sleepers import SPARE
 from notifier.domain.trust import doubted_places
+from tests.thoroughness import examples
 
 A, B, C = "https://a.example/1", "https://b.example/1", "https://c.example/1"
 A2, A3 = "https://a.example/2", "https://a.example/3"
@@ -389,7 +390,7 @@ lane_moves = st.lists(
 
 
 @given(lane_moves, st.integers(1, 4), st.integers(1, 3))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_lanes_keep_their_limits_and_starve_nobody(sequence, concurrency, per_host):
     """No limit is ever passed, and whoever joined goes when those before have left and holds are over."""
     limits = {C: LaneLimits(concurrency=1, rate=1.0)}

@@ -1,10 +1,13 @@
 """Who may go next, and when."""
 
+import math
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from notifier.domain.pace import Line, Pause, TokenBucket, Turn, next_strike, pause_again
+from tests.thoroughness import examples
 
 
 def taken(line, now):
@@ -73,8 +76,82 @@ def test_a_time_that_goes_back_gives_nothing():
     assert not bucket.take(5.0)
 
 
+def test_a_part_of_a_rate_saves_up_half_a_second():
+    """All parts of it together burst less than one whole would."""
+    bucket = TokenBucket(10.0, 0.0)
+    bucket.change(10.0, 0.0, part=True)
+    assert sum(bucket.take(0.0) for _ in range(50)) == 5
+    assert sum(bucket.take(1000.0) for _ in range(50)) == 5
+
+
+def test_a_part_that_grows_brings_nothing_along():
+    """What it may do more it has to gather first; from nothing, everything."""
+    bucket = TokenBucket(10.0, 0.0)
+    bucket.change(0.0, 0.0, part=True)
+    assert bucket.ready_at(5.0) == math.inf
+    assert not bucket.take(5.0)
+    bucket.change(10.0, 5.0, part=True)
+    assert not bucket.take(5.0)
+    assert bucket.ready_at(5.0) == pytest.approx(5.1)
+    assert sum(bucket.take(5.3) for _ in range(50)) == 3
+
+
+def test_a_small_part_gathers_a_whole_token_only_while_somebody_waits():
+    """Idle nodes together must not have one each to spend at the same moment; who waits gets there."""
+    line = Line(concurrency=9, rate=1.0, now=0.0)
+    line.change(concurrency=9, rate=0.2, now=0.0, part=True)
+    for key in "abc":
+        line.join(key, 0.0)
+    assert taken(line, 0.0) == []
+    assert line.wake_at(0.0) == pytest.approx(4.5)
+    assert taken(line, 4.5) == ["a"]
+    assert taken(line, 9.5) == ["b"]
+    assert taken(line, 14.5) == ["c"]
+    line.join("d", 100.0)
+    assert line.wake_at(100.0) == pytest.approx(104.5)
+    line.join("e", 60.0)  # it was due before, when somebody waited already
+    assert line.wake_at(100.0) == pytest.approx(104.5)
+
+
+def test_a_late_firing_has_been_waiting_since_it_was_due():
+    """It neither loses nor gains by how late it stands in line."""
+    line = Line(concurrency=9, rate=1.0, now=100.0)
+    line.change(concurrency=9, rate=0.2, now=100.0, part=True)
+    line.join("a", 98.0)
+    assert line.wake_at(100.0) == pytest.approx(104.5)
+
+
+def test_who_waits_for_the_rate_is_told_from_who_waits_for_something_else():
+    """Places and pauses are no reason to ask for more of a rate; nor is nobody waiting."""
+    line = Line(concurrency=2, rate=1.0, now=0.0)
+    assert not line.rationed(0.0)
+    for key in "abcd":
+        line.join(key, 0.0)
+    assert not line.rationed(0.0)
+    assert taken(line, 0.0) == ["a"]
+    assert line.rationed(0.5)
+    line.held_until = 7.0
+    line.leave("a")
+    assert not line.rationed(0.5)
+    line.held_until = None
+    assert taken(line, 1.0) == ["b"]
+    assert taken(line, 2.0) == ["c"]
+    assert not line.rationed(2.0)
+    assert not Line(concurrency=1).rationed(0.0)
+
+
+def test_a_line_counts_turns_that_were_taken():
+    """One that stepped back took none."""
+    line = Line(concurrency=2)
+    line.join("a", 0.0)
+    line.join("b", 0.0)
+    assert taken(line, 0.0) == ["a", "b"]
+    line.step_back("b", 0.0)
+    assert line.taken == 1
+
+
 @given(st.floats(0.05, 1000), st.lists(st.floats(0, 3), max_size=40))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_no_bucket_gives_more_than_its_rate_and_one_burst(rate, gaps):
     """Over any time from the start, however it is asked."""
     bucket, now, count = TokenBucket(rate, 0.0), 0.0, 0
@@ -247,7 +324,7 @@ moves = st.lists(st.tuples(st.sampled_from(["join", "take", "leave"]), st.intege
 
 
 @given(moves, st.integers(1, 4))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_a_line_is_first_come_first_served_within_its_concurrency(sequence, concurrency):
     """Whoever joins, goes and leaves in whatever order."""
     line, expected, busy = Line(concurrency=concurrency), [], []

@@ -7,6 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from notifier.domain.prefix import climbs, parse_prefix
+from tests.thoroughness import examples
 
 SITE = "https://app.example.com"
 
@@ -121,7 +122,7 @@ SEGMENTS = st.lists(st.sampled_from(PIECES))
 TAILS = st.text(st.characters(min_codepoint=33, max_codepoint=0x2FF), max_size=12)
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(SEGMENTS, TAILS)
 @example(["hooks", ".."], "")
 def test_no_path_leads_out(segments: list[str], tail: str) -> None:
@@ -134,7 +135,7 @@ def test_no_path_leads_out(segments: list[str], tail: str) -> None:
         path = path.replace("%25", "%").replace("%2e", ".").replace("%2E", ".").replace("%2f", "/").replace("%5c", "/")
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(TAILS)
 @example(".evil.net")
 @example("@evil.net")

@@ -16,6 +16,7 @@ from notifier.domain.quantity import (
     parse_rate,
     parse_size,
 )
+from tests.thoroughness import examples
 
 
 @pytest.mark.parametrize(
@@ -155,14 +156,14 @@ def test_a_size_is_written_in_the_largest_unit_that_it_fills(count, written):
     assert format_size(count) == written
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(st.integers(min_value=10, max_value=int(MOST_SECONDS) * 1000))
 def test_what_is_written_is_read_back(milliseconds):
     """Reading undoes writing for every legal duration of whole milliseconds."""
     assert parse_duration(format_duration(milliseconds / 1000)) == pytest.approx(milliseconds / 1000, abs=1e-6)
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(st.from_regex(r"[0-9dhms./]{0,8}", fullmatch=True))
 def test_the_published_patterns_are_the_grammar(text):
     """A text matches the pattern for editors exactly when it is refused for nothing but its range."""

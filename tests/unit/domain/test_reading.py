@@ -37,6 +37,7 @@ from notifier.domain.expression import compile_expression
 from notifier.domain.extract import NO_REASON
 from notifier.domain.reading import HttpAnswer, parse_document, read, read_result
 from notifier.domain.template import parse_template
+from tests.thoroughness import examples
 
 NOW = datetime(2026, 11, 22, 13, 33, tzinfo=UTC)
 
@@ -247,7 +248,7 @@ bodies = st.one_of(
 @example(200, b'{"id": ' + b"[" * 900 + b"]" * 900 + b"}", None, False)
 @example(200, b'{"id": ' + b"9" * 5000 + b"}", None, False)
 @example(200, b'{"status": 1e999}', None, False)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_no_answer_is_an_accident(http_status, body, retry_after, truncated):
     """Whatever bytes come, they mean something, and a task ends only by a 2xx with a final word."""
     meant = answer(http_status, body, retry_after=retry_after, truncated=truncated)
@@ -259,7 +260,7 @@ def test_no_answer_is_an_accident(http_status, body, retry_after, truncated):
 
 
 @given(st.binary(max_size=60) | st.text(max_size=60).map(lambda text: text.encode("utf-8", "surrogatepass")))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_reading_bytes_never_raises(body):
     """It is a JSON object, an array or nothing."""
     assert isinstance(parse_document(HttpAnswer(200, {}, body)), dict | list | None)

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from notifier.domain.result_file import ResultFile, download_name, file_members
+from tests.thoroughness import examples
 
 SAVED = ResultFile(
     n=1,
@@ -58,7 +59,7 @@ def test_an_unknown_ending_is_bin(location):
     assert download_name("vid", 0, location) == "vid-0.bin"
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(st.text(min_size=1, max_size=600), st.text(min_size=1, max_size=600))
 def test_a_name_is_plain_for_any_task_id(one, other):
     """Letters, digits and ._-, no leading dot or dash, short enough for any file system; another task, another name."""

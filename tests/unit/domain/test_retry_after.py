@@ -8,6 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from notifier.domain.retry_after import parse_retry_after
+from tests.thoroughness import examples
 
 NOW = datetime(2026, 11, 22, 13, 33, tzinfo=UTC)
 
@@ -54,7 +55,7 @@ words = st.sampled_from(["Sun", ", ", "22", " ", "Nov", "2026", "13:35:00", "GMT
 
 @given(st.one_of(st.text(max_size=20), st.lists(words, max_size=9).map("".join)))
 @example("Mon, 01 Jan 0001 00:00:00 +2359")
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_no_header_is_an_accident(header):
     """Any text is a wait of zero or more seconds, or none."""
     told = parse_retry_after(header, NOW)
@@ -62,7 +63,7 @@ def test_no_header_is_an_accident(header):
 
 
 @given(st.integers(0, 10_000_000))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_a_date_is_as_far_as_it_says(seconds):
     """A date so many seconds ahead says so many seconds."""
     header = format_datetime(NOW + timedelta(seconds=seconds), usegmt=True)

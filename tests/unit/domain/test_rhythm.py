@@ -10,6 +10,7 @@ from notifier.domain.lifetimes import Lifetimes
 from notifier.domain.rhythm import SILENCE, Clues, Limits, Plan, next_wait
 from tests.benchmarks.adaptive import EIGHT
 from tests.simulated_polls import LIMITS, Job, figures, gain, leave_one_out, one_after_another
+from tests.thoroughness import examples
 
 NOTHING = Clues()
 
@@ -62,7 +63,7 @@ def test_the_model_counts_when_the_provider_tells_it():
 numbers = st.lists(st.floats(0.5, 5000.0), min_size=6, max_size=20)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(
     numbers,
     st.sampled_from([Limits(30.0, 5.0), Limits(10.0, 10.0), Limits(60.0, 1.0)]),

@@ -20,6 +20,7 @@ from notifier.domain.signature import (
     sign,
     verify,
 )
+from tests.thoroughness import examples
 
 # Signatures that other senders make for this message with these keys.
 EVENT, AT, BODY = "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}'
@@ -65,7 +66,7 @@ def test_nothing_is_signed_without_a_key():
         sign([], EVENT, AT, BODY)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(seed=st.binary(min_size=32, max_size=32), body=st.binary(max_size=60))
 def test_a_plain_ed25519_implementation_verifies_what_we_sign(seed, body):
     """A v1a signature is a bare ed25519 signature of id.timestamp.body under the published public key."""

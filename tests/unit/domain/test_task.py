@@ -17,6 +17,7 @@ from notifier.domain.answer import (
     Unavailable,
 )
 from notifier.domain.task import End, Step, Task, advance, backoff
+from tests.thoroughness import examples
 
 NOW = datetime(2026, 11, 22, 13, 33, tzinfo=UTC)
 TASK = Task(1, "videos", "vid_1", 30.0, NOW + timedelta(days=1))
@@ -204,7 +205,7 @@ answers = st.one_of(
 
 
 @given(st.lists(answers, max_size=12), st.lists(answers, min_size=1, max_size=6), st.floats(0, 500))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 def test_an_ended_task_never_changes(first, then, every):
     """Whatever is learned later, a task ends once and says the same for ever."""
     ended = polled(*first, DONE, task=TASK, every=every, grace=0).task
@@ -213,7 +214,7 @@ def test_an_ended_task_never_changes(first, then, every):
 
 
 @given(st.lists(answers, max_size=30), st.floats(0, 200))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 def test_a_task_ends_only_for_a_reason(sequence, every):
     """By a final status, or by three misses with nothing but silence about the task between them."""
     task = polled(*sequence, every=every).task
@@ -253,7 +254,7 @@ def test_backoff_doubles_from_the_interval_up_to_five_minutes(interval, failures
 
 
 @given(st.floats(0.01, 100_000), st.integers(1, 10_000), st.floats(-1, 1))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 def test_backoff_stays_within_a_fifth_of_its_step(interval, failures, spread):
     """Jitter moves it by up to 20 %, never below 80 % of the interval or above 120 % of the ceiling."""
     wait = backoff(interval, failures, spread)

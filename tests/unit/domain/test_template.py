@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from notifier.domain.template import parse_json_template, parse_template
+from tests.thoroughness import examples
 
 VALUES = {"task_id": "a/b c", "vars.region": "eu", "vars.path": "fal-ai/kling video", "vars.odd": "é?#"}
 VALUES["answer.f"] = "7"
@@ -94,7 +95,7 @@ def test_a_json_body_is_filled_in_its_texts_alone():
 
 
 @given(st.text(min_size=1, max_size=30), st.booleans())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_no_value_leads_to_another_path(value, reserved):
     """What was filled in is read back whole, between what stood round it."""
     template = parse_template("/a/{+task_id}/z" if reserved else "/a/{task_id}/z", "path")

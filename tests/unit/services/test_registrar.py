@@ -20,6 +20,7 @@ from notifier.ports import Registered, StoreUnavailableError
 from notifier.services import registrar
 from notifier.services.registrar import Busy, Invalid, WatchRequest
 from tests.fakes import START
+from tests.thoroughness import examples
 from tests.unit.services.world import HOOK, KEY, LIMITS, RULES
 
 DONE = Completed("completed", ("https://cdn.example/1.mp4",))
@@ -300,7 +301,7 @@ values = st.recursive(
 
 
 @given(st.dictionaries(st.text(max_size=6), values, max_size=4))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 def test_metadata_comes_back_as_it_went_in_or_is_refused(metadata):
     """No value changes silently."""
     try:

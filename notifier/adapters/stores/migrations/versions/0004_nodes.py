@@ -27,6 +27,7 @@ def upgrade() -> None:
         sa.Column("version", sa.Text, nullable=False),
         sa.Column("started_at", sa.BigInteger, nullable=False),
         sa.Column("alive_until", sa.BigInteger, nullable=False),
+        sa.Column("leaving", sa.Boolean, nullable=False),
         sa.Column("report", sa.Text, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_nodes"),
     )
