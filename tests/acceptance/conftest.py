@@ -1,11 +1,11 @@
 """Fixtures for tests with real processes."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.acceptance.harness import ReceiverServer, running
-from tests.acceptance.simulator import Simulator
+from tests.acceptance.harness import ReceiverServer, Simulator, running
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def receiver() -> Iterator[ReceiverServer]:
 
 
 @pytest.fixture
-def simulator() -> Iterator[Simulator]:
-    simulator = Simulator()
-    with running(simulator):
-        yield simulator
+def simulator(tmp_path: Path) -> Iterator[Simulator]:
+    process = Simulator(tmp_path)
+    with running(process):
+        yield process

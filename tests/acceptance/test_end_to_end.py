@@ -8,8 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from standardwebhooks import Webhook as StandardWebhook
 from svix.webhooks import Webhook as SvixWebhook
 
-from tests.acceptance.harness import SECRET, DaemonProcess, Hook, ReceiverServer, running, wait_until
-from tests.acceptance.simulator import Simulator
+from tests.acceptance.harness import SECRET, DaemonProcess, Hook, ReceiverServer, Simulator, running, wait_until
 
 SEED = bytes(range(32))
 ED25519 = "whsk_" + base64.b64encode(SEED).decode()
@@ -36,6 +35,7 @@ def test_fifty_declared_and_twenty_registered_watches_are_each_told_once(
     ]
     config = {"providers": simulator.provider(), "webhooks": {"secrets": [SECRET, ED25519]}, "watches": declared}
     daemon = DaemonProcess(tmp_path, config)
+    daemon.fresh = True
     del daemon.config["webhooks"]["secret"]
     daemon.write()
     with running(daemon):

@@ -6,8 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.acceptance.harness import DaemonProcess, ReceiverServer, running, wait_until
-from tests.acceptance.simulator import Simulator
+from tests.acceptance.harness import DaemonProcess, ReceiverServer, Simulator, running, wait_until
 
 TASKS = 300
 KILLS = 12

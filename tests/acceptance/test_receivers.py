@@ -4,8 +4,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.acceptance.harness import DaemonProcess, ReceiverServer, running, wait_until
-from tests.acceptance.simulator import Simulator
+from tests.acceptance.harness import DaemonProcess, ReceiverServer, Simulator, running, wait_until
 
 
 def delivery_of(daemon: DaemonProcess, watch: dict[str, Any]) -> dict[str, Any]:

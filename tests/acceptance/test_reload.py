@@ -3,8 +3,7 @@
 import signal
 from pathlib import Path
 
-from tests.acceptance.harness import DaemonProcess, ReceiverServer, running, wait_until
-from tests.acceptance.simulator import Simulator
+from tests.acceptance.harness import DaemonProcess, ReceiverServer, Simulator, running, wait_until
 
 
 def declared(receiver: ReceiverServer, *names: str, **more: object) -> list[dict[str, object]]:
@@ -85,7 +84,7 @@ def test_what_needs_a_restart_is_named_and_the_rest_applies(
 
 def test_a_corrected_key_is_used_at_once(tmp_path: Path, receiver: ReceiverServer) -> None:
     """A provider that is paused for a wrong key is asked again right after the reload that mends it."""
-    simulator = Simulator(api_key="right")
+    simulator = Simulator(tmp_path, "--api-key", "right")
     daemon = DaemonProcess(tmp_path, {"providers": simulator.provider(api_key="wrong", interval="20s")})
     with running(simulator, daemon):
         simulator.script("task", queued=0, processing=0)

@@ -10,8 +10,7 @@ from typing import Any
 
 from standardwebhooks import Webhook
 
-from tests.acceptance.harness import SECRET, DaemonProcess, ReceiverServer, running, wait_until
-from tests.acceptance.simulator import Simulator
+from tests.acceptance.harness import SECRET, DaemonProcess, ReceiverServer, Simulator, running, wait_until
 
 RELOADS = 20
 LASTING = 20

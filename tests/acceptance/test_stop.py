@@ -5,8 +5,7 @@ import signal
 import time
 from pathlib import Path
 
-from tests.acceptance.harness import DaemonProcess, Process, ReceiverServer, running, wait_until
-from tests.acceptance.simulator import Simulator
+from tests.acceptance.harness import DaemonProcess, Process, ReceiverServer, Simulator, running, wait_until
 
 
 def test_sigterm_finishes_the_attempt_in_flight_and_exits_with_0(
@@ -99,6 +98,7 @@ def test_signals_during_the_start_are_heeded(tmp_path: Path, simulator: Simulato
     The configuration is a FIFO: who has opened it for reading has begun, and goes on when it is written.
     """
     daemon = DaemonProcess(tmp_path, {"providers": simulator.provider()})
+    daemon.fresh = True
     text = daemon.config_file.read_text()
     daemon.config_file.unlink()
     os.mkfifo(daemon.config_file)
