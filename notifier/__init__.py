@@ -46,6 +46,8 @@
     │   ├── channel.py    one provider: whose turn it is, and the pause when it will not talk to us
     │   ├── rhythms.py    what each provider's tasks taught, and whose next poll goes by it
     │   ├── dispatcher.py deliveries: whose turn it is (trials.py: test events)
+    │   ├── turns.py      one turn of a delivery: an attempt, or fresh URLs before it
+    │   ├── custody.py    which deliveries this node attempts (claims.py: those that are nobody's)
     │   ├── attempts.py   what each attempt makes of its delivery, and says of its receiver
     │   ├── refresher.py  fresh result URLs for late deliveries (inquiries.py: asking about ended tasks)
     │   ├── courier.py    one HTTP try: sign, post, report

@@ -22,6 +22,7 @@ from notifier.ports import (
     Outdated,
     Registered,
     Retell,
+    Settlement,
     StoreUnavailableError,
     Subject,
     Unsettled,
@@ -184,14 +185,16 @@ class FakeStore:
         self._reach()
         return self.deliveries.get(delivery_id)
 
-    async def settle(self, delivery: Delivery, attempt: Attempt) -> bool:
+    async def settle(self, delivery: Delivery, attempt: Attempt) -> Settlement:
         self._reach("settle")
         known = self.deliveries.get(delivery.id)
-        if known is None or known.attempts != delivery.attempts - 1:
-            return False
+        if known is None or known.attempts not in (delivery.attempts - 1, delivery.attempts):
+            return "lost"
+        if known.attempts == delivery.attempts:
+            return "known"
         self.deliveries[delivery.id] = delivery
         self.logs.setdefault(delivery.id, []).append(attempt)
-        return True
+        return "kept"
 
     async def redeliver(self, delivery_id: str, now: datetime) -> Delivery | None:
         self._reach("redeliver")

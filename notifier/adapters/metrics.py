@@ -1,6 +1,7 @@
 """Prometheus metrics. No label ever holds a task id, a URL or free text, so the number of series is bounded."""
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from typing import get_args
 
 from prometheus_client import (
@@ -55,6 +56,8 @@ class Metrics:
         self._poll_lag = self._histogram(
             "poll_lag_seconds", "How late polls start: for rate, concurrency or a pause.", WAIT_SECONDS, "provider"
         )
+        # To find a series by its labels costs more than to count.
+        self._poll_series = cache(self._find_poll_series)
         self._paused = self._gauge(
             "provider_paused", "1 while a provider is paused for this reason.", "provider", "reason"
         )
@@ -110,11 +113,19 @@ class Metrics:
 
     # PollMeter
 
+    def _find_poll_series(self, provider: str, outcome: str) -> tuple[Counter, Histogram, Histogram]:
+        return (
+            self._polls.labels(provider, outcome),
+            self._poll_seconds.labels(provider),
+            self._poll_lag.labels(provider),
+        )
+
     def polled(self, provider: str, outcome: str, *, duration: float, lag: float) -> None:
         self._tempo.note(self._monotonic())
-        self._polls.labels(provider, outcome).inc()
-        self._poll_seconds.labels(provider).observe(duration)
-        self._poll_lag.labels(provider).observe(lag)
+        made, seconds, late = self._poll_series(provider, outcome)
+        made.inc()
+        seconds.observe(duration)
+        late.observe(lag)
 
     def paused(self, provider: str, reason: str | None) -> None:
         for known in PAUSE_REASONS:

@@ -5,7 +5,6 @@ a key in a line and returns, so that ten thousand due tasks cost ten thousand ch
 """
 
 import logging
-import random
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -14,17 +13,13 @@ from inspect import Parameter, Signature
 from typing import Any
 
 import structlog
-from apscheduler.executors.base import BaseExecutor
-from apscheduler.job import Job
 from apscheduler.jobstores.base import JobLookupError
-from apscheduler.jobstores.memory import MemoryJobStore
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
-from apscheduler.util import datetime_to_utc_timestamp
 
+from notifier.adapters.jobs import HeapJobs, InlineExecutor, Once, PhasedInterval
 from notifier.domain.jump import JUMP_SECONDS, PATIENCE_SECONDS
 from notifier.domain.quantity import format_duration
-from notifier.domain.task import PHASE_SPREAD
 from notifier.ports import Clock, Crew
 
 log = structlog.get_logger()
@@ -39,83 +34,24 @@ _ANYTHING = Signature([Parameter("arguments", Parameter.VAR_POSITIONAL)])
 logging.getLogger("apscheduler").setLevel(logging.CRITICAL)
 
 
-class PhasedInterval(BaseTrigger):  # type: ignore[misc] # apscheduler ships no types
-    """Fires one interval after the last firing, ±6 %: each task keeps its own phase, and crowds drift apart.
-
-    APScheduler's own interval trigger only ever adds its jitter, which makes the interval longer on average.
-    """
-
-    __slots__ = ("interval",)
-
-    def __init__(self, interval: float) -> None:
-        self.interval = interval
-
-    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:
-        step = timedelta(seconds=self.interval * (1 + PHASE_SPREAD * random.uniform(-1.0, 1.0)))  # noqa: S311 -- spreads load
-        due: datetime = (previous_fire_time or now) + step
-        # After a long sleep of the machine one firing stands for all that were missed.
-        return due if due > now else now + step
-
-
-class Once(BaseTrigger):  # type: ignore[misc] # apscheduler ships no types
-    """Fires at its job's first run time only."""
-
-    __slots__ = ()
-
-    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
-        return now if previous_fire_time is None else None
-
-
-class InlineExecutor(BaseExecutor):  # type: ignore[misc] # apscheduler ships no types
-    """Calls the job in the event loop, once for all the times it was due.
-
-    Nothing runs beside it, so the base class's count of running instances, which it keeps for each job that ever was,
-    is not kept. `late` is for how many seconds the job that runs now was due; no more than what would be taken for a
-    clock that was set.
-    """
-
-    def __init__(self, clock: Clock) -> None:
-        super().__init__()
-        self.late = 0.0
-        self._clock = clock
-
-    def submit_job(self, job: Job, run_times: list[datetime]) -> None:
-        self._do_submit_job(job, run_times)
-
-    def _do_submit_job(self, job: Job, run_times: list[datetime]) -> None:
-        since = (self._clock.now() - run_times[0]).total_seconds()
-        self.late = min(max(since, 0.0), JUMP_SECONDS)
-        try:
-            job.func(*job.args)
-        except Exception:  # whatever it is, the scheduler goes on and the fault is told
-            log.exception("daemon.fault", job=job.id)
-
-
-class MovableJobs(MemoryJobStore):  # type: ignore[misc] # apscheduler ships no types
-    """Jobs that can all be moved by the same time at once, which keeps their order: a hundred thousand in one pass."""
-
-    def move_along(self, jump: timedelta) -> None:
-        for job in self.get_all_jobs():
-            job.next_run_time += jump
-        self._jobs = [(job, datetime_to_utc_timestamp(job.next_run_time)) for job in self.get_all_jobs()]
-        self._jobs_index = {entry[0].id: entry for entry in self._jobs}
-
-
 class LoopScheduler(AsyncIOScheduler):  # type: ignore[misc] # apscheduler ships no types
     """Wakes up once for all the changes of one turn of the event loop, and looks at the clock before it fires anything.
 
     The original wakes up for each of them, through the pipe that also carries signals to asyncio: a few hundred new
     jobs at once fill it, and then a SIGTERM is lost. All our calls come from the loop's own thread, which needs none.
+    What is due no sooner than the next firing wakes nobody.
 
     It also counts in wall-clock time only: when the clock is set, every job has to move along with it.
     """
 
     _woken = False
     _firing = False
+    _wakes_at: datetime | None = None
+    """When the timer goes, by the wall clock; None: there is no timer."""
 
     def __init__(self, clock: Clock, **options: Any) -> None:
-        self._movable = MovableJobs()
-        super().__init__(jobstores={"default": self._movable}, **options)
+        self._kept = HeapJobs()
+        super().__init__(jobstores={"default": self._kept}, **options)
         self._clock = clock
         self._wall_and_steady = (clock.now(), clock.monotonic())
 
@@ -128,7 +64,8 @@ class LoopScheduler(AsyncIOScheduler):  # type: ignore[misc] # apscheduler ships
         jump = (self._wall_and_steady[0] - wall).total_seconds() - (self._wall_and_steady[1] - steady)
         if abs(jump) > JUMP_SECONDS:
             log.warning("clock.jumped", seconds=round(jump, 3), hint=_AHEAD if jump > 0 else _BACK)
-            self._movable.move_along(timedelta(seconds=jump))
+            self._kept.move_along(timedelta(seconds=jump))
+            self._wakes_at = None
 
     def _process_jobs(self) -> float | None:
         """Seconds until the next call. The event loop's steady clock counts them; a jump after the look makes them
@@ -139,17 +76,37 @@ class LoopScheduler(AsyncIOScheduler):  # type: ignore[misc] # apscheduler ships
             wait = super()._process_jobs()
         finally:
             self._firing = False
-        return None if wait is None else min(wait, _LOOK_SECONDS)
+        if wait is None:
+            self._wakes_at = None
+            return None
+        wait = min(wait, _LOOK_SECONDS)
+        self._wakes_at = self._clock.now() + timedelta(seconds=wait)
+        return wait
+
+    def move(self, name: str, at: datetime) -> None:
+        """A job's next run, if there is such a job: `modify_job` without the checks and messages for what cannot be."""
+        if self._kept.move(name, at):
+            self.wakeup()
+
+    def _dispatch_event(self, event: Any) -> None:
+        """Nobody listens."""
 
     def wakeup(self) -> None:
-        if not self._woken:
+        if self._woken:
+            return
+        first = self._kept.get_next_run_time()
+        if self._wakes_at is None or (first is not None and first < self._wakes_at):
             self._woken = True
             self._eventloop.call_soon(self._wake)
+
+    def _start_timer(self, wait_seconds: float | None) -> None:
+        self._stop_timer()
+        if wait_seconds is not None:
+            self._timeout = self._eventloop.call_later(wait_seconds, self._wake)
 
     def _wake(self) -> None:
         self._woken = False
         if self._eventloop is not None and self.running:
-            self._stop_timer()
             self._start_timer(self._process_jobs())
 
 
@@ -193,8 +150,7 @@ class Scheduler:
 
     def postpone(self, key: int, delay: float) -> None:
         self._jobs.look_at_clock()
-        with suppress(JobLookupError):  # cancelled meanwhile
-            self._jobs.modify_job(_task_job(key), next_run_time=self._in(delay))
+        self._jobs.move(_task_job(key), self._in(delay))
 
     def drop(self, key: int) -> None:
         with suppress(JobLookupError):  # never started, or dropped before

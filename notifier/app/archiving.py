@@ -97,7 +97,7 @@ class ArchiveBook:
         )
 
     def _spool(self, settings: Settings, archive: ArchiveSettings) -> Path:
-        return wiring.store_path(settings).parent if archive.spool is None else Path(archive.spool)
+        return wiring.store_folder(settings) if archive.spool is None else Path(archive.spool)
 
 
 def _is_bucket(archive: ArchiveSettings) -> bool:

@@ -23,7 +23,9 @@ _FAULTS: Mapping[StoreFault, str] = {
     "locked": "takes no writes: another program holds its lock; the log says more",
     "read-only": "takes no writes: it is read-only; the log says more",
     "damaged": "is damaged: stop the daemon and restore a backup; the log says more",
-    "missing": "takes no writes: its file is missing, or another one is in its place; the log says more",
+    "missing": "takes no writes: its file or table is missing, or another file is in its place; the log says more",
+    "unreachable": "does not answer; the log says more",
+    "crowded": "takes no more connections; the log says more",
     "failing": "takes no writes; the log says why",
 }
 

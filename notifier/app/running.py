@@ -8,10 +8,11 @@ import structlog
 from notifier import __version__
 from notifier.adapters.api import build_api
 from notifier.adapters.serving import serve
+from notifier.adapters.stores.address import file_of, is_server, shown
 from notifier.adapters.stores.errors import StoreError
 from notifier.adapters.stores.sqlite import open_sqlite
+from notifier.adapters.stores.store import SqlStore
 from notifier.adapters.systemd import ALONE, ServiceManager
-from notifier.app import wiring
 from notifier.app.daemon import Daemon, Load
 from notifier.app.errors import StartError
 from notifier.app.listening import open_listener
@@ -36,7 +37,7 @@ async def running(settings: Settings, load: Load, manager: ServiceManager = ALON
         if listener is not None:
             undo.callback(listener.socket.close)
         try:
-            store = await open_sqlite(wiring.store_path(settings))
+            store = await _open(settings.store.url)
         except StoreError as error:
             raise StartError(f"store.url: {error}") from error
         undo.push_async_callback(store.close)
@@ -51,8 +52,16 @@ async def running(settings: Settings, load: Load, manager: ServiceManager = ALON
             await undo.enter_async_context(serving)
         if not hand_over:
             undo.push_async_callback(daemon.stop)
-        log.info("daemon.started", version=__version__, intake=daemon.intake, store=settings.store.url)
+        log.info("daemon.started", version=__version__, intake=daemon.intake, store=shown(settings.store.url))
         yield daemon
+
+
+async def _open(url: str) -> SqlStore:
+    if not is_server(url):
+        return await open_sqlite(file_of(url))
+    from notifier.adapters.stores.postgres import open_postgres  # noqa: PLC0415 -- its libraries take memory and time
+
+    return await open_postgres(url)
 
 
 async def _start(daemon: Daemon) -> None:

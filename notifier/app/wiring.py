@@ -8,6 +8,7 @@ from notifier import __version__
 from notifier.adapters.api import Caller
 from notifier.adapters.http import NOWHERE, Home, Http
 from notifier.adapters.providers import DescribedApi
+from notifier.adapters.stores.address import file_of, is_server, passwords
 from notifier.app.describing import credentials, describe, provider_secrets
 from notifier.config import EndpointSettings, ProviderSettings, Settings
 from notifier.domain.delivery import RetrySchedule
@@ -28,9 +29,9 @@ USUAL_LINK_SECONDS = 7 * 86_400.0
 """While archiving is off: links of before are then told that, instead of that they are wrong."""
 
 
-def store_path(settings: Settings) -> Path:
-    """`sqlite:///notifier.db` is relative to the working directory, four slashes make it absolute."""
-    return Path(settings.store.url.removeprefix("sqlite:///"))
+def store_folder(settings: Settings) -> Path:
+    """Where the store is; the working directory, if it is a server's."""
+    return Path() if is_server(settings.store.url) else file_of(settings.store.url).parent
 
 
 def dispatch_policy(settings: Settings, receivers: Receivers) -> DispatchPolicy:
@@ -179,4 +180,5 @@ def secret_values(settings: Settings) -> frozenset[str]:
     secrets += settings.webhooks.secrets
     secrets += [secret for endpoint in settings.endpoints for secret in endpoint.secrets]
     sent = (text for provider in settings.providers.values() for text in provider_secrets(provider))
-    return frozenset(secret.get_secret_value() for secret in secrets).union(*map(written_forms, sent))
+    known = passwords(settings.store.url).union(secret.get_secret_value() for secret in secrets)
+    return known.union(*map(written_forms, sent))

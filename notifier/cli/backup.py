@@ -14,9 +14,9 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from notifier.adapters.stores.address import file_of, is_server, shown
 from notifier.adapters.stores.backup import copy_store
 from notifier.adapters.stores.errors import StoreError
-from notifier.app.wiring import store_path
 from notifier.cli.client import stop
 from notifier.cli.options import DEFAULT_CONFIG, ConfigOption, load_or_exit
 from notifier.domain.quantity import format_size
@@ -37,7 +37,10 @@ def backup(
     To restore it, stop the daemon, remove the store's -wal and -shm files, and copy FILE over the store.
     """
     settings = load_or_exit(config, secrets="optional")
-    source = store_path(settings)
+    if is_server(settings.store.url):
+        hint = f"pg_dump -Fc -f {shlex.quote(str(target))} {shown(settings.store.url)}"
+        stop(f"the store is a PostgreSQL server's, whose own tools copy it, also while the daemons run: {hint}")
+    source = file_of(settings.store.url)
     try:
         _judge(source, target, config)
         with _ended_in_order(target), _Bar() as bar:

@@ -22,6 +22,8 @@ LONGEST_NAME = 200
 
 PROVIDER_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 _DIGITS = re.compile(r"0|[1-9][0-9]{0,17}")
+_PART = r"(?:[^@/?#%\x00-\x20\x7f-\x9f\ud800-\udfff]|%[0-9A-Fa-f]{2})"
+_SERVER_URL = re.compile(rf"postgres(?:ql)?://(?:{_PART}*@)?{_PART}*/{_PART}+(?:\?(?:{_PART}|[@/?])*)?")
 _HOST_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
 
 
@@ -164,11 +166,11 @@ def host_name(value: Any) -> str:
 
 
 def store_url(value: Any) -> str:
-    """`sqlite:///PATH`. The value is never shown: a database's URL may hold a password."""
+    """`sqlite:///PATH` or `postgresql://…`. The value is never shown: a database's URL may hold a password."""
     url = text(value)
     scheme, _, rest = url.partition("://")
     if scheme.partition("+")[0] in ("postgresql", "postgres"):
-        raise ValueError("this version has the embedded store only, not PostgreSQL (write sqlite:///notifier.db)")
+        return _server_url(url)
     if scheme != "sqlite":
         raise ValueError("is not the URL of a store (write sqlite:///notifier.db; an absolute path has four slashes)")
     path = rest.removeprefix("/")
@@ -176,6 +178,15 @@ def store_url(value: Any) -> str:
         raise ValueError("names no file, and a store in memory would forget every watch (write sqlite:///notifier.db)")
     if not rest.startswith("/") or "?" in path or "#" in path or _has_control(path):
         raise ValueError("is not sqlite:/// and a path, without parameters (write sqlite:///notifier.db)")
+    return url
+
+
+def _server_url(url: str) -> str:
+    if "+" in url.partition("://")[0]:
+        raise ValueError("names a driver, which is not yours to choose (write postgresql://user:password@host/database)")
+    if not _SERVER_URL.fullmatch(url):
+        told = "is not postgresql://user:password@host/database; in user and password write special characters as %XX"
+        raise ValueError(f"{told} (an @ is %40, a / is %2F)")
     return url
 
 

@@ -61,8 +61,10 @@ Variable = Annotated[
 class StoreSettings(Section):
     """Where watches and deliveries are kept."""
 
-    url: Annotated[str, PlainValidator(fields.store_url), text_shape(pattern="^sqlite:///.")] = setting(
-        "The database: sqlite:///PATH, relative to the working directory, or absolute with four slashes.",
+    url: Annotated[
+        str, PlainValidator(fields.store_url), text_shape(pattern="^(sqlite:///|postgres(ql)?://).")
+    ] = setting(
+        "The database: sqlite:///PATH (four slashes make it absolute), or postgresql://user:password@host/database.",
         "sqlite:///notifier.db",
     )
     retention: Duration = setting("Ended watches and their deliveries are deleted after this.", "30d")

@@ -123,5 +123,7 @@ def clean_text(value: object, longest: int = MAX_WORD_CHARACTERS) -> str | None:
     """
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
-    text = str(value).encode("utf-8", "replace").decode().replace("\x00", "")
-    return text[:longest]
+    text = str(value)
+    if not text.isascii():
+        text = text.encode("utf-8", "replace").decode()
+    return text.replace("\x00", "")[:longest]

@@ -11,6 +11,8 @@ MAX_DEFERRALS = 20
 MAX_DEFERRAL_SECONDS = 24 * 3600.0
 MIN_DEFERRAL_SECONDS = 1.0
 """`Retry-After: 0` still waits this long: a receiver that is overloaded is not asked again at once."""
+KEEPS_SECONDS = 60.0
+"""How long until a retry a node still keeps the delivery for itself; what comes later is for whoever is free then."""
 
 DeliveryState: TypeAlias = Literal["pending", "delivered", "exhausted"]
 ExhaustedReason: TypeAlias = Literal["schedule", "gone"]
@@ -24,7 +26,8 @@ DELIVERY_STATES: tuple[DeliveryState, ...] = ("pending", "delivered", "exhausted
 class Delivery:
     """`attempts` counts every HTTP try, `failures` those that used up the schedule, `deferrals` the waits that the
     receiver asked for; a redelivery sets the last two back to zero. While it is `held_until` then, its body may still
-    change and nothing is sent; `urls_at`, `urls_expire_at` and `links_expire_at` are the event's."""
+    change and nothing is sent; `urls_at`, `urls_expire_at` and `links_expire_at` are the event's. One that is not
+    `ours` was owed while this node had no room for it: whichever node is free attempts it."""
 
     id: str
     watch_id: str
@@ -42,6 +45,7 @@ class Delivery:
     urls_at: datetime | None = None
     urls_expire_at: datetime | None = None
     links_expire_at: datetime | None = None
+    ours: bool = True
 
 
 def new_delivery(event: Event, *, watch_id: str, callback_url: str, now: datetime) -> Delivery:
@@ -177,6 +181,12 @@ def wait_after(settled: Delivery, attempt: Attempt) -> float | None:
     if settled.next_attempt_at is None:
         return None
     return (settled.next_attempt_at - attempt.at).total_seconds() - attempt.duration
+
+
+def keeps(settled: Delivery, attempt: Attempt) -> bool:
+    """Whether the node that made this attempt keeps the delivery for the next one."""
+    wait = wait_after(settled, attempt)
+    return wait is not None and wait <= KEEPS_SECONDS
 
 
 def redeliver(delivery: Delivery, *, now: datetime) -> Delivery | None:

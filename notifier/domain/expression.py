@@ -63,11 +63,15 @@ def compile_expression(text: str) -> Expression:
 
 def parse_json(text: str) -> Any:
     """The JSON value in a text (RFC 8259: no NaN, no Infinity); ValueError or RecursionError for anything else."""
-    return json.loads(text, parse_constant=_refuse_constant)
+    return _JSON.decode(text)
 
 
 def _refuse_constant(name: str) -> Never:
     raise ValueError(f"{name} is not JSON")
+
+
+_JSON = json.JSONDecoder(parse_constant=_refuse_constant)
+"""`json.loads` would make one for each text."""
 
 
 class _Functions(functions.Functions):

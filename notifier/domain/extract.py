@@ -28,7 +28,11 @@ _NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,9})?")
 
 def first(paths: Expressions, document: Any) -> Any:
     """The first value that is not null."""
-    return next((found for path in paths if (found := path.find(document)) is not None), None)
+    for path in paths:
+        found = path.find(document)
+        if found is not None:
+            return found
+    return None
 
 
 def word_at(paths: Expressions, document: Any) -> str | None:
@@ -135,6 +139,8 @@ def number_at(paths: Expressions, document: Any) -> float | None:
 def progress_at(paths: Expressions, document: Any) -> float | None:
     """Of 0 … 1: a fraction as it is, and whole numbers, numbers over 1 and `50%` as per cent."""
     found = first(paths, document)
+    if found is None:
+        return None
     if isinstance(found, str):
         text, percent = found.strip().removesuffix("%"), found.strip().endswith("%")
         number = float(text) if _NUMBER.fullmatch(text) else None

@@ -38,7 +38,9 @@ def masked(answer: Answer, mask: Mask) -> Answer:
     """The answer with a mask over what of it we say ourselves; its JSON is passed on as it came."""
     match answer:
         case Running(status=status, model=model):
-            return replace(answer, status=_masked(status, mask), model=_masked(model, mask))
+            shown = _masked(status, mask), _masked(model, mask)
+            # Nearly every answer is one of these, and hardly any has a secret in it.
+            return answer if shown == (status, model) else replace(answer, status=shown[0], model=shown[1])
         case Completed(status=status, model=model):
             return replace(answer, status=mask(status), model=_masked(model, mask))
         case Failed(status=status, error=error, model=model):

@@ -3,6 +3,7 @@
 Everything here is plain state driven from outside; `now` is a monotonic time in seconds.
 """
 
+import math
 from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -12,21 +13,41 @@ Key = TypeVar("Key", bound=Hashable)
 PauseReason: TypeAlias = Literal["throttled", "unauthorized"]
 
 
+PART_SAVES_SECONDS = 0.5
+"""What a part of a rate saves up at most: with all parts together that is half a second's worth of the whole, so that
+they keep to it within 10 % over ten seconds even if all of them burst at once."""
+
+
 class TokenBucket:
-    """At most `rate` a second on average, and one second's worth (at least one) at once."""
+    """At most `rate` a second on average, and one second's worth (at least one) at once.
+
+    A `part` of a rate, whose other parts are somebody else's, saves less, and nothing at all while it is 0. One that is
+    so small that what it saves is less than one token gathers the rest of it only while somebody waits: else the parts
+    that are idle would have one each to spend at the same time.
+    """
 
     def __init__(self, rate: float, now: float) -> None:
-        self._rate = rate
-        self._burst = max(rate, 1.0)
+        self._set(rate, part=False)
         self._tokens = self._burst
         self._filled_at = now
 
-    def change(self, rate: float, now: float) -> None:
+    def change(self, rate: float, now: float, *, part: bool = False) -> None:
         """Another rate from now on; what was saved up stays, within the new burst."""
         self._fill(now)
-        self._rate = rate
-        self._burst = max(rate, 1.0)
+        self._set(rate, part=part)
         self._tokens = min(self._tokens, self._burst)
+
+    def _set(self, rate: float, *, part: bool) -> None:
+        self._rate = rate
+        self._saved = rate * PART_SAVES_SECONDS if part else max(rate, 1.0)
+        self._burst = max(self._saved, 1.0) if rate else 0.0
+        self.thin = self._saved < self._burst
+        """Whether `rest()` makes a difference."""
+
+    def rest(self, now: float) -> None:
+        """Nobody has been waiting until now: what was gathered meanwhile is no more than what it saves."""
+        self._fill(max(now, self._filled_at))
+        self._tokens = min(self._tokens, self._saved)
 
     def take(self, now: float) -> bool:
         self._fill(now)
@@ -40,9 +61,9 @@ class TokenBucket:
         self._tokens = min(self._tokens + 1.0, self._burst)
 
     def ready_at(self, now: float) -> float:
-        """When the next token is there."""
+        """When the next token is there; never, without a rate."""
         self._fill(now)
-        return now + max(1.0 - self._tokens, 0.0) / self._rate
+        return now + max(1.0 - self._tokens, 0.0) / self._rate if self._rate else math.inf
 
     def _fill(self, now: float) -> None:
         # A hair more than time gives: else a token that is due "now" can miss by a rounding error and cost a wake-up.
@@ -113,11 +134,15 @@ class Line(Generic[Key]):
         self._bucket = None if rate is None else TokenBucket(rate, now)
         self._waiting: OrderedDict[Key, Turn[Key]] = OrderedDict()
         self._busy: set[Key] = set()
+        self.taken = 0
+        """How many turns there were."""
 
     def join(self, key: Key, now: float) -> bool:
         """Stand in line from `now`; False if `key` waits or is busy already."""
         if key in self._waiting or key in self._busy:
             return False
+        if not self._waiting and self._bucket is not None and self._bucket.thin:
+            self._bucket.rest(now)
         self._waiting[key] = Turn(key, now)
         return True
 
@@ -133,6 +158,7 @@ class Line(Generic[Key]):
             return None
         if self._bucket is not None and not self._bucket.take(now):
             return None
+        self.taken += 1
         key, turn = self._waiting.popitem(last=False)
         self._busy.add(key)
         return turn
@@ -148,23 +174,31 @@ class Line(Generic[Key]):
         self._waiting.move_to_end(key, last=False)
         if self._bucket is not None:
             self._bucket.refund()
+        self.taken -= 1
 
     def wake_at(self, now: float) -> float | None:
         """When `take()` is worth asking again; None when only a `join()` or a `leave()` can change its answer."""
         if not self._waiting or len(self._busy) >= self._room():
             return None
         resumed = now if self.held_until is None else max(self.held_until, now)
-        return resumed if self._bucket is None else max(resumed, self._bucket.ready_at(now))
+        ready_at = resumed if self._bucket is None else max(resumed, self._bucket.ready_at(now))
+        return None if ready_at == math.inf else ready_at
 
-    def change(self, *, concurrency: int, rate: float | None, now: float) -> None:
-        """Other limits from now on (a reload)."""
+    def change(self, *, concurrency: int, rate: float | None, now: float, part: bool = False) -> None:
+        """Other limits from now on (a reload, or another share of the rate: then it is a part)."""
         self.concurrency = concurrency
         if rate is None:
             self._bucket = None
-        elif self._bucket is None:
-            self._bucket = TokenBucket(rate, now)
         else:
-            self._bucket.change(rate, now)
+            if self._bucket is None:
+                self._bucket = TokenBucket(rate, now)
+            self._bucket.change(rate, now, part=part)
+
+    def rationed(self, now: float) -> bool:
+        """Whether somebody waits who could go if the rate were higher."""
+        if not self._waiting or len(self._busy) >= self._room():
+            return False
+        return self._bucket is not None and (self.held_until or now) <= now < self._bucket.ready_at(now)
 
     @property
     def waiting(self) -> int:

@@ -4,6 +4,7 @@ In this order: the rules; the HTTP status; a body that is not JSON, or too large
 words. Nothing but a mapped word or a rule ends a task.
 """
 
+from codecs import BOM_UTF8
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -155,7 +156,7 @@ def parse_document(heard: HttpAnswer) -> Any:
     if heard.truncated:
         return None
     try:
-        document = parse_json(heard.body.decode("utf-8-sig"))
+        document = parse_json(_text(heard))
     except (ValueError, RecursionError):  # UnicodeDecodeError and JSONDecodeError are ValueErrors
         return None
     return document if isinstance(document, dict | list) else None
@@ -172,7 +173,12 @@ def _true(value: Any) -> bool:
 
 def _text_of(heard: HttpAnswer) -> str | None:
     """The answer's own JSON text, to be passed on byte for byte; None when it is over MAX_RESPONSE_BYTES."""
-    return None if len(heard.body) > MAX_RESPONSE_BYTES else heard.body.decode("utf-8-sig").strip()
+    return None if len(heard.body) > MAX_RESPONSE_BYTES else _text(heard).strip()
+
+
+def _text(heard: HttpAnswer) -> str:
+    """Without the mark that some put before UTF-8. UnicodeDecodeError when it is not that."""
+    return heard.body.removeprefix(BOM_UTF8).decode()
 
 
 @dataclass(frozen=True, slots=True)

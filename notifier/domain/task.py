@@ -108,16 +108,10 @@ def advance(task: Task, answer: Answer, *, now: datetime, not_found_grace: float
     """
     if task.end is not None:
         return Step(task)
+    if isinstance(answer, Running | Completed | Failed):
+        return _hear(task, answer, now)
     polled = replace(task, polls=task.polls + 1, last_polled_at=now)
     match answer:
-        case Running(status=status, response=response, model=model):
-            running = replace(polled, seen_running_at=now, model=model or task.model)
-            return Step(_heard(running, status, response), changed=_differs(task, status))
-        case Completed():
-            return _complete(polled, answer, now)
-        case Failed(status=status, error=error, response=response, model=model):
-            heard = _heard(replace(polled, model=model or task.model), status, response)
-            return Step(replace(heard, end=End("failed", now, error=error)), changed=True)
         case Missed():
             return _miss(polled, answer, now, not_found_grace)
         case Throttled():
@@ -132,22 +126,40 @@ def advance(task: Task, answer: Answer, *, now: datetime, not_found_grace: float
             assert_never(answer)
 
 
-def _heard(task: Task, status: str | None, response: str | None) -> Task:
+def _hear(task: Task, answer: Running | Completed | Failed, now: datetime) -> Step:
     """The provider told us about the task: every row of bad answers is broken."""
-    return replace(
-        task, status=status, response=response, last_error=None, misses=0, missed_since=None, setbacks=0
+    heard = replace(
+        task,
+        polls=task.polls + 1,
+        last_polled_at=now,
+        status=answer.status,
+        response=answer.response,
+        model=answer.model or task.model,
+        last_error=None,
+        misses=0,
+        missed_since=None,
+        setbacks=0,
+        seen_running_at=now if isinstance(answer, Running) else task.seen_running_at,
     )
+    match answer:
+        case Running():
+            return Step(heard, changed=_differs(task, answer.status))
+        case Completed():
+            return _complete(heard, answer, now)
+        case Failed(error=error):
+            return Step(replace(heard, end=End("failed", now, error=error)), changed=True)
+        case _:
+            assert_never(answer)
 
 
 def _differs(task: Task, status: str | None) -> bool:
     return status != task.status or task.misses > 0
 
 
-def _complete(task: Task, answer: Completed, now: datetime) -> Step:
+def _complete(heard: Task, answer: Completed, now: datetime) -> Step:
     """A success without a result URL is asked for again a few times: some APIs fill the URL in late."""
-    heard = _heard(replace(task, model=answer.model or task.model), answer.status, answer.response)
-    if not answer.urls and not answer.final and task.bare < POLLS_FOR_A_MISSING_URL:
-        return Step(replace(heard, bare=task.bare + 1), changed=True)
+    if not answer.urls and not answer.final and heard.bare < POLLS_FOR_A_MISSING_URL:
+        return Step(replace(heard, bare=heard.bare + 1), changed=True)
     end = End("completed", now, urls=answer.urls, expires_at=answer.expires_at, downloads=answer.downloads)
     return Step(replace(heard, end=end), changed=True)
 

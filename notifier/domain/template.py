@@ -22,6 +22,8 @@ _PART = re.compile(r"(?P<brace>\{\{|\}\})|\{(?P<plus>\+?)(?P<name>[^{}]*)\}|(?P<
 _RESERVED_PATH = "/:@!$&'()*+,;=~"
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _VISIBLE = re.compile(r"[\x21-\x7e]+")
+_ANYWHERE = re.compile("[A-Za-z0-9_-]+")
+"""What stands in every place as it is: nearly all ids."""
 
 Values: TypeAlias = Mapping[str, str]
 """By the names of placeholders, as in `task_id` and `vars.path`."""
@@ -91,6 +93,8 @@ def _written(hole: Hole, place: Place, values: Values) -> str:
     value = values.get(hole.name)
     if value is None:
         raise ValueError(f"there is no value for {{{hole.name}}}")
+    if _ANYWHERE.fullmatch(value):
+        return value
     wrong = unfit(hole, place, value)
     if wrong:
         raise ValueError(f"the value for {{{hole.name}}} {wrong}")

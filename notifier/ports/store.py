@@ -25,7 +25,9 @@ Known: TypeAlias = Callable[[int], Task | None]
 nothing. The store calls it inside its transaction, perhaps from another thread."""
 
 
-StoreFault: TypeAlias = Literal["full", "locked", "read-only", "damaged", "missing", "failing"]
+StoreFault: TypeAlias = Literal[
+    "full", "locked", "read-only", "damaged", "missing", "unreachable", "crowded", "failing"
+]
 """What is the matter with a store, in a word that names no file; `failing` is everything else."""
 
 
@@ -146,20 +148,47 @@ class History(Protocol):
         ...
 
 
+Settlement: TypeAlias = Literal["kept", "known", "freed", "lost"]
+"""What became of an attempt: it was kept, and the delivery stays with this node; it had been kept before, by this node
+(the answer was lost); it was kept, and the next attempt is whoever's is free; the delivery is gone, or not this node's
+any more, and nothing was kept."""
+
+
 class DeliveryStore(Protocol):
+    """Where many nodes share the store, each pending delivery is one node's, or whoever's is free. What is new is the
+    node's that owes it, unless that has no room (then it is not `ours`); what is held is nobody's."""
+
     async def waiting(self) -> Sequence[Waiting]:
         """Every pending delivery that nothing holds back, the earliest due first."""
         ...
 
     async def delivery(self, delivery_id: str) -> Delivery | None: ...
 
-    async def settle(self, delivery: Delivery, attempt: Attempt) -> bool:
-        """Keep one attempt and what it made of the delivery, in one transaction; False, and nothing, if that attempt
-        was kept already or the delivery is gone (compare-and-set on the number of attempts)."""
+    async def settle(self, delivery: Delivery, attempt: Attempt) -> Settlement:
+        """Keep one attempt and what it made of the delivery, in one transaction, if no other attempt with its number
+        was kept and the delivery is this node's (compare-and-set)."""
         ...
 
     async def redeliver(self, delivery_id: str, now: datetime) -> Delivery | None:
         """Make a delivered or exhausted delivery pending again; None if it is pending or does not exist."""
+        ...
+
+
+class DeliveryPool(Protocol):
+    """Pending deliveries of a store that many nodes share, as far as nobody holds them back. A write that is not known
+    to have happened leaves at most deliveries that are this node's without its knowing: `strays`."""
+
+    async def claim(self, most: int, crowded: Collection[str]) -> Sequence[Waiting]:
+        """Those that are this node's from now on: nobody's before, due within two seconds on the database's clock, the
+        earliest first, but none for the `crowded` URLs. What another node is claiming at the same time is left out."""
+        ...
+
+    async def strays(self) -> Sequence[Waiting]:
+        """Those that are this node's and have been due for ten seconds: it may not know of them."""
+        ...
+
+    async def free_orphans(self) -> int:
+        """Make nobody's what was the deliveries of nodes that are gone; how many there were."""
         ...
 
 

@@ -8,6 +8,7 @@ import structlog
 
 from notifier.domain.answer import Answer, Running, Throttled, Unauthorized, outcome_name
 from notifier.domain.pace import Line, Pause, PauseReason, Turn, next_strike, pause_again
+from notifier.domain.share import Demand, is_part
 from notifier.domain.task import Task, backoff
 from notifier.ports import Chance, Clock, Crew, PollMeter, Provider
 from notifier.services.wakeup import WakeUp
@@ -35,7 +36,9 @@ Visit: TypeAlias = "Callable[[Channel, Turn[int]], Awaitable[bool]]"
 
 
 class Channel:
-    """Starts `visit(channel, turn)` for whoever's turn it is; a visit that answers True stands in line again."""
+    """Starts `visit(channel, turn)` for whoever's turn it is; a visit that answers True stands in line again.
+
+    `share` is what it may take of the provider's rate (polls a second); None: nobody else takes any."""
 
     def __init__(
         self,
@@ -48,9 +51,11 @@ class Channel:
         chance: Chance,
         meter: PollMeter,
         visit: Visit,
+        share: float | None = None,
     ) -> None:
         self.name = name
         self.limits = limits
+        self.share_of_rate = share
         self._provider = provider
         self._crew = crew
         self._clock = clock
@@ -58,19 +63,44 @@ class Channel:
         self._meter = meter
         self._visit = visit
         self._line = Line[int](concurrency=limits.concurrency, rate=limits.rate, now=clock.monotonic())
+        self._demand = Demand()
         self._pause: Pause | None = None
         self._wakeup = WakeUp(self._pump, crew=crew, clock=clock)
         self._guests: dict[int, Visit] = {}
         self._words: set[str] = set()
         self._closed = False
+        self._log = log.bind()  # once: to find out that nobody wants a debug line costs more than the line's arguments
+        if share is not None:
+            self._limit()
 
     def change(self, provider: Provider, limits: PollLimits) -> None:
         """Other numbers from now on; a provider that was replaced (another key or address) starts unpaused."""
         if provider is not self._provider:
             self._resume()
+        self._log = log.bind()  # the level may have changed, too
         self._provider, self.limits = provider, limits
-        self._line.change(concurrency=limits.concurrency, rate=limits.rate, now=self._clock.monotonic())
+        self._limit()
         self._pump()
+
+    def share(self, rate: float) -> None:
+        """Take so much of the provider's rate from now on: others take the rest of it."""
+        self.share_of_rate = rate
+        self._limit()
+        self._pump()
+
+    def _limit(self) -> None:
+        whole = self.limits.rate
+        rate = whole if self.share_of_rate is None else min(self.share_of_rate, whole)
+        now = self._clock.monotonic()
+        self._line.change(concurrency=self.limits.concurrency, rate=rate, now=now, part=is_part(rate, whole))
+
+    def demand(self) -> float:
+        """How many polls a second it wants to make. Asked in each beat, for what it finds is remembered."""
+        line, now = self._line, self._clock.monotonic()
+        rationed = line.rationed(now)
+        return self._demand.note(
+            now, taken=line.taken, waiting=line.waiting, rationed=rationed, share=self.share_of_rate or 0.0
+        )
 
     def close(self) -> None:
         """Nobody starts any more; who is busy finishes."""
@@ -117,7 +147,7 @@ class Channel:
         if isinstance(answer, Running) and not answer.known and answer.status is not None:
             self._remember_word(answer.status)
         failed = after.last_error is not None
-        say = log.warning if failed else log.info if before.status != after.status else log.debug
+        say = self._log.warning if failed else self._log.info if before.status != after.status else self._log.debug
         say(
             "task.polled",
             provider=self.name,

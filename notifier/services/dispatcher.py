@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import structlog
 
@@ -13,11 +13,11 @@ from notifier.domain.event import Event, TaskEvent, announce, event_type
 from notifier.domain.freshness import Freshness
 from notifier.domain.lanes import Lanes, limits_of
 from notifier.domain.link import Links, WatchLinks
-from notifier.domain.pace import Turn
 from notifier.domain.receiver import Receivers
 from notifier.domain.task import Task
 from notifier.domain.watch import Watch
 from notifier.ports import (
+    ALWAYS,
     Alarms,
     AttemptMeter,
     Chance,
@@ -26,21 +26,26 @@ from notifier.ports import (
     DeliveryStore,
     Guard,
     Sender,
-    StoreUnavailableError,
+    Tenure,
+    Waiting,
 )
 from notifier.services.attempts import Attempts
 from notifier.services.circuits import Circuits, OpenCircuit
 from notifier.services.courier import Courier
-from notifier.services.ledger import AFTER_FAULT_SECONDS, Ledger
+from notifier.services.custody import EVERYTHING, Custodian, Custody, Vacancy
+from notifier.services.ledger import Ledger
 from notifier.services.refresher import Refresher
 from notifier.services.tray import Tray
 from notifier.services.trials import Crowded, Trials
+from notifier.services.turns import AGAIN_SECONDS, Turns
 from notifier.services.wakeup import WakeUp
 
 log = structlog.get_logger()
 
 STUCK_SECONDS = 5.0
 PORTION = 500
+CLAIMED_WAIT = timedelta(seconds=2.0)
+"""What others gave up is claimed a little before it is due: nobody waits longer, whatever the clocks say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,8 @@ class DispatchPolicy:
 
 
 class Dispatcher:
+    """With a `custody`, only what this node keeps is attempted, and only while its `tenure` holds."""
+
     def __init__(
         self,
         policy: DispatchPolicy,
@@ -71,6 +78,8 @@ class Dispatcher:
         chance: Chance,
         meter: AttemptMeter,
         user_agent: str,
+        tenure: Tenure = ALWAYS,
+        custody: Custody | None = None,
     ) -> None:
         self._policy = policy
         self._store = store
@@ -84,11 +93,26 @@ class Dispatcher:
         limits = limits_of(policy.receivers)
         self._lanes = Lanes[str](concurrency=policy.concurrency, per_host=policy.per_host, limits=limits)
         self._circuits = Circuits(self._lanes, clock=clock, chance=chance)
-        self._tray = Tray(store=store, alarms=alarms, clock=clock)
+        self._tenure = tenure
+        self._shared = custody
+        self._custody: Custodian = custody or EVERYTHING
+        self._tray = Tray(store=store, custody=self._custody, alarms=alarms, clock=clock)
         self._refresher = refresher
         refresher.freshness, refresher.links = policy.freshness, policy.links
-        self._ledger = Ledger(store=store, alarms=alarms, crew=crew, clock=clock)
+        self._ledger = Ledger(store=store, custody=self._custody, alarms=alarms, crew=crew, clock=clock)
         self._attempts = Attempts(self._courier, self._lanes, self._circuits, clock=clock, chance=chance)
+        self._turns = Turns(
+            self._lanes,
+            tray=self._tray,
+            attempts=self._attempts,
+            refresher=refresher,
+            ledger=self._ledger,
+            custody=self._custody,
+            tenure=tenure,
+            alarms=alarms,
+            clock=clock,
+            pump=self._pump,
+        )
         self._trials = Trials(self._courier, self._attempts, clock=clock, chance=chance)
         self._wakeup = WakeUp(self._pump, crew=crew, clock=clock)
         self._closed = False
@@ -115,16 +139,42 @@ class Dispatcher:
 
     async def start(self) -> None:
         """Take up every pending delivery of the store."""
+        longest = timedelta(seconds=max(self._policy.schedule.longest, MAX_DEFERRAL_SECONDS))
+        waiting = await self._store.waiting()
+        for start in range(0, len(waiting), PORTION):
+            await asyncio.sleep(0)  # a full store must not make the loop deaf
+            self._expect(waiting[start : start + PORTION], longest)
+        self._pump()
+
+    def _expect(self, portion: Sequence[Waiting], longest: timedelta) -> None:
+        """Nobody waits longer than that, unless the clock was wrong when it was written down."""
         now = self._clock.now()
-        latest = now + timedelta(seconds=max(self._policy.schedule.longest, MAX_DEFERRAL_SECONDS))
-        for number, waiting in enumerate(await self._store.waiting()):
-            if number % PORTION == 0:
-                await asyncio.sleep(0)  # a full store must not make the loop deaf
+        for waiting in portion:
             if waiting.next_attempt_at <= now:
                 self._lanes.join(waiting.callback_url, waiting.id, self._clock.monotonic())
-            else:  # nobody waits longer than that, unless the clock was wrong when it was written down
-                self._alarms.ring(waiting.id, waiting.callback_url, min(waiting.next_attempt_at, latest))
+            else:
+                self._alarms.ring(waiting.id, waiting.callback_url, min(waiting.next_attempt_at, now + longest))
+
+    # What is this node's, of many
+
+    def vacancy(self) -> Vacancy:
+        """How many more deliveries this node could attempt soon."""
+        return Vacancy(0, ()) if self._shared is None else self._shared.survey(self._circuits.is_open)
+
+    def take(self, claimed: Sequence[Waiting]) -> None:
+        """These are this node's, in the store as well; those that it knows of are not disturbed."""
+        new = [one for one in claimed if one.id not in self._custody]
+        for one in new:
+            self._custody.keep(one.id, one.callback_url)
+        self._expect(new, CLAIMED_WAIT)
         self._pump()
+
+    def disown(self) -> None:
+        """Others took this node for dead: forget everything that was its own. Attempts in flight finish, and count only
+        if nobody else has taken over by then."""
+        self._custody.clear()
+        self._tray.clear()
+        self._ledger.clear()
 
     # What is owed
 
@@ -148,7 +198,8 @@ class Dispatcher:
 
     def _line_up(self, owed: Sequence[Delivery]) -> None:
         now = self._clock.monotonic()
-        for delivery in owed:
+        for delivery in (one for one in owed if one.ours):
+            self._custody.keep(delivery.id, delivery.callback_url)
             joined = self._lanes.join(delivery.callback_url, delivery.id, now)
             held = self._circuits.is_open(delivery.callback_url)
             if joined and not held:  # the others are read again when it is their turn
@@ -157,7 +208,7 @@ class Dispatcher:
 
     def due(self, delivery_id: str, url: str) -> None:
         """A delivery's time has come: stand in its lane, or save at last an attempt that the store did not take."""
-        if self._ledger.due(delivery_id) or self._closed:
+        if self._ledger.due(delivery_id) or self._closed or delivery_id not in self._custody:
             return
         if self._lanes.join(url, delivery_id, self._clock.monotonic()):
             self._pump()
@@ -185,55 +236,14 @@ class Dispatcher:
 
     def _pump(self) -> None:
         """Start whoever may go now, and come back when the next one may."""
-        while not self._closed and (taken := self._lanes.take(self._clock.monotonic())) is not None:
-            self._crew.spawn(self._take_turn(*taken))
-        if not self._closed:
-            self._wakeup.by(self._lanes.wake_at())
-
-    async def _take_turn(self, url: str, turn: Turn[str]) -> None:
-        late = settled = None
-        try:
-            ready = self._tray.refreshed(turn.key)
-            delivery = ready or await self._tray.take(turn.key, url)
-            if delivery is not None and delivery.state == "pending":
-                if ready is None and self._refresher.wanted(delivery):
-                    late = delivery
-                else:
-                    settled = await self._attempts.make(delivery, self._policy.schedule)
-        except Exception:  # a fault of ours: the delivery is still owed
-            self._alarms.ring(turn.key, url, self._in(AFTER_FAULT_SECONDS))
-            raise
-        finally:
-            if late is None:
-                self._lanes.leave(url, turn.key)
-            else:
-                self._lanes.step_aside(url)
-            self._pump()
-        if settled is not None:
-            await self._ledger.save(*settled)
-        elif late is not None:
-            await self._refresh(late)
-
-    async def _refresh(self, late: Delivery) -> None:
-        """Ask for its URLs again, while others of its host go; then it is the next one of its lane."""
-        refreshed = None
-        try:
-            refreshed = await self._refresher.refresh(late)
-        except StoreUnavailableError as error:
-            self._tray.put_off(late.id, late.callback_url, error)
-        except Exception:  # as above
-            self._alarms.ring(late.id, late.callback_url, self._in(AFTER_FAULT_SECONDS))
-            raise
-        finally:
-            if refreshed is None:
-                self._lanes.give_up(late.callback_url, late.id)
-            else:
-                self._tray.keep_refreshed(refreshed)
-                self._lanes.step_back(late.callback_url, late.id, self._clock.monotonic())
-            self._pump()
-
-    def _in(self, seconds: float) -> datetime:
-        return self._clock.now() + timedelta(seconds=seconds)
+        if self._closed:
+            return
+        if not self._tenure.holds():
+            self._wakeup.by(self._clock.monotonic() + AGAIN_SECONDS)
+            return
+        while (taken := self._lanes.take(self._clock.monotonic())) is not None:
+            self._crew.spawn(self._turns.go(*taken, self._policy.schedule))
+        self._wakeup.by(self._lanes.wake_at())
 
     async def test(self, url: str) -> Attempt | Refusal | Crowded:
         """Try a receiver out with one `notifier.test` event, which is sent once and not kept."""
@@ -249,7 +259,9 @@ class Dispatcher:
     def stuck(self) -> bool:
         """Deliveries are due, nothing is being attempted, and that has been so for a while: a fault of ours."""
         oldest = self._lanes.oldest()
-        return oldest is not None and self._lanes.busy == 0 and self._clock.monotonic() - oldest > STUCK_SECONDS
+        if oldest is None or self._lanes.busy or not self._tenure.holds():
+            return False
+        return self._clock.monotonic() - oldest > STUCK_SECONDS
 
     def close(self) -> None:
         """Start no more attempts; those in flight finish."""

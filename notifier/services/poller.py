@@ -12,9 +12,10 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from notifier.domain.answer import Answer, Running, Throttled, Unauthorized
+from notifier.domain.answer import Answer, Missed, Running, Throttled, Unauthorized
 from notifier.domain.pace import Pause, Turn
 from notifier.domain.task import PHASE_SPREAD, Step, Task, advance, backoff, heeded, rest_of_interval
+from notifier.domain.watch import NO_VARIABLES
 from notifier.ports import (
     Chance,
     Clock,
@@ -51,6 +52,7 @@ class Poller:
         meter: PollMeter,
         archivist: Archivist,
         rhythms: Rhythms,
+        shared: bool = False,
     ) -> None:
         self._store = store
         self._timetable = timetable
@@ -59,6 +61,7 @@ class Poller:
         self._chance = chance
         self._meter = meter
         self._rhythms = rhythms
+        self._shared, self._shares = shared, dict[str, float]()  # where others poll too, nothing is ours at first
         self._channels: dict[str, Channel] = {}
         self._tasks: dict[int, Task] = {}
         self._last_looks: dict[int, datetime] = {}
@@ -86,7 +89,22 @@ class Poller:
                     chance=self._chance,
                     meter=self._meter,
                     visit=self._visit,
+                    share=self._shares.get(name, 0.0) if self._shared else None,
                 )
+
+    def rates(self) -> Mapping[str, float]:
+        """Of each provider, in polls a second over all nodes."""
+        return {name: channel.limits.rate for name, channel in self._channels.items()}
+
+    def demand(self) -> Mapping[str, float]:
+        """How many polls a second of each provider this node wants to make; asked in each beat."""
+        return {name: channel.demand() for name, channel in self._channels.items()}
+
+    def share(self, provider: str, rate: float) -> None:
+        """What this node may take of the provider's rate from now on."""
+        self._shares[provider] = rate
+        if provider in self._channels:
+            self._channels[provider].share(rate)
 
     async def start(self) -> None:
         """Follow every watched task of the store, the first polls spread out so that they are no burst; only those that
@@ -161,6 +179,11 @@ class Poller:
     def channel(self, provider: str) -> Channel | None:
         return self._channels.get(provider)
 
+    @property
+    def followed(self) -> int:
+        """How many tasks are polled here."""
+        return len(self._tasks)
+
     def pauses(self) -> Mapping[str, Pause]:
         """Which providers are paused, and why."""
         return {name: channel.pause for name, channel in self._channels.items() if channel.pause is not None}
@@ -190,7 +213,8 @@ class Poller:
             return False
         if self._clock.monotonic() - turn.due > LATE * task.interval:  # it waited: its phase begins anew with this poll
             self._timetable.postpone(task.key, task.interval * (1 + PHASE_SPREAD * self._chance.spread()))
-        answer = await channel.ask(task.task_id, json.loads(task.variables), turn.due)
+        variables = {} if task.variables == NO_VARIABLES else json.loads(task.variables)
+        answer = await channel.ask(task.task_id, variables, turn.due)
         task = self._tasks.get(turn.key)
         if task is None or task.end is not None:  # cancelled, expired or told while we asked
             return False
@@ -199,8 +223,10 @@ class Poller:
 
     async def _apply(self, channel: Channel, task: Task, answer: Answer) -> None:
         now = self._clock.now()
-        doubted = (now - self._clock.settled()).total_seconds()  # a clock set ahead must not shorten the grace
-        step = advance(task, answer, now=now, not_found_grace=channel.limits.not_found_grace + doubted)
+        grace = channel.limits.not_found_grace
+        if isinstance(answer, Missed):  # a clock set ahead must not shorten it
+            grace += (now - self._clock.settled()).total_seconds()
+        step = advance(task, answer, now=now, not_found_grace=grace)
         self._tasks[task.key] = step.task
         self._rhythms.note(task, step.task, now)
         channel.report(task, step.task, answer)

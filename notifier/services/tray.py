@@ -6,6 +6,7 @@ import structlog
 
 from notifier.domain.delivery import Delivery
 from notifier.ports import Alarms, Clock, DeliveryStore, StoreUnavailableError
+from notifier.services.custody import Custodian
 
 log = structlog.get_logger()
 
@@ -15,8 +16,9 @@ MAX_FRESH = 1000
 
 
 class Tray:
-    def __init__(self, *, store: DeliveryStore, alarms: Alarms, clock: Clock) -> None:
+    def __init__(self, *, store: DeliveryStore, custody: Custodian, alarms: Alarms, clock: Clock) -> None:
         self._store = store
+        self._custody = custody
         self._alarms = alarms
         self._clock = clock
         self._fresh: dict[str, Delivery] = {}
@@ -33,11 +35,15 @@ class Tray:
         self._refreshed[delivery.id] = delivery
 
     def refreshed(self, delivery_id: str) -> Delivery | None:
-        return self._refreshed.pop(delivery_id, None)
+        refreshed = self._refreshed.pop(delivery_id, None)
+        return refreshed if delivery_id in self._custody else None
 
     async def take(self, delivery_id: str, url: str) -> Delivery | None:
-        """None: it is gone, or cannot be read now and will be due again soon."""
+        """The delivery, which is pending. None: it is settled, gone or another node's; or it cannot be read now and
+        will be due again soon."""
         fresh = self._fresh.pop(delivery_id, None)
+        if delivery_id not in self._custody:
+            return None
         if fresh is not None:
             return fresh
         try:
@@ -46,7 +52,15 @@ class Tray:
             self.put_off(delivery_id, url, error)
             return None
         self._readable = True
+        if delivery is None or delivery.state != "pending":
+            self._custody.drop(delivery_id)
+            return None
         return delivery
+
+    def clear(self) -> None:
+        """Forget all of them; the store knows them."""
+        self._fresh.clear()
+        self._refreshed.clear()
 
     def put_off(self, delivery_id: str, url: str, error: StoreUnavailableError) -> None:
         """The store is not available: the delivery is due again in a moment."""

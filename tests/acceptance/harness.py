@@ -1,4 +1,4 @@
-"""Real processes and real sockets: a daemon, a simulator and a receiver that the tests steer from outside."""
+"""Real processes and real sockets: a daemon, and a receiver that the tests steer from outside."""
 
 import http.client
 import http.server
@@ -77,6 +77,7 @@ class Process:
     def start(self) -> None:
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("NOTIFIER_", "COV"))}
         environment, folder = clean | self.environment, self.log.parent
+        self.log.touch()
         if not self.fresh:
             wish = Wish(self.module, self.arguments, str(self.log.absolute()), str(folder.absolute()), environment)
             self.process = nursery().fork(wish)
@@ -254,38 +255,6 @@ class ReceiverServer:
     def close(self) -> None:
         self.server.shutdown()
         self.server.server_close()
-
-
-class Simulator(Process):
-    """`notifier simulate`, scripted through its control API."""
-
-    def __init__(self, folder: Path, *flags: str) -> None:
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        arguments = ["simulate", "--listen", f"127.0.0.1:{self.port}", "--quiet", *flags]
-        super().__init__(arguments, folder / "simulator.log")
-
-    def start(self) -> None:
-        super().start()
-        wait_until(self._answers, f"the simulator answers; see {self.log}")
-
-    def _answers(self) -> bool:
-        try:
-            return self.stats() is not None
-        except OSError:
-            return False
-
-    def script(self, task_id: str, **story: Any) -> None:
-        status, answer = call(self.url, "PUT", f"/simulator/tasks/{task_id}", story)
-        assert status < 300, answer
-
-    def stats(self) -> dict[str, Any]:
-        return dict(call(self.url, "GET", "/simulator/stats")[1])
-
-    def provider(self, **more: Any) -> dict[str, Any]:
-        """The `providers:` entry that polls this simulator, quickly."""
-        quick = {"interval": "200ms", "min_interval": "50ms", "rate": "1000/s", "timeout": "5s"}
-        return {"videos": {"base_url": self.url, "api_key": "key-for-tests", **quick, **more}}
 
 
 @contextmanager

@@ -5,7 +5,8 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from tests.acceptance.film_server import film, film_server, send, serve_film
-from tests.acceptance.harness import DaemonProcess, Hook, ReceiverServer, Simulator, running, wait_until
+from tests.acceptance.harness import DaemonProcess, Hook, ReceiverServer, running, wait_until
+from tests.acceptance.simulator import Simulator
 
 
 def archiving(tmp_path: Path, films, **archive) -> DaemonProcess:
@@ -149,7 +150,7 @@ def test_files_are_deleted_after_their_retention(tmp_path: Path, receiver: Recei
 
 def test_the_simulator_has_files_to_save(tmp_path: Path, receiver: ReceiverServer) -> None:
     """Saving can be tried without a key: what `notifier simulate` names is there, and may be fetched at its origin."""
-    simulator = Simulator(tmp_path, "--duration", "1s")
+    simulator = Simulator(duration=1)
     config = {"providers": simulator.provider(), "archive": {"url": f"file://{tmp_path}/results"}}
     with running(simulator, daemon := DaemonProcess(tmp_path, config)):
         daemon.watch("vid_1", f"{receiver.url}/hook")

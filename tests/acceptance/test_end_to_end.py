@@ -8,7 +8,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from standardwebhooks import Webhook as StandardWebhook
 from svix.webhooks import Webhook as SvixWebhook
 
-from tests.acceptance.harness import SECRET, DaemonProcess, Hook, ReceiverServer, Simulator, running, wait_until
+from tests.acceptance.harness import SECRET, DaemonProcess, Hook, ReceiverServer, running, wait_until
+from tests.acceptance.simulator import Simulator
 
 SEED = bytes(range(32))
 ED25519 = "whsk_" + base64.b64encode(SEED).decode()
@@ -16,7 +17,7 @@ INTERVALS = ("200ms", "500ms", "1s", "2s", "5s")
 
 
 def test_fifty_declared_and_twenty_registered_watches_are_each_told_once(
-    tmp_path: Path, simulator: Simulator, receiver: ReceiverServer
+    tmp_path: Path, store: dict[str, str], simulator: Simulator, receiver: ReceiverServer
 ) -> None:
     """Every callback is told exactly once, every signature verifies with foreign code, and no task is polled after its
     end was told."""
@@ -33,7 +34,8 @@ def test_fifty_declared_and_twenty_registered_watches_are_each_told_once(
         }
         for number in range(50)
     ]
-    config = {"providers": simulator.provider(), "webhooks": {"secrets": [SECRET, ED25519]}, "watches": declared}
+    webhooks = {"secrets": [SECRET, ED25519]}
+    config = {"store": store, "providers": simulator.provider(), "webhooks": webhooks, "watches": declared}
     daemon = DaemonProcess(tmp_path, config)
     daemon.fresh = True
     del daemon.config["webhooks"]["secret"]

@@ -8,7 +8,8 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from notifier.domain.signature import Ed25519Key, new_private_key, new_secret, parse_secret, public_key
 from notifier.logs import MASK
-from tests.acceptance.harness import SECRET, DaemonProcess, Hook, ReceiverServer, Simulator, running, wait_until
+from tests.acceptance.harness import SECRET, DaemonProcess, Hook, ReceiverServer, running, wait_until
+from tests.acceptance.simulator import Simulator
 
 THEIRS = new_secret(b"t" * 32)
 IN_FILE = new_secret(b"f" * 32)

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.harness import DaemonProcess, ReceiverServer, Simulator, running, wait_until
+from tests.acceptance.harness import DaemonProcess, ReceiverServer, running, wait_until
+from tests.acceptance.simulator import Simulator
 
 PUBLIC = "93.184.215.14"
 

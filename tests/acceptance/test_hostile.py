@@ -9,16 +9,9 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
-from tests.acceptance.harness import (
-    DaemonProcess,
-    Hook,
-    ReceiverServer,
-    Simulator,
-    free_port,
-    running,
-    wait_until,
-)
+from tests.acceptance.harness import DaemonProcess, Hook, ReceiverServer, free_port, running, wait_until
 from tests.acceptance.misbehaving import HOSTS
+from tests.acceptance.simulator import Simulator
 
 MISBEHAVING = Path(__file__).with_name("misbehaving.py")
 HEALTHY = [f"127.0.1.{number}" for number in range(1, 6)]
@@ -93,7 +86,7 @@ def test_fifty_hostile_receivers_delay_no_healthy_one(tmp_path: Path, record_pro
     """While fifty receivers hang, drip, flood, reset and lie, the p99 from a task's end to a healthy receiver stays
     under 500 ms, and memory stays bounded. On a machine that has no time for the daemon, it is held against what the
     daemon did there without them."""
-    simulator = Simulator(tmp_path, "--duration", "10ms")
+    simulator = Simulator(duration=0.01)
     receivers = [ReceiverServer(host=host) for host in HEALTHY]
     webhooks = {"timeout": "2s", "retry": ["2s"] * 100}
     daemon = DaemonProcess(tmp_path, {"providers": simulator.provider(rate="2000/s"), "webhooks": webhooks})

@@ -11,7 +11,8 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from tests.acceptance.harness import DaemonProcess, Simulator, call, running, wait_until
+from tests.acceptance.harness import DaemonProcess, call, running, wait_until
+from tests.acceptance.simulator import Simulator
 
 HOOK = "http://127.0.0.1:9/hook"
 PASS = """

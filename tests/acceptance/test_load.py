@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.harness import TOKEN, DaemonProcess, Simulator, running, wait_until
+from tests.acceptance.harness import TOKEN, DaemonProcess, running, wait_until
+from tests.acceptance.simulator import Simulator
 
 NOBODY = "http://127.0.0.1:9/hook"
 WATCHES = 50

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.harness import DaemonProcess, Process, ReceiverServer, Simulator, running, wait_until
+from tests.acceptance.harness import DaemonProcess, Process, ReceiverServer, running, wait_until
+from tests.acceptance.simulator import Simulator
 from tests.small_disk import mount, small_disk
 
 DAY = 86_400
@@ -123,7 +124,7 @@ def test_the_stores_file_goes_away_and_comes_back(
 ) -> None:
     """No new file is made in its place."""
     store, elsewhere = tmp_path / "notifier.db", tmp_path / "elsewhere.db"
-    says = "takes no writes: its file is missing, or another one is in its place"
+    says = "takes no writes: its file or table is missing, or another file is in its place"
 
     def back() -> None:
         assert not store.exists()

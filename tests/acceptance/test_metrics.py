@@ -6,7 +6,8 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.acceptance.harness import DaemonProcess, ReceiverServer, Simulator, running, wait_until
+from tests.acceptance.harness import DaemonProcess, ReceiverServer, running, wait_until
+from tests.acceptance.simulator import Simulator
 
 README = Path(__file__).parents[2] / "README.md"
 LABELS = {

@@ -6,7 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.acceptance.harness import TOKEN, DaemonProcess, ReceiverServer, Simulator, running, wait_until
+from tests.acceptance.harness import TOKEN, DaemonProcess, ReceiverServer, running, wait_until
+from tests.acceptance.simulator import Simulator
 
 EXAMPLES_PER_CALL, LEAST_EXAMPLES = (600, 5000) if os.environ.get("CI") else (80, 500)
 """The thorough run belongs to CI: it takes a core for over a minute."""
@@ -32,7 +33,7 @@ def known_ids(daemon: DaemonProcess) -> dict[str, str]:
 def test_no_request_gets_a_server_error_or_an_answer_that_is_not_documented(tmp_path: Path, record_property) -> None:
     """Status, media type, headers and body of every answer are as the document says, for thousands of requests, some of
     which the document allows and some of which it does not."""
-    simulator, receiver = Simulator(tmp_path), ReceiverServer()
+    simulator, receiver = Simulator(), ReceiverServer()
     quick = {"timeout": "500ms", "retry": [], "allow_networks": ["127.0.0.0/8"]}
     daemon = DaemonProcess(tmp_path, {"providers": simulator.provider(), "webhooks": quick, "log": {"level": "info"}})
     with running(simulator, daemon):

@@ -4,7 +4,8 @@ import time
 from itertools import pairwise
 from pathlib import Path
 
-from tests.acceptance.harness import DaemonProcess, ReceiverServer, Simulator, call, running, wait_until
+from tests.acceptance.harness import DaemonProcess, ReceiverServer, call, running, wait_until
+from tests.acceptance.simulator import Simulator
 
 MACHINE_SECONDS = 0.1
 """What a busy machine may add to a gap between two polls."""

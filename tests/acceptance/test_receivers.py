@@ -4,7 +4,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.acceptance.harness import DaemonProcess, ReceiverServer, Simulator, running, wait_until
+from tests.acceptance.harness import DaemonProcess, ReceiverServer, running, wait_until
+from tests.acceptance.simulator import Simulator
 
 
 def delivery_of(daemon: DaemonProcess, watch: dict[str, Any]) -> dict[str, Any]:
@@ -13,7 +14,7 @@ def delivery_of(daemon: DaemonProcess, watch: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_a_receiver_says_when_to_come_back_or_that_it_is_gone(
-    tmp_path: Path, simulator: Simulator, receiver: ReceiverServer
+    tmp_path: Path, store: dict[str, str], simulator: Simulator, receiver: ReceiverServer
 ) -> None:
     """Retry-After is waited for without using up the schedule; 410 ends the delivery at once; a redirect is a failure;
     what is exhausted is kept and can be sent again under the same id and with the same body."""
@@ -23,7 +24,8 @@ def test_a_receiver_says_when_to_come_back_or_that_it_is_gone(
         "/moved": [(301, {"Location": "/elsewhere"}), (302, {"Location": "/elsewhere"}), 204],
     }
     receiver.answer = lambda path, count: answers[path][count - 1]
-    daemon = DaemonProcess(tmp_path, {"providers": simulator.provider(), "webhooks": {"retry": ["100ms"]}})
+    config = {"store": store, "providers": simulator.provider(), "webhooks": {"retry": ["100ms"]}}
+    daemon = DaemonProcess(tmp_path, config)
     with running(daemon):
         watches = {}
         for path in answers:

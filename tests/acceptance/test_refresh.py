@@ -5,7 +5,8 @@ from pathlib import Path
 
 from standardwebhooks import Webhook
 
-from tests.acceptance.harness import SECRET, DaemonProcess, Hook, ReceiverServer, Simulator, running, wait_until
+from tests.acceptance.harness import SECRET, DaemonProcess, Hook, ReceiverServer, running, wait_until
+from tests.acceptance.simulator import Simulator
 
 OLD, NEW = "https://cdn.example.com/old.mp4", "https://cdn.example.com/new.mp4"
 

@@ -3,7 +3,8 @@
 import signal
 from pathlib import Path
 
-from tests.acceptance.harness import DaemonProcess, ReceiverServer, Simulator, running, wait_until
+from tests.acceptance.harness import DaemonProcess, ReceiverServer, running, wait_until
+from tests.acceptance.simulator import Simulator
 
 
 def declared(receiver: ReceiverServer, *names: str, **more: object) -> list[dict[str, object]]:
@@ -15,14 +16,14 @@ def states(daemon: DaemonProcess) -> dict[str, str]:
 
 
 def test_a_reload_reconciles_declared_watches_and_leaves_the_intakes_alone(
-    tmp_path: Path, simulator: Simulator, receiver: ReceiverServer
+    tmp_path: Path, store: dict[str, str], simulator: Simulator, receiver: ReceiverServer
 ) -> None:
     """New ones are added, removed ones cancelled, changed ones changed, ended ones not told again."""
     for name in ("stays", "goes", "comes", "from-intake"):
         simulator.script(name, queued=None)
     simulator.script("ends", queued=0, processing=0)
     watches = declared(receiver, "stays", "goes", "ends")
-    daemon = DaemonProcess(tmp_path, {"providers": simulator.provider(), "watches": watches})
+    daemon = DaemonProcess(tmp_path, {"store": store, "providers": simulator.provider(), "watches": watches})
     with running(daemon):
         daemon.watch("from-intake", f"{receiver.url}/from-intake")
         wait_until(lambda: receiver.at("/ends"), "the ended one is told")
@@ -84,7 +85,7 @@ def test_what_needs_a_restart_is_named_and_the_rest_applies(
 
 def test_a_corrected_key_is_used_at_once(tmp_path: Path, receiver: ReceiverServer) -> None:
     """A provider that is paused for a wrong key is asked again right after the reload that mends it."""
-    simulator = Simulator(tmp_path, "--api-key", "right")
+    simulator = Simulator(api_key="right")
     daemon = DaemonProcess(tmp_path, {"providers": simulator.provider(api_key="wrong", interval="20s")})
     with running(simulator, daemon):
         simulator.script("task", queued=0, processing=0)

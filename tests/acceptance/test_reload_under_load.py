@@ -10,7 +10,8 @@ from typing import Any
 
 from standardwebhooks import Webhook
 
-from tests.acceptance.harness import SECRET, DaemonProcess, ReceiverServer, Simulator, running, wait_until
+from tests.acceptance.harness import SECRET, DaemonProcess, ReceiverServer, running, wait_until
+from tests.acceptance.simulator import Simulator
 
 RELOADS = 20
 LASTING = 20

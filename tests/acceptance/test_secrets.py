@@ -9,7 +9,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.acceptance.harness import DaemonProcess, ReceiverServer, Simulator, call, free_port, running, wait_until
+from tests.acceptance.harness import DaemonProcess, ReceiverServer, call, free_port, running, wait_until
+from tests.acceptance.simulator import Simulator
 
 PLANTED = {
     "api key": "planted-api-key-Zq81",
@@ -110,7 +111,7 @@ def answer(path: str, count: int) -> Any:
 def test_no_secret_is_found_in_anything_that_the_daemon_says(tmp_path: Path) -> None:
     """Neither keys, tokens, signing secrets, headers nor query strings: in log lines at level debug, answers, metrics,
     errors of wrong requests and wrong configurations, or the output of commands."""
-    simulator, receiver = Simulator(tmp_path), ReceiverServer(answer)
+    simulator, receiver = Simulator(), ReceiverServer(answer)
     daemon = DaemonProcess(tmp_path, configuration(simulator, receiver))
     with running(simulator, daemon):
         provoke(daemon, simulator, receiver)
@@ -133,7 +134,7 @@ def test_no_secret_is_found_in_anything_that_the_daemon_says(tmp_path: Path) -> 
 def test_a_token_that_a_provider_s_command_prints_is_in_no_log_line(tmp_path: Path) -> None:
     """Though no configuration holds it, and the provider says it back as a status."""
     token = "planted-printed-Zq89"
-    simulator, receiver = Simulator(tmp_path), ReceiverServer(answer)
+    simulator, receiver = Simulator(), ReceiverServer(answer)
     providers = simulator.provider()
     providers["videos"]["auth"] = {"command": [sys.executable, "-c", f"print({token!r})"]}
     daemon = DaemonProcess(tmp_path, {"providers": providers, "webhooks": {"secret": PLANTED["signing secret"]}})

@@ -5,7 +5,8 @@ import signal
 import time
 from pathlib import Path
 
-from tests.acceptance.harness import DaemonProcess, Process, ReceiverServer, Simulator, running, wait_until
+from tests.acceptance.harness import DaemonProcess, Process, ReceiverServer, running, wait_until
+from tests.acceptance.simulator import Simulator
 
 
 def test_sigterm_finishes_the_attempt_in_flight_and_exits_with_0(
@@ -37,11 +38,11 @@ def test_sigterm_finishes_the_attempt_in_flight_and_exits_with_0(
 
 
 def test_polls_are_counted_on_over_an_orderly_restart(
-    tmp_path: Path, simulator: Simulator, receiver: ReceiverServer
+    tmp_path: Path, store: dict[str, str], simulator: Simulator, receiver: ReceiverServer
 ) -> None:
     """Polls that changed nothing were not written one by one; the stop saves what they add up to."""
     simulator.script("task", queued=None)
-    daemon = DaemonProcess(tmp_path, {"providers": simulator.provider()})
+    daemon = DaemonProcess(tmp_path, {"store": store, "providers": simulator.provider()})
     with running(daemon):
         watch = daemon.watch("task", f"{receiver.url}/task")
         wait_until(lambda: daemon.call("GET", f"/v1/watches/{watch['id']}")[1]["polls"] >= 5, "five polls")

@@ -13,7 +13,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from notifier.adapters.crew import AsyncioCrew
-from notifier.adapters.scheduler import PhasedInterval, Scheduler
+from notifier.adapters.jobs import PhasedInterval
+from notifier.adapters.scheduler import Scheduler
 
 
 class SettableClock:

@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 
 import httpx
 
@@ -12,10 +13,12 @@ from notifier.adapters.http.guard import judge_host
 from notifier.adapters.http.lookup import CrowdedError, Lookup, Resolve, system_addresses
 from notifier.adapters.http.pool import Pools
 from notifier.adapters.http.reply import Incoming, Reply
+from notifier.adapters.http.target import divided
 from notifier.adapters.http.tls import trust
 from notifier.domain.address import Network, Refusal, Target, examine
 from notifier.ports import GuardBusyError
 
+_USER_AGENT = f"notifier/{__version__}".encode("ascii")
 CHECK_SECONDS = 5.0
 """How long a check may wait for a name's addresses: somebody at the intake waits for it."""
 
@@ -131,11 +134,18 @@ def _fault(error: Exception, where: str, deadline: asyncio.Timeout, seconds: flo
     return explain(error, where)
 
 
+@lru_cache(maxsize=256)
+def _field_name(name: str) -> bytes:
+    return name.lower().encode("ascii")
+
+
 def _request(method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> httpx.Request:
-    """As bytes, because httpx takes text for ASCII. `host` is given because httpx, to make it up, decodes the name of
-    the host, which some names that exist do not survive."""
-    target = httpx.URL(url)
-    fields = {name.lower().encode("ascii"): value.encode("utf-8") for name, value in headers.items()}
-    fields.setdefault(b"user-agent", f"notifier/{__version__}".encode("ascii"))
-    fields |= {b"host": target.netloc, b"accept-encoding": b"identity"}
-    return httpx.Request(method, target, headers=list(fields.items()), content=body)
+    """Headers as bytes, because httpx takes text for ASCII. The body as a stream, for httpx would make up headers for
+    one: `host` among them, for which it decodes the name of the host, which some names that exist do not survive."""
+    start, target = divided(url)
+    fields = {_field_name(name): value.encode("utf-8") for name, value in headers.items()}
+    fields.setdefault(b"user-agent", _USER_AGENT)
+    fields[b"accept-encoding"] = b"identity"
+    return httpx.Request(
+        method, start, headers=list(fields.items()), stream=httpx.ByteStream(body or b""), extensions={"target": target}
+    )

@@ -160,9 +160,8 @@ class Downloads:
         self, pool: Pool, url: str, headers: Mapping[str, str], where: str
     ) -> aiohttp.ClientResponse | Fault:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=self._stall, sock_read=self._stall)
-        options = {"allow_redirects": False, "auto_decompress": False, "timeout": timeout}
         try:
-            response: aiohttp.ClientResponse = await pool.request("GET", url, headers=_fields(headers), **options)
+            response: aiohttp.ClientResponse = await pool.request("GET", url, headers=_fields(headers), timeout=timeout)
         except Exception as error:  # noqa: BLE001  # whatever the library makes of a hostile answer is data here
             return _fault(error, where, self._stall)
         return response

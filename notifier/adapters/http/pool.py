@@ -1,14 +1,15 @@
 """Connections, kept alive between requests, and the way a request reaches one of them."""
 
-import contextlib
 import functools
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any, cast
+from types import TracebackType
+from typing import Any
 
 import aiohttp
+import httpx
 from aiohttp.client_proto import ResponseHandler
-from httpx_aiohttp import AiohttpTransport
+from multidict import CIMultiDict
 from yarl import URL
 
 from notifier.adapters.http.guard import Resolver, dialler
@@ -23,10 +24,13 @@ READ_AHEAD_BYTES = 16 * 1024
 """Of a body, before its reader is asked to take them: bounds the memory, and how long parsing holds up the others."""
 BULK_READ_AHEAD_BYTES = 256 * 1024
 """The same of a download: what one read of the socket brings at most. Less would stop the reading after each."""
+_UNLIMITED = aiohttp.ClientTimeout()
+"""The deadlines are the callers'."""
 
 
-class Pool(AiohttpTransport):
-    """Connections that were all dialled under the same rule (`allow`; None guards nothing).
+class Pool(httpx.AsyncBaseTransport):
+    """An httpx transport over aiohttp's connections, for httpx's own pool looks at every connection for every request.
+    All of them were dialled under the same rule (`allow`; None guards nothing).
 
     There is a session for each scheme, because the rule depends on the scheme and a socket factory sees only the
     address. How many connections there are is left to the callers, who limit what is in flight. `keepalive` None uses
@@ -42,7 +46,6 @@ class Pool(AiohttpTransport):
         keepalive: float | None,
         bulk: bool = False,
     ) -> None:
-        super().__init__(verify=tls)
         self.allow = allow
         self.users = 0
         self._sessions = {
@@ -50,6 +53,8 @@ class Pool(AiohttpTransport):
                 connector=_Connector(scheme, allow, lookup, tls, keepalive, bulk=bulk),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trust_env=False,
+                timeout=_UNLIMITED,
+                auto_decompress=False,
                 max_line_size=MOST_FIELD_BYTES,
                 max_field_size=MOST_FIELD_BYTES,
                 max_headers=MOST_HEADERS,
@@ -61,19 +66,42 @@ class Pool(AiohttpTransport):
             # aiohttp would send a GET twice when a kept connection breaks: one poll more than was counted and paced.
             session._retry_connection = False  # noqa: SLF001 -- there is no public switch; a test holds it
 
-    def get_client(self) -> aiohttp.ClientSession:
-        """The transport asks here at each request, and needs no more of a session than `request`. The inherited
-        answer would be a session of its own making, without the guard."""
-        return cast("aiohttp.ClientSession", self)
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """As httpx asks of a transport, its extension `target` included: the path and query to ask for, as they are to
+        be sent. What goes wrong is raised as aiohttp has it; `fault` explains it."""
+        target: bytes = request.extensions.get("target", b"")
+        fields = CIMultiDict((name.decode("ascii"), value.decode("utf-8")) for name, value in request.headers.raw)
+        answer = await self.request(
+            request.method, f"{request.url}{target.decode('ascii')}", headers=fields, data=request.read() or None
+        )
+        return httpx.Response(answer.status, headers=answer.raw_headers, stream=_Body(answer), request=request)
 
     def request(self, method: str, url: str, **options: Any) -> Any:
-        """What the transport calls. It hands over text, which yarl would normalise: `%2E%2E` to `..` and away."""
+        """By aiohttp, once: no redirect is followed. yarl would normalise a text: `%2E%2E` to `..` and away."""
         target = URL(url, encoded=True)
-        return self._sessions[target.scheme].request(method, target, **options)
+        return self._sessions[target.scheme].request(method, target, allow_redirects=False, **options)
 
     async def aclose(self) -> None:
         for session in self._sessions.values():
             await session.close()
+
+
+class _Body(httpx.AsyncByteStream):
+    """An answer's body as it comes, in pieces of what has been read ahead at most."""
+
+    def __init__(self, answer: aiohttp.ClientResponse) -> None:
+        self._answer = answer
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        content = self._answer.content
+        while piece := await content.readany():
+            yield piece
+            if content.at_eof():
+                return
+
+    async def aclose(self) -> None:
+        self._answer.release()
+        await self._answer.wait_for_close()
 
 
 class _Connector(aiohttp.TCPConnector):
@@ -126,17 +154,9 @@ class Pools:
         self._pools: list[Pool] = []
         self._closed = False
 
-    @contextlib.asynccontextmanager
-    async def lease(self) -> AsyncIterator[Pool]:
-        """The pool for a request that starts now, to be used within the block."""
-        pool = self._current()
-        pool.users += 1
-        try:
-            await self._sweep()
-            yield pool
-        finally:
-            pool.users -= 1
-            await self._sweep()
+    def lease(self) -> "Lease":
+        """The pool for a request that starts now: `async with pools.lease() as pool`."""
+        return Lease(self)
 
     async def close(self) -> None:
         """Break off what is in flight and close every connection."""
@@ -144,7 +164,7 @@ class Pools:
         for pool in self._pools:
             await pool.aclose()
 
-    def _current(self) -> Pool:
+    def current(self) -> Pool:
         allow = None if self._guard is None else tuple(self._guard())
         if self._closed:
             raise RuntimeError("the HTTP client is closed")
@@ -155,8 +175,30 @@ class Pools:
             self._pools.append(pool)
         return self._pools[-1]
 
-    async def _sweep(self) -> None:
+    async def sweep(self) -> None:
         """Close the retired pools that nobody uses any more."""
-        for pool in [pool for pool in self._pools[:-1] if not pool.users]:
-            self._pools.remove(pool)
-            await pool.aclose()
+        if len(self._pools) > 1:
+            for pool in [pool for pool in self._pools[:-1] if not pool.users]:
+                self._pools.remove(pool)
+                await pool.aclose()
+
+
+class Lease:
+    """Keeps a pool from being closed while a request uses it."""
+
+    __slots__ = ("_pool", "_pools")
+
+    def __init__(self, pools: Pools) -> None:
+        self._pools = pools
+        self._pool = pools.current()
+
+    async def __aenter__(self) -> Pool:
+        self._pool.users += 1
+        await self._pools.sweep()
+        return self._pool
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.users -= 1
+        await self._pools.sweep()

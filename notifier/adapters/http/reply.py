@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 import httpx
 
+TURN_BYTES = 4096
+"""A body of which more has come is not read in one go."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -39,7 +42,8 @@ class Incoming:
                 if len(self._body) > cap:
                     del self._body[cap:]
                     return
-                await asyncio.sleep(0)  # what is there already would be parsed without letting others have a turn
+                if len(self._body) > TURN_BYTES:
+                    await asyncio.sleep(0)  # what is there already would be parsed without letting others have a turn
             self._complete = True
         finally:
             await stream.aclose()

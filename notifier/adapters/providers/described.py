@@ -170,7 +170,8 @@ class DescribedApi:
             self._mask = masker([*self._secrets, *(text for one in self._sent for text in one.texts())])
 
     def _masked(self, reading: Reading) -> Reading:
-        return replace(reading, answer=masked(reading.answer, self._mask))
+        answer = masked(reading.answer, self._mask)
+        return reading if answer is reading.answer else replace(reading, answer=answer)
 
     async def _send(self, request: Request, sent: Sent, seconds: float) -> Reply | Fault:
         url, headers = with_query(request.url, sent.query), {**request.headers, **sent.headers}

@@ -3,6 +3,8 @@
 from sqlalchemy import Connection, bindparam, or_, select, update
 
 from notifier.adapters.stores import results
+from notifier.adapters.stores.deliveries import OURS
+from notifier.adapters.stores.lessee import Lessee
 from notifier.adapters.stores.rows import renewed_params, watch_of
 from notifier.adapters.stores.schema import HELD, PENDING, deliveries, tasks, watches
 from notifier.domain.delivery import Delivery
@@ -15,7 +17,7 @@ _WATCH = (
     .where(deliveries.c.id == bindparam("wanted"))
 )
 _REWRITE = update(deliveries).where(
-    deliveries.c.id == bindparam("wanted"), deliveries.c.attempts == bindparam("attempts_before"), PENDING, ~HELD
+    deliveries.c.id == bindparam("wanted"), deliveries.c.attempts == bindparam("attempts_before"), PENDING, ~HELD, OURS
 )
 _OLDER = tasks.c.refreshed_at < bindparam("learned_at", type_=tasks.c.refreshed_at.type)
 _RENEW = update(tasks).where(
@@ -31,10 +33,11 @@ def subject(connection: Connection, delivery_id: str) -> Subject | None:
     return None if task is None else Subject(task, watch_of(watch, task))
 
 
-def rewrite(connection: Connection, delivery: Delivery, task: Task) -> bool:
+def rewrite(connection: Connection, delivery: Delivery, task: Task, lessee: Lessee) -> bool:
     params = {
         "wanted": delivery.id,
         "attempts_before": delivery.attempts,
+        "lessee": lessee.node,
         **{name: getattr(delivery, name) for name in ("body", "urls_at", "urls_expire_at", "links_expire_at")},
     }
     if connection.execute(_REWRITE, params).rowcount == 0:

@@ -1,6 +1,6 @@
 """Files of tasks: planned with an end, kept try by try."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -21,7 +21,7 @@ from sqlalchemy import (
 from notifier.adapters.stores.rows import Params, file_of, file_params
 from notifier.adapters.stores.schema import SAVED, UNSETTLED, files, tasks
 from notifier.domain.result_file import ResultFile
-from notifier.domain.task import Task
+from notifier.domain.task import End, Task
 from notifier.ports import Outdated
 
 _INSERT = insert(files)
@@ -51,10 +51,12 @@ _CLEAN = delete(files).where(files.c.task_key.in_(bindparam("keys", expanding=Tr
 _CLEAN_BUT_SAVED = _CLEAN.where(~SAVED)
 
 
-def plan(connection: Connection, task: Task, now: datetime) -> None:
-    """Keep what is to be saved of an ended task."""
-    if task.end is not None and task.end.files:
-        params = [{"task_key": task.key, "created_at": now, **file_params(file)} for file in task.end.files]
+def plan(connection: Connection, ended: Sequence[tuple[Task, End]]) -> None:
+    """Keep what is to be saved of ended tasks."""
+    params = [
+        {"task_key": task.key, "created_at": end.at, **file_params(file)} for task, end in ended for file in end.files
+    ]
+    if params:
         connection.execute(_INSERT, params)
 
 

@@ -1,11 +1,13 @@
 """Completed tasks and their files: what is settled releases what was held, and owes what is news."""
 
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import Connection, and_, bindparam, select, update
 
 from notifier.adapters.stores import deliveries, files, tasks
+from notifier.adapters.stores.lessee import Lessee, leased_by, offered
 from notifier.adapters.stores.rows import AnyRow, Params, delivery_of, renewed_params, watch_of
 from notifier.adapters.stores.schema import ABOUT_THE_END, HELD, watches
 from notifier.adapters.stores.schema import deliveries as deliveries_table
@@ -56,7 +58,7 @@ def _ended(connection: Connection, row: AnyRow) -> Task | None:
 
 
 def keep(
-    connection: Connection, task: Task, changed: Collection[int], now: datetime, retell: Retell
+    connection: Connection, task: Task, changed: Collection[int], now: datetime, retell: Retell, *, lessee: Lessee
 ) -> list[Delivery]:
     row = connection.execute(_LOCKED, {"wanted": task.key}).one_or_none()
     if row is None or not files.keep(connection, task, changed):
@@ -65,33 +67,35 @@ def keep(
         connection.execute(_RENEW, {"wanted": task.key, **renewed_params(task, task.end)})
     if files.left(connection, task.key):
         return []
-    return _tell(connection, task.key, now, retell)
+    return _tell(connection, task.key, now, retell, lessee=lessee)
 
 
 def _newer(asked: datetime | None, before: datetime | None) -> bool:
     return asked is not None and (before is None or asked > before)
 
 
-def _tell(connection: Connection, key: int, now: datetime, retell: Retell) -> list[Delivery]:
+def _tell(connection: Connection, key: int, now: datetime, retell: Retell, *, lessee: Lessee) -> list[Delivery]:
     """The files are settled: everybody hears of them, in the event that was held or in another."""
     task = result(connection, key)
     if task is None:
         return []
-    told = []
+    told: list[Delivery] = []
     for row in connection.execute(_COMPLETED, {"wanted": key}).all():
         watch = watch_of(row, task)
         event = retell(task, watch, row.held)
         if event is None:
             continue
         if row.held is None:
-            told.append(new_delivery(event, watch_id=watch.id, callback_url=watch.callback_url, now=now))
-            deliveries.insert(connection, told[-1:])
+            news = new_delivery(event, watch_id=watch.id, callback_url=watch.callback_url, now=now)
+            told += deliveries.insert(connection, [news], lessee)
         else:
-            told.append(_release(connection, event, now))
+            told.append(_release(connection, event, now, lessee))
     return told
 
 
-def release(connection: Connection, delivery_id: str, now: datetime, retell: Retell) -> Delivery | None:
+def release(
+    connection: Connection, delivery_id: str, now: datetime, retell: Retell, *, lessee: Lessee
+) -> Delivery | None:
     row = connection.execute(_OWNER, {"wanted": delivery_id}).one_or_none()
     held = connection.execute(_ONE_HELD, {"wanted": delivery_id}).one_or_none()
     task = None if row is None or held is None else _ended(connection, row)
@@ -99,12 +103,12 @@ def release(connection: Connection, delivery_id: str, now: datetime, retell: Ret
         return None
     watch = connection.execute(_WATCH, {"wanted": held.watch_id}).one()
     event = retell(task, watch_of(watch, task), delivery_id)
-    return None if event is None else _release(connection, event, now)
+    return None if event is None else _release(connection, event, now, lessee)
 
 
-def _release(connection: Connection, event: Event, now: datetime) -> Delivery:
+def _release(connection: Connection, event: Event, now: datetime, lessee: Lessee) -> Delivery:
     """The same delivery, made anew: its id and its kind stay."""
-    params: Params = {
+    anew: Params = {
         "body": event.body,
         "urls_at": event.urls_at,
         "urls_expire_at": event.urls_expire_at,
@@ -112,6 +116,7 @@ def _release(connection: Connection, event: Event, now: datetime) -> Delivery:
         "held_until": None,
         "next_attempt_at": now,
     }
-    connection.execute(_RELEASE, {"wanted": event.id, **params})
     row = connection.execute(deliveries.BY_ID, {"wanted": event.id}).one()
-    return delivery_of(row, row.body)
+    (released,) = offered([replace(delivery_of(row, row.body), **anew)], lessee)
+    connection.execute(_RELEASE, {"wanted": event.id, "leased_by": leased_by(released, lessee), **anew})
+    return released

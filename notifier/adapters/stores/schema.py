@@ -16,6 +16,7 @@ from sqlalchemy import (
     Dialect,
     Double,
     ForeignKey,
+    Identity,
     Index,
     Integer,
     LargeBinary,
@@ -25,6 +26,8 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    and_,
+    func,
     literal_column,
     text,
 )
@@ -60,7 +63,7 @@ metadata = MetaData(
 tasks = Table(
     "tasks",
     metadata,
-    Column("key", _Key, primary_key=True),
+    Column("key", _Key, Identity(), primary_key=True),
     Column("provider", Text, nullable=False),
     Column("task_id", Text, nullable=False),
     Column("state", Text, nullable=False),  # watching | completed | failed | abandoned | idle (nobody watches)
@@ -84,14 +87,16 @@ tasks = Table(
     Column("expires_at", Moment),  # of the URLs
     Column("refreshed_at", Moment),
     Column("downloads", Text),  # a JSON array; NULL is none
-    UniqueConstraint("task_id", "provider", "variables"),  # in this order, so that a task id alone is found as well
+    Column("touched_at", Moment),  # on the database's clock, where many nodes share it: when its watches last changed
+    # In this order, so that a task id alone is found as well.
+    UniqueConstraint("task_id", "provider", "variables").ddl_if(dialect="sqlite"),
     sqlite_autoincrement=True,  # a key is never used again: what is in flight for an old task cannot hit a new one
 )
 
 watches = Table(
     "watches",
     metadata,
-    Column("seq", _Key, primary_key=True),
+    Column("seq", _Key, Identity(), primary_key=True),
     Column("id", Text, nullable=False, unique=True),
     Column("task_key", ForeignKey("tasks.key"), nullable=False, index=True),
     Column("state", Text, nullable=False),  # watching | completed | failed | abandoned | cancelled
@@ -109,7 +114,7 @@ watches = Table(
 deliveries = Table(
     "deliveries",
     metadata,
-    Column("seq", _Key, primary_key=True),
+    Column("seq", _Key, Identity(), primary_key=True),
     Column("id", Text, nullable=False, unique=True),
     Column("watch_id", ForeignKey("watches.id"), nullable=False, index=True),
     Column("type", Text, nullable=False),
@@ -126,6 +131,7 @@ deliveries = Table(
     Column("urls_at", Moment),
     Column("urls_expire_at", Moment),
     Column("links_expire_at", Moment),
+    Column("leased_by", Text),  # the node that attempts it, for as long as that one lives; NULL: whoever is free may
     Index(None, "state", "seq"),
 )
 
@@ -168,9 +174,9 @@ attempts = Table(
 endpoints = Table(
     "endpoints",
     metadata,
-    Column("seq", _Key, primary_key=True),
+    Column("seq", _Key, Identity(), primary_key=True),
     Column("id", Text, nullable=False, unique=True),
-    Column("url", Text, nullable=False, unique=True),
+    Column("url", Text, nullable=False),
     Column("rate", Double),  # attempts a second; NULL is no limit of its own, as of concurrency
     Column("concurrency", Integer),
     Column("created_at", Moment, nullable=False),
@@ -178,7 +184,37 @@ endpoints = Table(
     Column("events", Text, nullable=False),  # a JSON array
     Column("secrets", Text, nullable=False),  # a JSON array, as written: what signs must be able to read them
     Column("headers", Text, nullable=False),  # a JSON object
+    UniqueConstraint("url").ddl_if(dialect="sqlite"),
     sqlite_autoincrement=True,  # a cursor never skips a newer endpoint for having a deleted one's number
+)
+
+nodes = Table(
+    "nodes",  # daemons that share this database; a dead one's row is removed, and with it everything that it held
+    metadata,
+    Column("id", Text, primary_key=True),  # of one run of a daemon: never used again
+    Column("name", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("started_at", Moment, nullable=False),
+    Column("alive_until", Moment, nullable=False),  # on the database's clock, as every time in this table
+    Column("leaving", Boolean, nullable=False),  # it takes no more shards
+    Column("report", Text, nullable=False),  # a JSON object: how many tasks it polls, how late, how many it wants to
+)
+
+shards = Table(
+    "shards",  # a task belongs to the shard whose number is its key modulo their count
+    metadata,
+    Column("n", Integer, primary_key=True, autoincrement=False),
+    Column("fence", BigInteger, nullable=False),  # grows whenever the owner changes, and never falls
+    Column("owner", Text),  # a node's id; NULL: nobody's
+)
+
+shares = Table(
+    "shares",  # what each node may take of a provider's rate
+    metadata,
+    Column("provider", Text, nullable=False),
+    Column("node", Text, nullable=False),
+    Column("rate", Double, nullable=False),  # polls a second
+    PrimaryKeyConstraint("provider", "node"),
 )
 
 pulse = Table(
@@ -200,14 +236,42 @@ UNSETTLED: ColumnElement[bool] = files.c.state == literal_column("'pending'")
 SAVED: ColumnElement[bool] = files.c.state == literal_column("'saved'")
 
 
-def _partial(name: str, *columns: Column[Any], where: ColumnElement[bool], unique: bool = False) -> None:
-    Index(name, *columns, unique=unique, sqlite_where=where, postgresql_where=where)
+def _partial(name: str, *columns: ColumnElement[Any], where: ColumnElement[bool], unique: bool = False) -> Index:
+    return Index(name, *columns, unique=unique, sqlite_where=where, postgresql_where=where)
 
 
-_partial("uq_watches_promise", watches.c.task_key, watches.c.callback_url, where=NOT_CANCELLED, unique=True)
+_partial("uq_watches_promise", watches.c.task_key, watches.c.callback_url, where=NOT_CANCELLED, unique=True).ddl_if(
+    dialect="sqlite"
+)
 _partial("ix_watches_over", watches.c.ended_at, where=OVER)
 _partial("ix_watches_declared", watches.c.seq, where=DECLARED)
 _partial("uq_deliveries_end", deliveries.c.watch_id, where=ABOUT_THE_END, unique=True)  # a watch is told its end once
 _partial("ix_deliveries_held", deliveries.c.watch_id, where=HELD)
 _partial("ix_files_unsettled", files.c.task_key, where=UNSETTLED)
+_partial("ix_tasks_touched_at", tasks.c.touched_at, where=tasks.c.touched_at.is_not(None))
+_partial("ix_deliveries_leased_by", deliveries.c.leased_by, where=deliveries.c.leased_by.is_not(None))
 _partial("ix_files_saved", files.c.saved_at, where=SAVED)
+
+# PostgreSQL's indexes take 2,704 bytes, and a URL of 2,048 characters or a task's variables may have more.
+_DIGESTED = (
+    Index("uq_tasks_name", tasks.c.task_id, tasks.c.provider, func.md5(tasks.c.variables), unique=True),
+    _partial(
+        "uq_watches_promise_digest",
+        watches.c.task_key,
+        func.md5(watches.c.callback_url),
+        where=NOT_CANCELLED,
+        unique=True,
+    ),
+    Index("uq_endpoints_url_digest", func.md5(endpoints.c.url), unique=True),
+)
+_OF_MANY_NODES = (
+    _partial("ix_tasks_shard", (tasks.c.key % literal_column("256")), where=tasks.c.state == literal_column("'watching'")),
+    _partial(
+        "ix_deliveries_free",
+        deliveries.c.next_attempt_at,
+        where=and_(PENDING, ~HELD, deliveries.c.leased_by.is_(None)),
+    ),
+)
+ONLY_POSTGRESQL: tuple[Index, ...] = (*_DIGESTED, *_OF_MANY_NODES)
+for _index in ONLY_POSTGRESQL:
+    _index.ddl_if(dialect="postgresql")

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import structlog
 from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
 
 from notifier.adapters.stores import hints
 from notifier.adapters.stores.backup import APPLICATION_ID, sync_folder
@@ -64,7 +64,7 @@ def _open(path: Path, busy_timeout: float) -> SqlStore:
         _guard(engines[0], path, identity)
     except SQLAlchemyError as error:
         _let_go(engines, lock)
-        raise StoreError(str(_explainer(path)(error))) from None
+        raise StoreError(hints.of_sqlite(_cause(error), path)) from None
     except BaseException:
         _let_go(engines, lock)
         raise
@@ -195,8 +195,9 @@ def _prepare(writes: Engine, reads: Engine, path: Path) -> None:
     """Find out whose file it is, then bring it up to date, all or nothing. Nothing is written, and no lock is needed,
     when it is up to date: a daemon can start while the disk is full."""
     _use_log(writes, path)
+    way_back = f"restore the copy from before the upgrade ({path}.before-*)"
     with transaction(reads) as connection:
-        outdated = examine(connection, store=str(path))
+        outdated = examine(connection, store=str(path), way_back=way_back)
         if _is_ours(connection, path) and outdated is None:
             return
     if outdated is not None and outdated.present is not None:
@@ -206,7 +207,7 @@ def _prepare(writes: Engine, reads: Engine, path: Path) -> None:
     with transaction(writes) as connection:
         if not _is_ours(connection, path):
             connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
-        if migrate(connection, store=str(path)):
+        if migrate(connection, store=str(path), way_back=way_back):
             _check_references(connection, path)
             advise(connection)
     for engine in (writes, reads):
@@ -258,7 +259,9 @@ def _let_go(engines: list[Engine], lock: FileLock) -> None:
 
 
 def _explainer(path: Path) -> Explain:
-    def explain(error: SQLAlchemyError) -> StoreUnavailableError:
+    def explain(error: SQLAlchemyError) -> StoreUnavailableError | None:
+        if isinstance(error, IntegrityError | ProgrammingError | DataError):
+            return None
         cause = _cause(error)
         return StoreUnavailableError(hints.of_sqlite(cause, path), hints.fault(cause))
 

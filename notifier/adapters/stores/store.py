@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import chain
 from typing import TypeVar
 
 from sqlalchemy import Connection
@@ -19,8 +20,11 @@ from notifier.adapters.stores import (
     upkeep,
     watches,
 )
+from notifier.adapters.stores.herald import SILENCE, Herald, of_cancelled, of_declared, of_registered, telling
+from notifier.adapters.stores.lessee import SOLE, Lessee
 from notifier.adapters.stores.outage import Outage
 from notifier.adapters.stores.reader import Reader
+from notifier.adapters.stores.sharing import Shared
 from notifier.adapters.stores.writer import Writer
 from notifier.domain.delivery import Attempt, Delivery, DeliveryView
 from notifier.domain.endpoint import Endpoint, Overfull
@@ -41,6 +45,7 @@ from notifier.ports import (
     Registered,
     Results,
     Retell,
+    Settlement,
     Space,
     StoreFault,
     StoreUnavailableError,
@@ -52,9 +57,13 @@ from notifier.ports import (
 )
 
 PageT = TypeVar("PageT")
+T = TypeVar("T")
 MOST_LISTS = 32
 """Pages of lists that are read or wait for it: a page of a full store takes a tenth of a second or so."""
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+
+_SAVE = Shared(tasks.save_all, early=True)
+"""Of a task whose end is being saved nothing else is."""
 
 
 class SqlStore:
@@ -64,6 +73,7 @@ class SqlStore:
     an interval of its own counts with its provider's wherever a task's interval is summed up.
 
     `reader` is for what the daemon works on, `lists` for what callers look at; neither waits for the other.
+    `lessee` says whose the deliveries are, `herald` tells other nodes of what they have to know.
     """
 
     def __init__(
@@ -84,6 +94,16 @@ class SqlStore:
         self._outage = outage
         self._space = space
         self._usual: Mapping[str, float] = {}
+        self.lessee: Lessee = SOLE
+        self.herald: Herald = SILENCE
+        self._register: Shared[watches.Wanted, Sequence[Registered]] = Shared(self._register_all)
+        self._end: Shared[tuple[Task, Announce], Sequence[Delivery]] = Shared(
+            lambda on, wanted: tasks.end(on, wanted, self.lessee)
+        )
+        self._settle: Shared[tuple[Delivery, Attempt], Settlement] = Shared(
+            lambda on, wanted: deliveries.settle(on, wanted, self.lessee),
+            early=True,  # a delivery is attempted only when what made it due has been committed
+        )
 
     async def close(self) -> None:
         """Finish what was asked for, then let go of the database; everything after that is refused."""
@@ -97,26 +117,35 @@ class SqlStore:
     async def register(
         self, registrations: Sequence[Registration], now: datetime, announce: Announce
     ) -> Sequence[Registered]:
-        usual = self._learn(registrations)
-        return await self._writer.write(lambda on: watches.register(on, registrations, now, announce, usual))
+        self._learn(registrations)
+        return await self._writer.share(self._register, watches.Wanted(registrations, now, announce))
+
+    def _register_all(self, on: Connection, wanted: Sequence[watches.Wanted]) -> Sequence[Sequence[Registered]]:
+        registered = watches.register(on, wanted, self._usual, lessee=self.lessee)
+        self.herald.tasks(on, of_registered(chain.from_iterable(registered)))
+        return registered
 
     async def cancel(self, watch_id: str, now: datetime, known: Known) -> Cancelled | None:
-        return await self._writer.write(
-            lambda on: watches.cancel(on, watch_id, now, known=known, usual_intervals=self._usual)
-        )
+        def work(on: Connection) -> Cancelled | None:
+            return watches.cancel(on, watch_id, now, known=known, usual_intervals=self._usual)
+
+        return await self._writer.write(telling(self.herald, work, of_cancelled))
 
     async def declare(
         self, registrations: Sequence[Registration], now: datetime, announce: Announce, known: Known
     ) -> Declared:
-        usual = self._learn(registrations)
-        return await self._writer.write(
-            lambda on: watches.declare(on, registrations, now, announce, known=known, usual_intervals=usual)
-        )
+        self._learn(registrations)
 
-    def _learn(self, registrations: Sequence[Registration]) -> Mapping[str, float]:
+        def work(on: Connection) -> Declared:
+            return watches.declare(
+                on, registrations, now, announce, known=known, usual_intervals=self._usual, lessee=self.lessee
+            )
+
+        return await self._writer.write(telling(self.herald, work, of_declared))
+
+    def _learn(self, registrations: Sequence[Registration]) -> None:
         told = {one.provider: one.usual_interval for one in registrations}
         self._usual = {**self._usual, **told}
-        return self._usual
 
     # TaskStore
 
@@ -125,13 +154,15 @@ class SqlStore:
         return await self._reader.read(lambda on: tasks.watched(on, usual_intervals))
 
     async def save(self, tasks_: Sequence[Task]) -> None:
-        await self._writer.write(lambda on: tasks.save(on, tasks_))
+        await self._writer.share(_SAVE, tasks_)
 
     async def end(self, task: Task, announce: Announce) -> Sequence[Delivery]:
-        return await self._writer.write(lambda on: tasks.end(on, task, announce))
+        return await self._writer.share(self._end, (task, announce))
 
     async def expire(self, task: Task, now: datetime, announce: Announce) -> Expired:
-        return await self._writer.write(lambda on: tasks.expire(on, task, now, announce, self._usual))
+        return await self._writer.write(
+            lambda on: tasks.expire(on, task, now, announce, self._usual, lessee=self.lessee)
+        )
 
     # History
 
@@ -146,11 +177,11 @@ class SqlStore:
     async def delivery(self, delivery_id: str) -> Delivery | None:
         return await self._reader.read(lambda on: deliveries.delivery(on, delivery_id))
 
-    async def settle(self, delivery: Delivery, attempt: Attempt) -> bool:
-        return await self._writer.write(lambda on: deliveries.settle(on, delivery, attempt))
+    async def settle(self, delivery: Delivery, attempt: Attempt) -> Settlement:
+        return await self._writer.share(self._settle, (delivery, attempt))
 
     async def redeliver(self, delivery_id: str, now: datetime) -> Delivery | None:
-        return await self._writer.write(lambda on: deliveries.redeliver(on, delivery_id, now))
+        return await self._writer.write(lambda on: deliveries.redeliver(on, delivery_id, now, self.lessee))
 
     # ResultStore
 
@@ -163,10 +194,10 @@ class SqlStore:
     async def keep(
         self, task: Task, changed: Collection[int], now: datetime, retell: Retell
     ) -> Sequence[Delivery]:
-        return await self._writer.write(lambda on: results.keep(on, task, changed, now, retell))
+        return await self._writer.write(lambda on: results.keep(on, task, changed, now, retell, lessee=self.lessee))
 
     async def release(self, delivery_id: str, now: datetime, retell: Retell) -> Delivery | None:
-        return await self._writer.write(lambda on: results.release(on, delivery_id, now, retell))
+        return await self._writer.write(lambda on: results.release(on, delivery_id, now, retell, lessee=self.lessee))
 
     async def outdated(self, before: datetime, most: int, behind: Outdated | None = None) -> Sequence[Outdated]:
         return await self._reader.read(lambda on: files.outdated(on, before, most, behind))
@@ -180,7 +211,7 @@ class SqlStore:
         return await self._reader.read(lambda on: bodies.subject(on, delivery_id))
 
     async def rewrite(self, delivery: Delivery, task: Task) -> bool:
-        return await self._writer.write(lambda on: bodies.rewrite(on, delivery, task))
+        return await self._writer.write(lambda on: bodies.rewrite(on, delivery, task, self.lessee))
 
     # EndpointStore
 
@@ -188,13 +219,21 @@ class SqlStore:
         return await self._reader.read(endpoints.every)
 
     async def add_endpoint(self, endpoint: Endpoint) -> Endpoint:
-        return await self._writer.write(lambda on: endpoints.add(on, endpoint))
+        return await self._writer.write(self._telling_of_it(lambda on: endpoints.add(on, endpoint)))
 
     async def change_endpoint(self, endpoint_id: str, alter: Alter) -> Endpoint | Overfull | None:
-        return await self._writer.write(lambda on: endpoints.change(on, endpoint_id, alter))
+        return await self._writer.write(self._telling_of_it(lambda on: endpoints.change(on, endpoint_id, alter)))
 
     async def remove_endpoint(self, endpoint_id: str) -> bool:
-        return await self._writer.write(lambda on: endpoints.remove(on, endpoint_id))
+        return await self._writer.write(self._telling_of_it(lambda on: endpoints.remove(on, endpoint_id)))
+
+    def _telling_of_it(self, work: Callable[[Connection], T]) -> Callable[[Connection], T]:
+        def told(connection: Connection) -> T:
+            result = work(connection)
+            self.herald.endpoints(connection)
+            return result
+
+        return told
 
     # Catalog
 

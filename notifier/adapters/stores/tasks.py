@@ -4,13 +4,16 @@ Whoever changes a watch locks its task's row first, so that an end and a registr
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import islice
 from typing import TypeAlias, TypeVar
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import BigInteger, Connection, bindparam, func, insert, literal_column, select, update
 
 from notifier.adapters.stores import deliveries, files
+from notifier.adapters.stores.database_clock import NOW
+from notifier.adapters.stores.lessee import Lessee
 from notifier.adapters.stores.rows import (
     ENDLESS,
     UNTOUCHED,
@@ -57,6 +60,8 @@ def _with_terms(terms: Query) -> Query:
 
 _WATCHED = _with_terms(_TERMS)
 _CURRENT = _with_terms(_TERMS.where(watches.c.task_key.in_(bindparam("keys", expanding=True))))
+_SINCE = literal_column(NOW, BigInteger) - bindparam("microseconds", type_=BigInteger)
+_TOUCHED = select(tasks.c.key, tasks.c.touched_at).where(tasks.c.touched_at > _SINCE)
 _NAMED = (
     select(tasks)
     .where(
@@ -75,9 +80,17 @@ _RESTART = (
     .values(state="watching", watched_since=bindparam("now"), **UNTOUCHED, **ENDLESS)
 )
 _REST = update(tasks).where(tasks.c.key == bindparam("wanted")).values(state="idle")
-_LOCK = select(tasks.c.key).where(tasks.c.key == bindparam("wanted"), tasks.c.state == "watching").with_for_update()
+_LOCK = (
+    select(tasks.c.key)
+    .where(tasks.c.key.in_(bindparam("keys", expanding=True)), tasks.c.state == "watching")
+    .order_by(tasks.c.key)  # as above
+    .with_for_update()
+)
 _OPEN_WATCHES = (
-    select(watches).where(watches.c.task_key == bindparam("wanted"), WATCHING).order_by(watches.c.seq).with_for_update()
+    select(watches)
+    .where(watches.c.task_key.in_(bindparam("keys", expanding=True)), WATCHING)
+    .order_by(watches.c.task_key, watches.c.seq)
+    .with_for_update()
 )
 _END_WATCH = update(watches).where(watches.c.seq == bindparam("wanted"))
 
@@ -96,6 +109,12 @@ def current(connection: Connection, keys: Collection[int], usual_intervals: Mapp
     return found
 
 
+def touched(connection: Connection, seconds: float) -> dict[int, datetime]:
+    """The tasks whose watches changed in so many seconds until now, and when."""
+    rows = connection.execute(_TOUCHED, {"microseconds": int(seconds * 1_000_000)})
+    return {row.key: row.touched_at for row in rows}
+
+
 def _terms(row: AnyRow, usual_intervals: Mapping[str, float]) -> Terms:
     own, usual = row.own, usual_intervals.get(row.provider, INTERVAL_AT_REST)
     if own is None:
@@ -108,38 +127,78 @@ def save(connection: Connection, learned: Sequence[Task]) -> None:
         connection.execute(_POLLED, [{"wanted": task.key, **learned_params(task)} for task in learned])
 
 
+def save_all(connection: Connection, wanted: Sequence[Sequence[Task]]) -> list[None]:
+    save(connection, [task for learned in wanted for task in learned])
+    return [None for _ in wanted]
+
+
 def catch_up(connection: Connection, keys: Collection[int], known: Known) -> None:
     """Save what is known of these beyond their rows. An end is not: it waits for a transaction of its own."""
     save(connection, [task for key in sorted(keys) if (task := known(key)) is not None and task.end is None])
 
 
-def end(connection: Connection, task: Task, announce: Announce) -> list[Delivery]:
-    how = task.end
-    if how is None:
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    """Watches that end with what `task` says of its end."""
+
+    task: Task
+    rows: Sequence[AnyRow]
+    announce: Announce
+
+    @property
+    def how(self) -> End:
+        return _end_of(self.task)
+
+
+def end(
+    connection: Connection, wanted: Sequence[tuple[Task, Announce]], lessee: Lessee
+) -> list[Sequence[Delivery]]:
+    """What each of the ends owes."""
+    watched = _lock(connection, [task.key for task, _ in wanted])
+    ends: dict[int, tuple[Task, Announce]] = {}
+    for task, announce in wanted:
+        if task.key in watched:
+            ends.setdefault(task.key, (task, announce))
+    if not ends:
+        return [() for _ in wanted]
+    _close(connection, [(task, _end_of(task)) for task, _ in ends.values()])
+    rows = _open_watches(connection, ends)
+    endings = [
+        _Ending(named(task, rows[key][0].id), rows[key], announce)
+        for key, (task, announce) in ends.items()
+        if key in rows
+    ]
+    files.plan(connection, [(one.task, one.how) for one in endings])
+    owed = _end_watches(connection, endings, lessee)
+    return [owed.pop(task.key, ()) for task, _ in wanted]
+
+
+def _end_of(task: Task) -> End:
+    if task.end is None:
         raise ValueError("a task that goes on cannot be stored as ended")
-    if not _close(connection, task, how):
-        return []
-    rows = connection.execute(_OPEN_WATCHES, {"wanted": task.key}).all()
-    if rows:
-        task = named(task, rows[0].id)
-        files.plan(connection, task, how.at)
-    return _end_watches(connection, task, how, rows, announce)
+    return task.end
 
 
 def expire(
-    connection: Connection, task: Task, now: datetime, announce: Announce, usual_intervals: Mapping[str, float]
+    connection: Connection,
+    task: Task,
+    now: datetime,
+    announce: Announce,
+    usual_intervals: Mapping[str, float],
+    *,
+    lessee: Lessee,
 ) -> Expired:
-    if connection.execute(_LOCK, {"wanted": task.key}).one_or_none() is None:
+    if not _lock(connection, [task.key]):
         return Expired((), None)
-    rows = connection.execute(_OPEN_WATCHES, {"wanted": task.key}).all()
+    rows = _open_watches(connection, [task.key]).get(task.key, [])
     due = [row for row in rows if row.deadline_at <= now]
     over = End("abandoned", now, reason="deadline")
     if len(due) == len(rows):
-        _close(connection, task, over)
+        _close(connection, [(task, over)])
     else:
         save(connection, [task])
-    owed = tuple(_end_watches(connection, replace(task, end=over), over, due, announce))
-    return Expired(owed, _reduced(connection, task, usual_intervals))
+    owed = _end_watches(connection, [_Ending(replace(task, end=over), due, announce)], lessee)
+    return Expired(tuple(owed[task.key]), _reduced(connection, task, usual_intervals))
 
 
 def _reduced(connection: Connection, task: Task, usual_intervals: Mapping[str, float]) -> Task | None:
@@ -148,19 +207,41 @@ def _reduced(connection: Connection, task: Task, usual_intervals: Mapping[str, f
     return None if left is None else task.on_terms_of(left)
 
 
-def _close(connection: Connection, task: Task, how: End) -> bool:
-    params = {"wanted": task.key, **learned_params(task), **end_params(how)}
-    return connection.execute(_POLLED, params).rowcount == 1
+def _lock(connection: Connection, keys: Collection[int]) -> set[int]:
+    """Those of the tasks that are still watched; they stay so until the transaction is over."""
+    return set(connection.execute(_LOCK, {"keys": list(keys)}).scalars())
+
+
+def _close(connection: Connection, ended: Sequence[tuple[Task, End]]) -> None:
+    params = [{"wanted": task.key, **learned_params(task), **end_params(how)} for task, how in ended]
+    connection.execute(_POLLED, params)
+
+
+def _open_watches(connection: Connection, keys: Collection[int]) -> dict[int, list[AnyRow]]:
+    """The watching watches of each of these tasks, in the order of their registration; a task without is missing."""
+    found: dict[int, list[AnyRow]] = {}
+    for row in connection.execute(_OPEN_WATCHES, {"keys": list(keys)}):
+        found.setdefault(row.task_key, []).append(row)
+    return found
 
 
 def _end_watches(
-    connection: Connection, task: Task, how: End, rows: Sequence[AnyRow], announce: Announce
-) -> list[Delivery]:
-    if not rows:
-        return []
-    connection.execute(_END_WATCH, [{"wanted": row.seq, "state": how.state, "ended_at": how.at} for row in rows])
-    ended = [replace(watch_of(row, task), state=how.state, ended_at=how.at) for row in rows]
-    return deliveries.owe(connection, [(task, watch) for watch in ended], announce, how.at)
+    connection: Connection, endings: Sequence[_Ending], lessee: Lessee
+) -> dict[int, Sequence[Delivery]]:
+    """What is owed for each task, by its key."""
+    ended = [
+        {"wanted": row.seq, "state": one.how.state, "ended_at": one.how.at} for one in endings for row in one.rows
+    ]
+    if ended:
+        connection.execute(_END_WATCH, ended)
+    owed = {one.task.key: [made for row in one.rows if (made := _owed(one, row)) is not None] for one in endings}
+    kept = iter(deliveries.insert(connection, [delivery for made in owed.values() for delivery in made], lessee))
+    return {key: tuple(islice(kept, len(made))) for key, made in owed.items()}
+
+
+def _owed(ending: _Ending, row: AnyRow) -> Delivery | None:
+    watch = replace(watch_of(row, ending.task), state=ending.how.state, ended_at=ending.how.at)
+    return deliveries.owed_by(ending.task, watch, ending.announce, ending.how.at)
 
 
 # What registering needs

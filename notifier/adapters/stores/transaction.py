@@ -4,13 +4,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeAlias
 
-from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DatabaseError, DataError, IntegrityError, InterfaceError, ProgrammingError, SQLAlchemyError
+from sqlalchemy import Connection, Engine, RootTransaction
+from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, SQLAlchemyError
 
 from notifier.ports import StoreUnavailableError
 
-Explain: TypeAlias = Callable[[SQLAlchemyError], StoreUnavailableError]
-"""What went wrong and what to do about it, in one line and without SQL."""
+Explain: TypeAlias = Callable[[SQLAlchemyError], StoreUnavailableError | None]
+"""What went wrong and what to do about it, in one line and without SQL; None: nothing is wrong with the store, it
+is a fault of the statement."""
 
 
 @contextmanager
@@ -19,11 +20,21 @@ def transaction(engine: Engine) -> Iterator[Connection]:
     with it ends whatever is left of the transaction."""
     with engine.connect() as connection:
         try:
-            with connection.begin():
+            with _begin(connection):
                 yield connection
         except BaseException:
             connection.invalidate()
             raise
+
+
+def _begin(connection: Connection) -> RootTransaction:
+    """A connection that died while it lay in the pool is made anew: nothing has been asked of it yet."""
+    try:
+        return connection.begin()
+    except DBAPIError as error:
+        if not error.connection_invalidated:
+            raise
+        return connection.begin()
 
 
 def trouble(error: Exception, explain: Explain) -> StoreUnavailableError | None:
@@ -31,8 +42,6 @@ def trouble(error: Exception, explain: Explain) -> StoreUnavailableError | None:
     match error:
         case StoreUnavailableError():
             return StoreUnavailableError(str(error), error.fault)
-        case IntegrityError() | ProgrammingError() | DataError():
-            return None
         case DatabaseError() | InterfaceError():
             return explain(error)
         case _:

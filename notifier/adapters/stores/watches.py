@@ -3,11 +3,13 @@
 from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import groupby, islice
 from typing import TypeAlias
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from notifier.adapters.stores import deliveries, files, tasks
+from notifier.adapters.stores.lessee import Lessee
 from notifier.adapters.stores.rows import SHOWN_WATCH, UNTOUCHED, AnyRow, Params, shown_watch, watch_params
 from notifier.adapters.stores.schema import DECLARED, NOT_CANCELLED, watches
 from notifier.adapters.stores.schema import tasks as tasks_table
@@ -45,14 +47,39 @@ class _Admission:
     owed: Mapping[str, Delivery]
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What one caller wants to register, and when it said so."""
+
+    registrations: Sequence[Registration]
+    now: datetime
+    announce: Announce
+
+
 def register(
+    connection: Connection, wanted: Sequence[Wanted], usual_intervals: Mapping[str, float], *, lessee: Lessee
+) -> list[Sequence[Registered]]:
+    """Callers that came together are served as if one had asked for it all, at the latest of their times."""
+    answers: list[Sequence[Registered]] = []
+    for announce, alike in groupby(wanted, lambda one: one.announce):
+        callers = list(alike)
+        registrations = [registration for one in callers for registration in one.registrations]
+        now = max(one.now for one in callers)
+        registered = iter(_register(connection, registrations, now, announce, usual_intervals, lessee=lessee))
+        answers += [tuple(islice(registered, len(one.registrations))) for one in callers]
+    return answers
+
+
+def _register(
     connection: Connection,
     registrations: Sequence[Registration],
     now: datetime,
     announce: Announce,
     usual_intervals: Mapping[str, float],
+    *,
+    lessee: Lessee,
 ) -> list[Registered]:
-    admission = _admit(connection, registrations, now, announce, declared=False)
+    admission = _admit(connection, registrations, now, announce, lessee, declared=False)
     started = {view.task_key for view in admission.created.values() if view.watch.state == "watching"}
     polled = tasks.current(connection, started, usual_intervals)
     untold = dict(admission.created)
@@ -69,7 +96,13 @@ def register(
 
 
 def _admit(
-    connection: Connection, registrations: Sequence[Registration], now: datetime, announce: Announce, *, declared: bool
+    connection: Connection,
+    registrations: Sequence[Registration],
+    now: datetime,
+    announce: Announce,
+    lessee: Lessee,
+    *,
+    declared: bool,
 ) -> _Admission:
     """Find or make the watch of each registration, in order; a task that was given up is polled afresh."""
     names = list(dict.fromkeys(_name(one) for one in registrations))
@@ -82,7 +115,7 @@ def _admit(
     for promise, row, one in zip(promises, owners, registrations, strict=True):
         if promise not in existing:
             fresh.setdefault(promise, (row, one))  # the first of several equal registrations makes the watch
-    created, owed = _make(connection, fresh, now, announce, declared=declared)
+    created, owed = _make(connection, fresh, now, announce, lessee, declared=declared)
     return _Admission(promises, existing, created, owed)
 
 
@@ -95,6 +128,7 @@ def _make(
     fresh: Mapping[Promise, tuple[AnyRow, Registration]],
     now: datetime,
     announce: Announce,
+    lessee: Lessee,
     *,
     declared: bool,
 ) -> tuple[Mapping[Promise, WatchView], Mapping[str, Delivery]]:
@@ -107,7 +141,7 @@ def _make(
     connection.execute(_INSERT, params)
     told = [(tasks.ended(fresh[promise][0]), watch) for promise, watch in made.items()]
     known = [(files.with_files(connection, task), watch) for task, watch in told if task is not None]
-    owed = deliveries.owe(connection, known, announce, now)
+    owed = deliveries.owe(connection, known, announce, now, lessee)
     by_watch = {delivery.watch_id: delivery for delivery in owed}
     return {promise: _new_view(fresh[promise][0], watch, by_watch) for promise, watch in made.items()}, by_watch
 
@@ -188,9 +222,10 @@ def declare(
     *,
     known: Known,
     usual_intervals: Mapping[str, float],
+    lessee: Lessee,
 ) -> Declared:
     listed_before = connection.execute(_LISTED).all()
-    admission = _admit(connection, registrations, now, announce, declared=True)
+    admission = _admit(connection, registrations, now, announce, lessee, declared=True)
     changed = _change(connection, admission, registrations)
     kept = {admission.existing[promise].watch.id for promise in admission.promises if promise in admission.existing}
     missing = [row for row in listed_before if row.id not in kept]

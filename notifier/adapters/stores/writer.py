@@ -1,8 +1,13 @@
-"""One thread that writes, with group commit: what is asked for while the disk syncs shares the next sync."""
+"""One thread that writes, with group commit: what is asked for while the disk syncs shares the next sync.
+
+What is alike shares its statements, too (`sharing.py`).
+"""
 
 import asyncio
 import queue
+import random
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -12,20 +17,31 @@ from typing import Any, Generic, TypeAlias, TypeVar
 from sqlalchemy import Connection, Engine
 
 from notifier.adapters.stores.outage import Outage
+from notifier.adapters.stores.sharing import Shared, Wanted, together
 from notifier.adapters.stores.transaction import Explain, transaction, trouble
 from notifier.ports import StoreUnavailableError
 
 MAX_BATCH = 500
-"""How many writes share a commit at most: the first of them waits for the last."""
+"""When so many writes wait for a commit, no more are gathered for it: the first of them waits for the last."""
 TOLD_AT_ONCE = 32
 T = TypeVar("T")
 Relieve: TypeAlias = Callable[[Exception], None]
 """Look at why a transaction failed, and make it likelier that the next one does not. It must not raise."""
+Collides: TypeAlias = Callable[[Exception], bool]
+"""Whether a write failed for another daemon's doing, so that it may succeed when it is tried again."""
+RETRIES = 5
+"""How often a write that collides is tried again before its caller is told."""
+RETRY_SECONDS = 0.02
+"""The first wait; each later one is twice as long, give or take a half."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Job(Generic[T]):
-    work: Callable[[Connection], T]
+    """`shared` None: done for itself, after all that was asked for earlier and before all that comes later."""
+
+    run: Callable[[Connection, Sequence[Any]], Sequence[T]]
+    shared: Shared[Any, T] | None
+    wanted: Any
     future: asyncio.Future[T]
 
 
@@ -49,12 +65,22 @@ class Writer:
     matter. A caller that goes away does not undo its write.
     """
 
-    def __init__(self, engine: Engine, explain: Explain, *, relieve: Relieve, outage: Outage) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        explain: Explain,
+        *,
+        relieve: Relieve,
+        outage: Outage,
+        collides: Collides = lambda _: False,
+    ) -> None:
         self._engine = engine
         self._explain = explain
         self._relieve = relieve
         self._outage = outage
-        self._queue: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
+        self._collides = collides
+        self._asked: list[_Job[Any]] = []
+        self._queue: queue.SimpleQueue[list[_Job[Any]] | None] = queue.SimpleQueue()
         self._closed = False
         self._herald = _Herald()
         self._thread = threading.Thread(target=self._serve, name="store-writer", daemon=True)
@@ -62,10 +88,22 @@ class Writer:
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Durable when it returns. StoreUnavailableError: nothing of it happened."""
+        return await self._ask(lambda on, _: [work(on)], None, None)
+
+    async def share(self, work: Shared[Wanted, T], wanted: Wanted) -> T:
+        """The same, together with others that want the same work done."""
+        return await self._ask(work.run, work, wanted)
+
+    async def _ask(
+        self, run: Callable[[Connection, Sequence[Wanted]], Sequence[T]], shared: Shared[Wanted, T] | None, wanted: Any
+    ) -> T:
         if self._closed:
             raise StoreUnavailableError("the store is closed")
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._queue.put(_Job(work, future))
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        if not self._asked:  # what is asked for in one turn of the loop goes together: the thread is woken up once
+            loop.call_soon(self._hand_over)
+        self._asked.append(_Job(run, shared, wanted, future))
         try:
             written = await future
         except StoreUnavailableError as error:
@@ -78,8 +116,14 @@ class Writer:
         """Take nothing more, write what was taken."""
         if not self._closed:
             self._closed = True
+            self._hand_over()
             self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
+
+    def _hand_over(self) -> None:
+        asked, self._asked = self._asked, []
+        for start in range(0, len(asked), MAX_BATCH):
+            self._queue.put(asked[start : start + MAX_BATCH])
 
     def _serve(self) -> None:
         going_on = True
@@ -89,30 +133,54 @@ class Writer:
                 self._herald.announce(batch, self._outcomes(batch))
 
     def _gather(self) -> tuple[list[_Job[Any]], bool]:
-        """Wait for a job, then take all that are there; False when the last one was taken."""
+        """Wait for jobs, then take all that are there; False when the last ones were taken."""
         batch: list[_Job[Any]] = []
-        job = self._queue.get()
-        while job is not None:
-            batch.append(job)
-            if len(batch) == MAX_BATCH:
+        jobs = self._queue.get()
+        while jobs is not None:
+            batch += jobs
+            if len(batch) >= MAX_BATCH:
                 return batch, True
             try:
-                job = self._queue.get_nowait()
+                jobs = self._queue.get_nowait()
             except queue.Empty:
                 return batch, True
         return batch, False
 
     def _outcomes(self, batch: Sequence[_Job[Any]]) -> Sequence[_Outcome]:
-        """All in one transaction. If one of them fails by its own fault, all again, each in its own savepoint."""
+        """All in one transaction. If one of them fails by its own fault, all again, each in its own savepoint; if by
+        another daemon's doing, each in a transaction of its own, so that none holds what another one needs."""
         try:
-            return self._commit(batch, _run)
+            return self._commit(batch, _run_together)
         except Exception as error:  # noqa: BLE001 -- whatever it is, the jobs' callers must be told
+            if self._collides(error):
+                return self._one_by_one(batch)
             if len(batch) == 1 or trouble(error, self._explain) is not None:
                 return self._failures(batch, error)
         try:
-            return self._commit(batch, self._run_apart)
+            return self._commit(batch, self._run_one_by_one)
         except Exception as error:  # noqa: BLE001 -- as above
             return self._failures(batch, error)
+
+    def _one_by_one(self, batch: Sequence[_Job[Any]]) -> Sequence[_Outcome]:
+        """Once the store itself is in trouble the rest need not wait for it, one after the other, to say so again."""
+        outcomes: list[_Outcome] = []
+        for at, job in enumerate(batch):
+            outcome = self._persist(job)
+            outcomes.append(outcome)
+            if isinstance(outcome, _Failed) and isinstance(outcome.error, StoreUnavailableError):
+                return [*outcomes, *self._failures(batch[at + 1 :], outcome.error)]
+        return outcomes
+
+    def _persist(self, job: _Job[Any]) -> _Outcome:
+        retry = 0
+        while True:
+            try:
+                return self._commit([job], _run)[0]
+            except Exception as error:  # noqa: BLE001 -- as above
+                if retry == RETRIES or not self._collides(error):
+                    return self._failures([job], error)[0]
+            time.sleep(RETRY_SECONDS * 2**retry * random.uniform(0.5, 1.5))  # noqa: S311 -- no secret
+            retry += 1
 
     def _failures(self, batch: Sequence[_Job[Any]], error: Exception) -> Sequence[_Outcome]:
         """To each its own exception: one that is raised in several places collects all their tracebacks."""
@@ -120,23 +188,35 @@ class Writer:
         return [_Failed(trouble(error, self._explain) or error) for _ in batch]
 
     def _commit(
-        self, batch: Sequence[_Job[Any]], run: Callable[[Connection, _Job[Any]], _Outcome]
+        self,
+        batch: Sequence[_Job[Any]],
+        run: Callable[[Connection, Sequence[_Job[Any]]], Sequence[_Outcome]],
     ) -> Sequence[_Outcome]:
         with transaction(self._engine) as connection:
-            return [run(connection, job) for job in batch]
+            return run(connection, batch)
 
-    def _run_apart(self, connection: Connection, job: _Job[Any]) -> _Outcome:
+    def _run_one_by_one(self, connection: Connection, batch: Sequence[_Job[Any]]) -> Sequence[_Outcome]:
+        return [self._run_alone(connection, job) for job in batch]
+
+    def _run_alone(self, connection: Connection, job: _Job[Any]) -> _Outcome:
         try:
             with connection.begin_nested():
-                return _run(connection, job)
+                return _run(connection, [job])[0]
         except Exception as error:
             if trouble(error, self._explain) is not None:
                 raise
             return _Failed(error)
 
 
-def _run(connection: Connection, job: _Job[Any]) -> _Outcome:
-    return _Done(job.work(connection))
+def _run_together(connection: Connection, batch: Sequence[_Job[Any]]) -> Sequence[_Outcome]:
+    outcomes: dict[_Job[Any], _Outcome] = {}
+    for group in together(batch, lambda job: job.shared):
+        outcomes.update(zip(group, _run(connection, group), strict=True))
+    return [outcomes[job] for job in batch]
+
+
+def _run(connection: Connection, group: Sequence[_Job[Any]]) -> Sequence[_Outcome]:
+    return [_Done(result) for result in group[0].run(connection, [job.wanted for job in group])]
 
 
 class _Herald:

@@ -1,11 +1,11 @@
 """One lab for each process of the tests; in it, one service at a time."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.acceptance.harness import ReceiverServer, Simulator, running
+from tests.acceptance.harness import ReceiverServer, running
+from tests.acceptance.simulator import Simulator
 from tests.acceptance.systemd.lab import Lab, why_not
 from tests.acceptance.systemd.service import Service
 
@@ -37,10 +37,11 @@ def receiver(network: None) -> Iterator[ReceiverServer]:
 
 
 @pytest.fixture
-def simulator(network: None, tmp_path: Path) -> Iterator[Simulator]:
-    process = Simulator(tmp_path)
-    with running(process):
-        yield process
+def simulator(network: None) -> Iterator[Simulator]:
+    simulator = Simulator()
+    simulator.fresh = True  # what is started here is in the lab's network; what is forked elsewhere is not
+    with running(simulator):
+        yield simulator
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ from typing import Any
 
 import yaml
 
-from tests.acceptance.harness import SECRET, TOKEN, Simulator, call
+from tests.acceptance.harness import SECRET, TOKEN, call
+from tests.acceptance.simulator import Simulator
 from tests.acceptance.systemd.lab import PREFIX, SOURCE, Lab
 
 UNITS = SOURCE / "systemd"

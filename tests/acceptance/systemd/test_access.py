@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.acceptance.harness import ReceiverServer, Simulator, wait_until
+from tests.acceptance.harness import ReceiverServer, wait_until
+from tests.acceptance.simulator import Simulator
 from tests.acceptance.systemd.lab import PREFIX, Lab
 from tests.acceptance.systemd.service import CONFIG, CREDENTIALS, STATE, UNITS, Service
 

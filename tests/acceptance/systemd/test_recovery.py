@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.harness import ReceiverServer, Simulator, wait_until
+from tests.acceptance.harness import ReceiverServer, wait_until
+from tests.acceptance.simulator import Simulator
 from tests.acceptance.systemd.lab import Lab
 from tests.acceptance.systemd.service import STATE, Service
 

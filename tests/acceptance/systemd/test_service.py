@@ -2,7 +2,8 @@
 
 import time
 
-from tests.acceptance.harness import ReceiverServer, Simulator, wait_until
+from tests.acceptance.harness import ReceiverServer, wait_until
+from tests.acceptance.simulator import Simulator
 from tests.acceptance.systemd.service import CREDENTIALS, Service
 
 

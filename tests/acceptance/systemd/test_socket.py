@@ -4,7 +4,8 @@ import threading
 import time
 from collections import Counter
 
-from tests.acceptance.harness import ReceiverServer, Simulator, call, wait_until
+from tests.acceptance.harness import ReceiverServer, call, wait_until
+from tests.acceptance.simulator import Simulator
 from tests.acceptance.systemd.service import Service
 
 CLIENTS = 8

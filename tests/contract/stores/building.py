@@ -1,11 +1,14 @@
 """Entities as the tests need them: everything that a test does not care about has a plain value."""
 
+import asyncio
+import functools
 import itertools
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
+from notifier.adapters.stores.postgres import open_postgres
 from notifier.adapters.stores.sqlite import open_sqlite
 from notifier.adapters.stores.store import SqlStore
 from notifier.domain.answer import TaskError
@@ -13,6 +16,7 @@ from notifier.domain.delivery import Attempt, Delivery
 from notifier.domain.event import Event, announce
 from notifier.domain.task import End, Task
 from notifier.domain.watch import Registration, Watch
+from tests.postgres_server import shared_server
 
 T0 = datetime(2026, 11, 22, 13, 33, 0, 123456, tzinfo=UTC)
 HOOK = "https://app.example.com/hook"
@@ -103,6 +107,10 @@ class Backend(Protocol):
 
     async def open(self) -> SqlStore: ...
 
+    def remove(self) -> None:
+        """Nobody will open it again."""
+        ...
+
 
 @dataclass
 class SqliteBackend:
@@ -115,5 +123,32 @@ class SqliteBackend:
     async def open(self) -> SqlStore:
         return await open_sqlite(self.path, busy_timeout=0.05)
 
+    def remove(self) -> None:
+        """Its folder goes by itself."""
 
-BACKENDS = {"sqlite": SqliteBackend}
+
+@dataclass
+class PostgresBackend:
+    folder: Path
+    name: str = field(default_factory=lambda: shared_server().create(_migrated()))
+
+    async def open(self) -> SqlStore:
+        return await open_postgres(shared_server().url(self.name))
+
+    def remove(self) -> None:
+        shared_server().drop(self.name)
+
+
+@functools.cache
+def _migrated() -> str:
+    """A database with empty tables, to be copied: that is quicker than making them."""
+    name = shared_server().create()
+
+    async def open_and_close() -> None:
+        await (await open_postgres(shared_server().url(name))).close()
+
+    asyncio.run(open_and_close())
+    return name
+
+
+BACKENDS = {"sqlite": SqliteBackend, "postgresql": PostgresBackend}

@@ -12,7 +12,7 @@ from notifier.domain.saving import named, news_of, pending, with_files
 from notifier.domain.signature import HmacKey
 from notifier.domain.task import End, Task
 from notifier.domain.watch import Registration, Watch, WatchState
-from notifier.ports import Known
+from notifier.ports import Known, Settlement
 
 Name: TypeAlias = tuple[str, str, str]
 """A task's provider, its id there, and its variables."""
@@ -201,13 +201,13 @@ class Model:
 
     # Deliveries and upkeep
 
-    def settle(self, delivery: Delivery, attempt: Attempt) -> bool:
+    def settle(self, delivery: Delivery, attempt: Attempt) -> Settlement:
         kept = self.deliveries.get(delivery.id)
         if kept is None or kept.attempts != delivery.attempts - 1:
-            return False
+            return "known" if kept is not None and kept.attempts == delivery.attempts else "lost"
         self.deliveries[delivery.id] = replace(delivery, body=kept.body, held_until=kept.held_until)
         self.logs[delivery.id].append(attempt)
-        return True
+        return "kept"
 
     def keep(self, task: Task, now: datetime) -> list[Delivery]:
         name = name_of(task)

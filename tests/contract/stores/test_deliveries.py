@@ -36,7 +36,7 @@ async def test_an_attempt_and_what_it_made_of_the_delivery_are_kept(backend):
     store = await backend.open()
     (delivery,) = await owed(store)
     settled, attempt = tried(delivery, deferrals=3)
-    assert await store.settle(settled, attempt)
+    assert await store.settle(settled, attempt) == "kept"
     await store.close()
     store = await backend.open()
     assert await store.delivery(delivery.id) == settled
@@ -49,9 +49,9 @@ async def test_an_attempt_is_kept_once(store):
     """The same attempt again, or one that does not follow the last, changes nothing."""
     (delivery,) = await owed(store)
     first, attempt = tried(delivery)
-    assert await store.settle(first, attempt)
-    assert not await store.settle(*delivered(delivery))
-    assert not await store.settle(replace(first, attempts=3), attempt)
+    assert await store.settle(first, attempt) == "kept"
+    assert await store.settle(*delivered(delivery)) == "known"
+    assert await store.settle(replace(first, attempts=3), attempt) == "lost"
     assert await store.delivery(delivery.id) == first
     assert len((await store.delivery_view(delivery.id)).log) == 1
 
@@ -60,14 +60,14 @@ async def test_of_many_that_settle_one_attempt_one_wins(store):
     """Compare-and-set on the number of attempts."""
     (delivery,) = await owed(store)
     won = await asyncio.gather(*(store.settle(*tried(delivery)) for _ in range(20)))
-    assert sorted(won) == [False] * 19 + [True]
+    assert sorted(won) == ["kept"] + ["known"] * 19
     assert len((await store.delivery_view(delivery.id)).log) == 1
 
 
 async def test_settling_what_is_gone(store):
     """A delivery that retention has deleted is no error."""
     (delivery,) = await owed(store)
-    assert not await store.settle(*tried(replace(delivery, id="evt_unknown")))
+    assert await store.settle(*tried(replace(delivery, id="evt_unknown"))) == "lost"
 
 
 async def test_a_delivery_that_does_not_exist(store):
@@ -86,7 +86,7 @@ async def test_redelivering_makes_it_pending_again(store, state):
     assert again == replace(delivery, attempts=1, next_attempt_at=at(500))
     assert await store.delivery(delivery.id) == again
     assert list(await store.waiting()) == [Waiting(delivery.id, HOOK, at(500))]
-    assert await store.settle(*delivered(again))
+    assert await store.settle(*delivered(again)) == "kept"
     assert len((await store.delivery_view(delivery.id)).log) == 2
 
 

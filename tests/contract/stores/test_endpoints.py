@@ -97,10 +97,10 @@ async def test_what_is_not_there_is_neither_changed_nor_removed(store):
 
 async def test_errors_of_the_database_do_not_quote_secrets(store):
     """A fault of ours goes into the log with its traceback; what was to be written must not be in it."""
-    with pytest.raises(Exception, match="NOT NULL") as caught:
+    with pytest.raises(Exception, match=r"(?i)not.null") as caught:
         await store.add_endpoint(replace(endpoint(), created_at=None))
     assert NEW not in str(caught.value)
-    with pytest.raises(Exception, match="no such") as caught:
+    with pytest.raises(Exception, match=r"no such|does not exist") as caught:
         await store._writer.write(lambda on: on.execute(text("INSERT INTO nowhere VALUES (:secret)"), {"secret": NEW}))
     assert NEW not in str(caught.value)
 

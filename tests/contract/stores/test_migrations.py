@@ -12,13 +12,13 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import create_engine
+from sqlalchemy import Identity, create_engine
 from structlog.testing import capture_logs
 
 from notifier.adapters.stores import migrate as migrations
 from notifier.adapters.stores.errors import StoreError, StoreTooNewError
 from notifier.adapters.stores.migrate import _SCRIPTS, migrate
-from notifier.adapters.stores.schema import metadata
+from notifier.adapters.stores.schema import ONLY_POSTGRESQL, metadata
 from notifier.adapters.stores.sqlite import APPLICATION_ID, open_sqlite
 from notifier.ports import Space
 from tests.contract.stores.building import T0, Announcer, registration
@@ -31,14 +31,22 @@ def path(tmp_path):
     return tmp_path / "notifier.db"
 
 
+@pytest.mark.filterwarnings("ignore:autogenerate skipping metadata-specified expression-based index")
 async def test_migrating_an_empty_file_builds_the_schema(path):
     """Tables, columns, types and indexes are those of schema.py: what one gains without the other shows here."""
     await (await open_sqlite(path)).close()
     engine = create_engine(f"sqlite:///{path}")
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
-        assert compare_metadata(context, metadata) == []
+        assert [each for each in compare_metadata(context, metadata) if not _postgresql_only(each)] == []
     engine.dispose()
+
+
+def _postgresql_only(difference):
+    """Numbered columns, for which SQLite has row numbers, and indexes; the next test compares those of SQLite."""
+    if isinstance(difference, list):
+        return all(isinstance(each[-1], Identity) for each in difference)
+    return difference[0] == "add_index" and difference[1].name in {index.name for index in ONLY_POSTGRESQL}
 
 
 async def test_what_alembic_does_not_compare_is_the_same_too(path):
@@ -107,7 +115,7 @@ async def test_a_store_of_the_first_version_is_migrated(path):
     kept = await store.add_endpoint(endpoint())
     await store.close()
     with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == ("0003",)
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == ("0004",)
         assert connection.execute("SELECT count(*) > 5 FROM sqlite_stat1").fetchone() == (1,)
         assert connection.execute("SELECT count(*) FROM pulse").fetchone() == (1,)
     again = await open_sqlite(path)
@@ -168,8 +176,8 @@ def _stamp(path, revision):
 async def test_a_migration_that_breaks_off_leaves_nothing(path, monkeypatch):
     """All or nothing: the next start finds the file as it was before."""
 
-    def break_off(connection, *, store):
-        migrate(connection, store=store)
+    def break_off(connection, **told):
+        migrate(connection, **told)
         raise KeyboardInterrupt
 
     monkeypatch.setattr("notifier.adapters.stores.sqlite.migrate", break_off)

@@ -205,7 +205,7 @@ class StoreMachine(RuleBasedStateMachine):
         if left is None or left.key != task.key:
             assert expired.task is None
         else:
-            assert expired.task == replace(task, interval=left.interval, deadline_at=left.deadline_at)
+            assert expired.task == task.on_terms_of(left)
         self.hear(owed=expired.owed)
 
     @precondition(lambda self: self.heard)

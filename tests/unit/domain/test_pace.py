@@ -1,5 +1,7 @@
 """Who may go next, and when."""
 
+import math
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -72,6 +74,80 @@ def test_a_time_that_goes_back_gives_nothing():
     bucket = TokenBucket(1.0, 10.0)
     assert bucket.take(10.0)
     assert not bucket.take(5.0)
+
+
+def test_a_part_of_a_rate_saves_up_half_a_second():
+    """All parts of it together burst less than one whole would."""
+    bucket = TokenBucket(10.0, 0.0)
+    bucket.change(10.0, 0.0, part=True)
+    assert sum(bucket.take(0.0) for _ in range(50)) == 5
+    assert sum(bucket.take(1000.0) for _ in range(50)) == 5
+
+
+def test_a_part_that_grows_brings_nothing_along():
+    """What it may do more it has to gather first; from nothing, everything."""
+    bucket = TokenBucket(10.0, 0.0)
+    bucket.change(0.0, 0.0, part=True)
+    assert bucket.ready_at(5.0) == math.inf
+    assert not bucket.take(5.0)
+    bucket.change(10.0, 5.0, part=True)
+    assert not bucket.take(5.0)
+    assert bucket.ready_at(5.0) == pytest.approx(5.1)
+    assert sum(bucket.take(5.3) for _ in range(50)) == 3
+
+
+def test_a_small_part_gathers_a_whole_token_only_while_somebody_waits():
+    """Idle nodes together must not have one each to spend at the same moment; who waits gets there."""
+    line = Line(concurrency=9, rate=1.0, now=0.0)
+    line.change(concurrency=9, rate=0.2, now=0.0, part=True)
+    for key in "abc":
+        line.join(key, 0.0)
+    assert taken(line, 0.0) == []
+    assert line.wake_at(0.0) == pytest.approx(4.5)
+    assert taken(line, 4.5) == ["a"]
+    assert taken(line, 9.5) == ["b"]
+    assert taken(line, 14.5) == ["c"]
+    line.join("d", 100.0)
+    assert line.wake_at(100.0) == pytest.approx(104.5)
+    line.join("e", 60.0)  # it was due before, when somebody waited already
+    assert line.wake_at(100.0) == pytest.approx(104.5)
+
+
+def test_a_late_firing_has_been_waiting_since_it_was_due():
+    """It neither loses nor gains by how late it stands in line."""
+    line = Line(concurrency=9, rate=1.0, now=100.0)
+    line.change(concurrency=9, rate=0.2, now=100.0, part=True)
+    line.join("a", 98.0)
+    assert line.wake_at(100.0) == pytest.approx(104.5)
+
+
+def test_who_waits_for_the_rate_is_told_from_who_waits_for_something_else():
+    """Places and pauses are no reason to ask for more of a rate; nor is nobody waiting."""
+    line = Line(concurrency=2, rate=1.0, now=0.0)
+    assert not line.rationed(0.0)
+    for key in "abcd":
+        line.join(key, 0.0)
+    assert not line.rationed(0.0)
+    assert taken(line, 0.0) == ["a"]
+    assert line.rationed(0.5)
+    line.held_until = 7.0
+    line.leave("a")
+    assert not line.rationed(0.5)
+    line.held_until = None
+    assert taken(line, 1.0) == ["b"]
+    assert taken(line, 2.0) == ["c"]
+    assert not line.rationed(2.0)
+    assert not Line(concurrency=1).rationed(0.0)
+
+
+def test_a_line_counts_turns_that_were_taken():
+    """One that stepped back took none."""
+    line = Line(concurrency=2)
+    line.join("a", 0.0)
+    line.join("b", 0.0)
+    assert taken(line, 0.0) == ["a", "b"]
+    line.step_back("b", 0.0)
+    assert line.taken == 1
 
 
 @given(st.floats(0.05, 1000), st.lists(st.floats(0, 3), max_size=40))

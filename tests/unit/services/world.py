@@ -11,9 +11,10 @@ from notifier.domain.freshness import Freshness
 from notifier.domain.receiver import Receiver, Receivers
 from notifier.domain.signature import HmacKey
 from notifier.domain.task import Task
-from notifier.ports import Registered
+from notifier.ports import ALWAYS, Registered, Tenure
 from notifier.services.archivist import Archivist, SavingPolicy
 from notifier.services.channel import Channel, PollLimits
+from notifier.services.custody import Custody
 from notifier.services.dispatcher import Dispatcher, DispatchPolicy
 from notifier.services.endpoints import Endpoints
 from notifier.services.inquiries import Inquiries
@@ -50,6 +51,9 @@ class World:
     guard: FakeGuard = field(default_factory=FakeGuard)
     meter: FakeMeter = field(default_factory=FakeMeter)
     saving: SavingPolicy | None = None
+    tenure: Tenure = ALWAYS
+    custody: Custody | None = None
+    shared: bool = False
 
     def __post_init__(self) -> None:
         self.crew = FakeCrew(self.clock)
@@ -77,6 +81,8 @@ class World:
             chance=self.chance,
             meter=self.meter,
             user_agent="notifier/1.2.3",
+            tenure=self.tenure,
+            custody=self.custody,
         )
         self.archivist = Archivist(
             store=self.store,
@@ -105,6 +111,7 @@ class World:
             meter=self.meter,
             archivist=self.archivist,
             rhythms=Rhythms(self.store, chance=self.chance),
+            shared=self.shared,
         )
         self.registrar = Registrar(
             store=self.store,

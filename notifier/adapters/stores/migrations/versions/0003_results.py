@@ -32,8 +32,12 @@ def _tasks() -> None:
             batch.add_column(sa.Column(name, sa.BigInteger))
         batch.add_column(sa.Column("model", sa.Text))
         batch.add_column(sa.Column("downloads", sa.Text))
-        batch.drop_constraint("uq_tasks_task_id_provider", type_="unique")
-        batch.create_unique_constraint("uq_tasks_task_id_provider_variables", ["task_id", "provider", "variables"])
+        if op.get_bind().dialect.name == "sqlite":
+            batch.drop_constraint("uq_tasks_task_id_provider", type_="unique")
+            batch.create_unique_constraint("uq_tasks_task_id_provider_variables", ["task_id", "provider", "variables"])
+    if op.get_bind().dialect.name != "sqlite":  # PostgreSQL's indexes take 2,704 bytes, and variables may have more
+        name = ["task_id", "provider", sa.text("md5(variables)")]
+        op.create_index("uq_tasks_name", "tasks", name, unique=True)
     if last is not None:
         op.execute(sa.text("DELETE FROM sqlite_sequence WHERE name = 'tasks'"))
         op.execute(sa.text("INSERT INTO sqlite_sequence (name, seq) VALUES ('tasks', :last)").bindparams(last=last))

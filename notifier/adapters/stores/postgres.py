@@ -1,0 +1,217 @@
+"""PostgreSQL: one database for as many daemons as there are.
+
+Nothing is left behind on a connection when a transaction ends, so that a pool of connections before the server may give
+it to another daemon for the next one (pgbouncer, `pool_mode = transaction`).
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+import psycopg
+import structlog
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from sqlalchemy import Connection, Engine, QueuePool, column, create_engine, event, inspect, select, table, text
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from notifier.adapters.stores.address import shown
+from notifier.adapters.stores.errors import StoreError
+from notifier.adapters.stores.migrate import VERSIONS, examine, migrate
+from notifier.adapters.stores.outage import Outage
+from notifier.adapters.stores.postgres_errors import collides, explainer, passes, without_details
+from notifier.adapters.stores.reader import Reader
+from notifier.adapters.stores.schema import metadata
+from notifier.adapters.stores.shared import SharedStore
+from notifier.adapters.stores.transaction import transaction
+from notifier.adapters.stores.writer import Writer
+from notifier.ports import Space
+
+log = structlog.get_logger()
+T = TypeVar("T")
+
+LIST_READERS = 2
+READERS = LIST_READERS + 1
+"""One is the daemon's own, as with SQLite."""
+PATIENCE_SECONDS = 30.0
+"""How long a start waits for a server that does not answer: machines boot in any order."""
+AGAIN_SECONDS = 1.0
+_DEFAULTS: Mapping[str, str | int] = {
+    "application_name": "notifier",
+    "client_encoding": "UTF8",
+    "connect_timeout": 5,
+    "keepalives_idle": 5,  # seconds: a server that is gone without a word is noticed within 11
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 11_000,
+}
+_WRITES = "BEGIN ISOLATION LEVEL READ COMMITTED"
+_READS = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"  # one consistent view
+_LOCK_MILLISECONDS = 2_000
+"""Less than the 5 s after which many clients of the intake give up: they are to hear that the store is locked."""
+_IDLE_MILLISECONDS = 5_000
+"""A daemon that is stopped inside a transaction must not hold its locks for ever."""
+_WRITE_MILLISECONDS = 10_000
+_READ_MILLISECONDS = 120_000
+"""Loading what a full store has to be polled takes its time."""
+_NEW = f"CREATE TABLE IF NOT EXISTS {VERSIONS} (version_num VARCHAR(32) NOT NULL CONSTRAINT {VERSIONS}_pkc PRIMARY KEY)"
+_LOCK = select(column("version_num")).select_from(table(VERSIONS)).with_for_update()
+_WAY_BACK = "restore the dump from before the upgrade (pg_restore)"
+
+
+async def open_postgres(url: str, *, patience: float = PATIENCE_SECONDS) -> SharedStore:
+    """Create or migrate the tables, and connect. `url` as libpq takes it; it is shown nowhere, as it may hold a
+    password. `patience` (seconds): how long to wait for a server that does not answer. StoreError when the database
+    cannot be used; the message says what to do."""
+    return await asyncio.to_thread(_open, url, patience)
+
+
+def _open(url: str, patience: float) -> SharedStore:
+    store = shown(url)
+    explain = explainer(store)
+    writes = new_engine(url, size=1, begin=begin(_WRITES, _WRITE_MILLISECONDS))
+    reads = new_engine(url, size=READERS, begin=begin(_READS, _READ_MILLISECONDS))
+    try:
+        _wait_for(writes, store, patience)
+        _prepare(url, store)
+    except SQLAlchemyError as error:
+        reason = explain(error)
+        raise StoreError(f"{store}: {error}" if reason is None else str(reason)) from None
+    finally:
+        writes.dispose()
+    outage = Outage()
+    writer = Writer(writes, explain, relieve=lambda _: None, outage=outage, collides=collides)
+    reader = Reader(reads, explain, threads=READERS - LIST_READERS, outage=outage)
+    lists = Reader(reads, explain, threads=LIST_READERS, outage=outage)
+
+    async def release() -> None:
+        for engine in (writes, reads):
+            await asyncio.to_thread(engine.dispose)
+
+    return SharedStore(writer, reader, lists, release=release, outage=outage, space=lambda: _space(reads))
+
+
+# Connections
+
+
+def new_engine(url: str, *, size: int, begin: str) -> Engine:
+    """`size` connections at most; `begin` is what each transaction begins with, in one round trip."""
+    where = conninfo(url)
+
+    def connect() -> psycopg.Connection[tuple[object, ...]]:
+        return psycopg.connect(where, autocommit=True, prepare_threshold=None)  # we say ourselves when one begins
+
+    def start(connection: Connection) -> None:
+        connection.exec_driver_sql(begin, execution_options={"no_parameters": True})
+
+    engine = create_engine(
+        "postgresql+psycopg://",
+        creator=connect,
+        poolclass=QueuePool,
+        pool_size=size,
+        max_overflow=0,
+        hide_parameters=True,  # errors would quote them, and an endpoint's are secrets
+        use_native_hstore=False,  # which would be looked for at every start
+    )
+    event.listen(engine, "begin", start)
+    event.listen(engine, "handle_error", without_details)
+    return engine
+
+
+def begin(opening: str, milliseconds: int) -> str:
+    """What a transaction begins with; `milliseconds` is how long each of its statements may take, 0 for ever."""
+    limits = {
+        "lock_timeout": _LOCK_MILLISECONDS if milliseconds else 0,
+        "statement_timeout": milliseconds,
+        "idle_in_transaction_session_timeout": _IDLE_MILLISECONDS if milliseconds else 0,
+    }
+    return "; ".join((opening, *(f"SET LOCAL {name} = {value}" for name, value in limits.items())))
+
+
+def conninfo(url: str) -> str:
+    try:
+        given = conninfo_to_dict(url)
+        return make_conninfo(url, **{name: value for name, value in _DEFAULTS.items() if name not in given})
+    except psycopg.ProgrammingError:  # its text quotes the URL
+        told = "is no URL that PostgreSQL understands; write postgresql://user:password@host/database"
+        raise StoreError(f"{shown(url)} {told}, special characters in user and password as %XX") from None
+
+
+def _wait_for(engine: Engine, store: str, patience: float) -> None:
+    """Until the server answers."""
+    until, told = time.monotonic() + patience, False
+    while True:
+        try:
+            with transaction(engine):
+                return
+        except DBAPIError as error:
+            if not passes(error) or time.monotonic() > until:
+                raise
+            if not told:
+                hint = f"the daemon starts as soon as it answers, and gives up after {patience:g} s"
+                log.warning("store.awaited", store=store, error=str(explainer(store)(error)), hint=hint)
+            told = True
+        time.sleep(AGAIN_SECONDS)
+
+
+# The tables
+
+
+def _prepare(url: str, store: str) -> None:
+    """Find out whose tables these are, then bring them up to date, all or nothing."""
+    engine = new_engine(url, size=1, begin=begin(_WRITES, 0))
+    try:
+        _again(lambda: _migrate(engine, store))
+    finally:
+        engine.dispose()
+
+
+def _migrate(engine: Engine, store: str) -> None:
+    """Where several daemons do this at once, the first has locked the row of the version, or the name of its table,
+    until it is done."""
+    with transaction(engine) as connection:
+        if not _is_ours(connection, store):
+            connection.execute(text(_NEW))
+        elif examine(connection, store=store, way_back=_WAY_BACK) is None:
+            return
+        connection.execute(_LOCK)
+        outdated = examine(connection, store=store, way_back=_WAY_BACK)
+        if outdated is not None and outdated.present is not None:
+            log.info("store.upgrading", store=store, schema=outdated.present, upgrade=outdated.newest)
+        migrate(connection, store=store, way_back=_WAY_BACK)
+
+
+def _is_ours(connection: Connection, store: str) -> bool:
+    """False: there is nothing of ours yet. StoreError when tables of another program have the names that ours need."""
+    encoding = connection.execute(text("SHOW server_encoding")).scalar_one()
+    if encoding != "UTF8":
+        told = f"stores texts as {encoding}, which cannot hold all of them"
+        raise StoreError(f"{store} {told}; create a database with ENCODING 'UTF8' TEMPLATE template0")
+    present = set(inspect(connection).get_table_names())
+    if VERSIONS in present and "pulse" in present:
+        return True
+    if present & {VERSIONS, *metadata.tables}:
+        raise StoreError(f"{store} is another program's database; give Notifier one of its own in store.url")
+    return False
+
+
+def _again(work: Callable[[], T], waits: Sequence[float] = (0.1, 0.3, 1.0)) -> T:
+    """Another daemon made the same table at the same moment: at the next look it is there."""
+    for wait in waits:
+        try:
+            return work()
+        except DBAPIError as error:
+            if not collides(error):
+                raise
+            time.sleep(wait * random.uniform(0.5, 1.5))  # noqa: S311 -- no secret
+    return work()
+
+
+def _space(engine: Engine) -> Space:
+    """How much is free the server does not tell."""
+    try:
+        with transaction(engine) as connection:
+            return Space(connection.execute(text("SELECT pg_database_size(current_database())")).scalar_one(), None)
+    except SQLAlchemyError:  # the store's own line in the log says so
+        return Space(0, None)

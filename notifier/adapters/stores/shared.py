@@ -1,0 +1,38 @@
+"""A store that many nodes share: what only they need of it."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+
+from notifier.adapters.stores import claims, tasks
+from notifier.adapters.stores.store import SqlStore
+from notifier.domain.task import Task
+from notifier.ports import Waiting
+
+
+class SharedStore(SqlStore):
+    """DeliveryPool and SharedTasks as well. Before its `lessee` and its `herald` are set it is a store of one daemon,
+    as any other."""
+
+    # DeliveryPool
+
+    async def claim(self, most: int, crowded: Collection[str]) -> Sequence[Waiting]:
+        node = self.lessee.node
+        free = await self._reader.read(lambda on: claims.free(on, most, crowded))
+        if not free or node is None:
+            return ()
+        return await self._writer.write(lambda on: claims.claim(on, free, node))
+
+    async def strays(self) -> Sequence[Waiting]:
+        node = self.lessee.node
+        return () if node is None else await self._reader.read(lambda on: claims.strays(on, node))
+
+    async def free_orphans(self) -> int:
+        return await self._writer.write(claims.free_orphans)
+
+    # SharedTasks
+
+    async def current(self, keys: Collection[int]) -> Mapping[int, Task]:
+        return await self._writer.write(lambda on: tasks.current(on, keys, self._usual))
+
+    async def touched(self, seconds: float) -> Mapping[int, datetime]:
+        return await self._reader.read(lambda on: tasks.touched(on, seconds))

@@ -1,0 +1,190 @@
+"""Deliveries of nodes that share a PostgreSQL: each is one node's or nobody's, and no write changes another's."""
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from notifier.adapters.stores.lessee import OneOfMany
+from notifier.domain.delivery import Attempt
+from notifier.ports import Waiting
+from tests.contract.stores.building import (
+    HOOK,
+    Announcer,
+    PostgresBackend,
+    completed,
+    delivered,
+    registration,
+)
+from tests.contract.stores.nodes import bury, open_node
+from tests.fake_pool import FakeTenure
+from tests.fakes import START
+from tests.postgres_server import shared_server
+
+OTHER = "https://other.example/hook"
+
+
+@pytest.fixture
+def backend(tmp_path):
+    backend = PostgresBackend(tmp_path)
+    yield backend
+    backend.remove()
+
+
+@pytest.fixture
+def url(backend):
+    return shared_server().url(backend.name)
+
+
+@pytest.fixture
+async def nodes(url):
+    """Two that have room, and one that has none."""
+    opened = [await open_node(url, "node_1"), await open_node(url, "node_2"), await open_node(url, "node_3", room=False)]
+    yield opened
+    for node in opened:
+        await node.close()
+
+
+async def owed(store, count: int = 1, first: int = 1, to: str = HOOK, at=START):
+    """Deliveries of that many ended tasks, due `at`, each a moment after the one before."""
+    announcer, deliveries = Announcer(), []
+    wanted = [registration(n, task=f"vid_{n}", url=to) for n in range(first, first + count)]
+    for number, one in enumerate(await store.register(wanted, START, announcer)):
+        task = completed(one.task)
+        ended = replace(task, end=replace(task.end, at=at + timedelta(microseconds=number)))
+        deliveries += await store.end(ended, announcer)
+    return deliveries
+
+
+def tried_until(delivery, seconds: float):
+    """One failed attempt, the next one due so many seconds after it."""
+    now = START
+    settled = replace(delivery, attempts=delivery.attempts + 1, next_attempt_at=now + timedelta(seconds=seconds))
+    return settled, Attempt(now, "failed", 500, "HTTP 500", 0.0, "")
+
+
+async def test_what_is_owed_is_its_nodes_and_nobody_else_claims_it(nodes):
+    """The first attempt needs no further transaction."""
+    one, two, _ = nodes
+    (delivery,) = await owed(one)
+    assert delivery.ours
+    assert list(await two.claim(100, ())) == []
+    assert await one.settle(*delivered(delivery)) == "freed"
+
+
+async def test_a_node_without_room_owes_what_others_may_claim(nodes):
+    """The earliest due first, each once."""
+    one, two, full = nodes
+    deliveries = await owed(full, 3)
+    assert not any(delivery.ours for delivery in deliveries)
+    claimed = list(await one.claim(2, ()))
+    assert claimed == [Waiting(each.id, HOOK, each.next_attempt_at) for each in deliveries[:2]]
+    assert [each.id for each in await two.claim(100, ())] == [deliveries[2].id]
+    assert list(await two.claim(100, ())) == []
+
+
+async def test_crowded_urls_are_left_out(nodes):
+    """Whoever has more than enough for a receiver claims for others."""
+    one, _, full = nodes
+    await owed(full, 2)
+    (other,) = await owed(full, 1, first=3, to=OTHER)
+    assert [each.id for each in await one.claim(100, {HOOK})] == [other.id]
+
+
+async def test_what_is_not_due_soon_is_not_claimed(nodes):
+    """On the database's clock; two seconds before it is."""
+    one, _, full = nodes
+    ((now,),) = shared_server().execute("SELECT clock_timestamp()")
+    await owed(full, 1, at=now + timedelta(seconds=30))
+    (soon,) = await owed(full, 1, first=2, at=now + timedelta(seconds=1))
+    assert [each.id for each in await one.claim(100, ())] == [soon.id]
+
+
+async def test_of_nodes_that_claim_at_once_none_takes_what_another_took(nodes):
+    """Together they take everything."""
+    one, two, full = nodes
+    deliveries = await owed(full, 200)
+    claims = await asyncio.gather(*(node.claim(30, ()) for _ in range(10) for node in (one, two)))
+    claims += [await one.claim(200, ())]
+    taken = [each.id for claim in claims for each in claim]
+    assert sorted(taken) == sorted(delivery.id for delivery in deliveries)
+
+
+@pytest.mark.parametrize(("seconds", "settlement", "claimed"), [(59, "kept", 0), (61, "freed", 1)])
+async def test_a_late_retry_is_whoevers_is_free(nodes, url, seconds, settlement, claimed):
+    """One within a minute stays with the node that made the attempt."""
+    one, two, _ = nodes
+    (delivery,) = await owed(one)
+    assert await one.settle(*tried_until(delivery, seconds)) == settlement
+    assert len(await two.claim(10, ())) == claimed
+
+
+async def test_a_node_that_slept_settles_nothing_that_others_took_over(nodes, url):
+    """Its lease was given to nobody, then to another: neither its attempt counts, nor what it made of the body."""
+    one, two, _ = nodes
+    (delivery,) = await owed(one)
+    bury(url, "node_1")
+    assert await two.free_orphans() == 1
+    assert await one.settle(*delivered(delivery)) == "lost"
+    assert [each.id for each in await two.claim(10, ())] == [delivery.id]
+    assert await one.settle(*delivered(delivery)) == "lost"
+    task = (await one.subject(delivery.id)).task
+    assert not await one.rewrite(replace(delivery, body=b"{}"), task)
+    assert await two.delivery(delivery.id) == delivery
+    assert await two.settle(*delivered(delivery)) == "freed"
+    assert len((await two.delivery_view(delivery.id)).log) == 1
+
+
+async def test_an_attempt_whose_answer_was_lost_is_known_as_ours(nodes):
+    """Asked again, the store says that it was kept, as long as the delivery is still this node's."""
+    one, two, _ = nodes
+    (delivery,) = await owed(one)
+    tried = tried_until(delivery, 5)
+    assert await one.settle(*tried) == "kept"
+    assert await one.settle(*tried) == "known"
+    assert await two.settle(*tried) == "lost"
+
+
+async def test_what_a_dead_node_was_to_attempt_is_nobodys(nodes, url):
+    """Whatever is pending: a node that was killed gives up nothing by itself."""
+    one, two, _ = nodes
+    deliveries = await owed(one, 3)
+    await one.settle(*delivered(deliveries[0]))
+    assert await two.free_orphans() == 0
+    bury(url, "node_1")
+    assert await two.free_orphans() == 2
+    assert {each.id for each in await two.claim(10, ())} == {each.id for each in deliveries[1:]}
+
+
+async def test_strays_are_ours_and_due_for_long(nodes):
+    """Whoever does not know of them is told."""
+    one, two, _ = nodes
+    ((now,),) = shared_server().execute("SELECT clock_timestamp()")
+    (old,) = await owed(one, 1)
+    await owed(one, 1, first=2, at=now - timedelta(seconds=5))
+    assert list(await one.strays()) == [Waiting(old.id, HOOK, START)]
+    assert list(await two.strays()) == []
+
+
+async def test_a_redelivery_is_the_nodes_that_was_asked(nodes):
+    """Any node can be asked, also for what another attempted; without room it is nobody's."""
+    one, two, full = nodes
+    first, second = await owed(one, 2)
+    await one.settle(*delivered(first))
+    await one.settle(*delivered(second))
+    again = await two.redeliver(first.id, START)
+    assert again.ours
+    assert await two.settle(*delivered(again)) == "freed"
+    assert not (await full.redeliver(second.id, START)).ours
+    assert [each.id for each in await one.claim(10, ())] == [second.id]
+
+
+async def test_a_node_that_has_not_joined_owes_for_others(nodes, url):
+    """It names nobody, and claims nothing."""
+    one, _, full = nodes
+    full.lessee = OneOfMany(FakeTenure(None), lambda _: True)
+    (delivery,) = await owed(full)
+    assert not delivery.ours
+    assert (list(await full.claim(10, ())), list(await full.strays())) == ([], [])
+    assert len(await one.claim(10, ())) == 1
