@@ -76,6 +76,7 @@ def measuring(folder: Path | None, **provider: Any) -> Iterator[tuple[DaemonProc
         networks = {"allow_networks": ["127.0.0.0/8", "192.0.2.0/24"]}
         config = {"providers": {"videos": videos}, "webhooks": networks, "log": {"level": "info"}}
         daemon = DaemonProcess(Path(place), config)
+        daemon.fresh = True  # with this core, and with memory of its own
         try:
             with on_core(0):
                 daemon.start()

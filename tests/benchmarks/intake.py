@@ -74,6 +74,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         config = {"providers": PROVIDER, "webhooks": {"allow_networks": ["192.0.2.0/24"]}, "log": {"level": "info"}}
         daemon = DaemonProcess(Path(folder), config)
+        daemon.fresh = True
         with running(daemon):
             os.sched_setaffinity(daemon.pid, {min(os.sched_getaffinity(0))})
             with measured("watches in batches of 1000", daemon, chosen.watches):
