@@ -97,6 +97,11 @@ class PostgresServer:
         finally:
             self.drop(name)
 
+    def give(self, folder: Path) -> None:
+        """A folder that the server is to write into."""
+        if self._account:
+            shutil.chown(folder, self._account)
+
     @property
     def _data(self) -> Path:
         return self.folder / "data"

@@ -17,6 +17,7 @@ _BACK = "it works again as soon as the server takes connections"
 _CROWDED = "close what else is connected, or raise max_connections or the role's limit; a daemon takes six connections"
 _LOCKED = "another program holds a lock on a row or table; it works again as soon as that lets go"
 _LOGIN = "correct user and password in store.url"
+_PARAMETERS = "correct the parameters behind the ? in store.url"
 _RIGHTS = "grant the role of store.url all rights on the database's tables"
 
 _BY_CODE: Mapping[str, tuple[StoreFault, str]] = {  # a whole code, or the two letters of its class
@@ -43,6 +44,7 @@ _BY_WORDS: Sequence[tuple[re.Pattern[str], StoreFault, str]] = (
     (re.compile(r"authentication failed|no password supplied|role .* does not exist"), "failing", _LOGIN),
     (re.compile(r"no pg_hba\.conf entry"), "failing", "allow this host, user and database in the server's pg_hba.conf"),
     (re.compile(r"database .* does not exist"), "missing", "create it: createdb --encoding=UTF8, owned by the role"),
+    (re.compile(r"invalid .* value|certificate|does not support SSL"), "failing", _PARAMETERS),
     (re.compile(r"permission denied"), "failing", _RIGHTS),
     (re.compile(r"not permitted to log in"), "failing", "let it: ALTER ROLE … LOGIN"),
 )
