@@ -64,7 +64,7 @@ async def open_postgres(url: str, *, patience: float = PATIENCE_SECONDS) -> Shar
     """Create or migrate the tables, and connect. `url` as libpq takes it; it is shown nowhere, as it may hold a
     password. `patience` (seconds): how long to wait for a server that does not answer. StoreError when the database
     cannot be used; the message says what to do."""
-    engine = new_engine(url, size=1, begin=begin(_WRITES, 0))
+    engine = long_work(url)
     try:
         await _wait_for(engine, shown(url), patience)
         await asyncio.to_thread(_again, lambda: _prepare(engine, shown(url)))
@@ -119,6 +119,11 @@ def new_engine(url: str, *, size: int, begin: str) -> Engine:
     return engine
 
 
+def long_work(url: str) -> Engine:
+    """One connection whose statements may take as long as they need."""
+    return new_engine(url, size=1, begin=begin(_WRITES, 0))
+
+
 def begin(opening: str, milliseconds: int) -> str:
     """What a transaction begins with; `milliseconds` is how long each of its statements may take, 0 for ever."""
     limits = {
@@ -163,8 +168,8 @@ def _greet(engine: Engine) -> None:
 
 
 def _prepare(engine: Engine, store: str) -> None:
-    """Find out whose tables these are, then bring them up to date, all or nothing. Where several daemons do this at once, the first has locked the row of the version, or the name of its table,
-    until it is done."""
+    """Find out whose tables these are, then bring them up to date, all or nothing. Where several daemons do this at
+    once, the first has locked the row of the version, or the name of its table, until it is done."""
     with transaction(engine) as connection:
         if not _is_ours(connection, store):
             connection.execute(text(_NEW))

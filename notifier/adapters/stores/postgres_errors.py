@@ -5,12 +5,11 @@ is told, and only the words of the answer are there to go by.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from sqlalchemy import ExceptionContext
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from notifier.adapters.stores.transaction import Explain
 from notifier.ports import StoreFault, StoreUnavailableError
 
 _BACK = "it works again as soon as the server takes connections"
@@ -53,10 +52,10 @@ _OUR_FAULTS = ("22", "23", "42")
 _LONGEST = 300
 
 
-def explainer(store: str) -> Explain:
+def explainer(store: str) -> Callable[[Exception], StoreUnavailableError | None]:
     """`store` names the database, without a password."""
 
-    def explain(error: SQLAlchemyError) -> StoreUnavailableError | None:
+    def explain(error: Exception) -> StoreUnavailableError | None:
         code, text = code_of(error), _text_of(error)
         known = _BY_CODE.get(code) or _BY_CODE.get(code[:3]) or _BY_CODE.get(code[:2])
         if known is None and code[:2] in _OUR_FAULTS:
@@ -99,7 +98,7 @@ def code_of(error: BaseException) -> str:
     return getattr(cause, "sqlstate", None) or ""
 
 
-def _text_of(error: SQLAlchemyError) -> str:
+def _text_of(error: Exception) -> str:
     cause = (error.orig if isinstance(error, DBAPIError) else None) or error
     primary = getattr(getattr(cause, "diag", None), "message_primary", None)
     return " ".join((primary or str(cause)).split())[:_LONGEST]

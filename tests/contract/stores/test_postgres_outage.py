@@ -209,10 +209,9 @@ async def test_a_full_disk_is_named_and_survived(url, store, tmp_path):
             await register(store, 0)
             filler = disk / "filler"
             filler.write_bytes(bytes(shutil.disk_usage(disk).free - 16_384))
+            wanted = [registration(number, f"vid_{number}", metadata="x" * 4000) for number in range(1, 200)]
             with pytest.raises(StoreUnavailableError, match="free some space on the server's disk") as caught:
-                for number in range(1, 200):
-                    wanted = [registration(number, f"vid_{number}", metadata="x" * 4000)]
-                    await store.register(wanted, T0, Announcer())
+                await store.register(wanted, T0, Announcer())
             assert caught.value.fault == "full"
             assert (await store.counts()).watches["watching"] >= 1
             filler.unlink()
@@ -333,7 +332,7 @@ async def test_a_role_without_rights_hears_what_to_grant(url):
     server = shared_server()
     server.execute("CREATE ROLE guest LOGIN")
     try:
-        with pytest.raises(StoreError, match="permission denied .*; grant the role"):
+        with pytest.raises(StoreError, match=r"permission denied .*; grant the role"):
             await open_postgres(url.replace("notifier@", "guest@"))
     finally:
         server.execute("DROP ROLE guest")
