@@ -10,6 +10,7 @@ from notifier.domain.endpoint import Endpoint, Overfull
 from notifier.domain.event import Event
 from notifier.domain.lifetimes import Life
 from notifier.domain.saving import named, pending, with_file, with_files
+from notifier.domain.shard import shard_of
 from notifier.domain.task import End, Task
 from notifier.domain.watch import DeliveryBrief, Registration, Watch, WatchView
 from notifier.ports import (
@@ -100,10 +101,13 @@ class FakeStore:
 
     # TaskStore
 
-    async def watched(self, usual_intervals: Mapping[str, float]) -> Sequence[Task]:
+    async def watched(
+        self, usual_intervals: Mapping[str, float], shards: Collection[int] | None = None
+    ) -> Sequence[Task]:
         self._reach()
         self._usual.update(usual_intervals)
-        return [self._merge(key) for key in self.tasks if any(self._watching(key))]
+        keys = [key for key in self.tasks if shards is None or shard_of(key) in shards]
+        return [self._merge(key) for key in keys if any(self._watching(key))]
 
     async def save(self, tasks: Sequence[Task]) -> None:
         self._reach("save")
@@ -206,11 +210,14 @@ class FakeStore:
 
     # ResultStore
 
-    async def unsettled(self) -> Unsettled:
+    async def unsettled(self, shards: Collection[int] | None = None) -> Unsettled:
         self._reach()
         times = {key: [file.next_try_at for file in pending(task)] for key, task in self.tasks.items()}
         tasks = {key: min(at for at in found if at is not None) for key, found in times.items() if found}
+        tasks = {key: at for key, at in tasks.items() if shards is None or shard_of(key) in shards}
         held = [one for one in self.deliveries.values() if one.held_until is not None]
+        if shards is not None:
+            held = [one for one in held if shard_of(self.view(one.watch_id).task_key) in shards]
         return Unsettled(tasks, [Waiting(one.id, one.callback_url, one.held_until) for one in held if one.held_until])
 
     async def result(self, key: int) -> Task | None:
