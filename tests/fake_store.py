@@ -210,11 +210,14 @@ class FakeStore:
 
     # ResultStore
 
-    async def unsettled(self) -> Unsettled:
+    async def unsettled(self, shards: Collection[int] | None = None) -> Unsettled:
         self._reach()
         times = {key: [file.next_try_at for file in pending(task)] for key, task in self.tasks.items()}
         tasks = {key: min(at for at in found if at is not None) for key, found in times.items() if found}
+        tasks = {key: at for key, at in tasks.items() if shards is None or shard_of(key) in shards}
         held = [one for one in self.deliveries.values() if one.held_until is not None]
+        if shards is not None:
+            held = [one for one in held if shard_of(self.view(one.watch_id).task_key) in shards]
         return Unsettled(tasks, [Waiting(one.id, one.callback_url, one.held_until) for one in held if one.held_until])
 
     async def result(self, key: int) -> Task | None:

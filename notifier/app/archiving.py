@@ -18,9 +18,10 @@ from notifier.config import ArchiveSettings, Settings
 from notifier.domain.address import Network
 from notifier.domain.delivery import Delivery
 from notifier.ports import ArchiveUnavailableError, Chance, Clock, FileMeter, ResultStore
-from notifier.services.archivist import Archivist, Owe, SavingPolicy
+from notifier.services.archivist import Archivist, Owe
 from notifier.services.inquiries import Ask
 from notifier.services.sweeper import Keeping, Sweeper
+from notifier.services.tries import SavingPolicy
 
 log = structlog.get_logger()
 
@@ -118,6 +119,7 @@ class Archiving:
         ask: Ask,
         owe: Owe,
         accept: Callable[[Sequence[Delivery]], None],
+        shared: bool = False,
     ) -> None:
         self._crew = AsyncioCrew()
         self._book = ArchiveBook(settings, guard, homes)
@@ -131,6 +133,7 @@ class Archiving:
             ask=ask,
             owe=owe,
             accept=accept,
+            shared=shared,
         )
 
     @property

@@ -222,7 +222,9 @@ class ResultStore(Protocol):
     WatchStore's are, and told in the order of the commits. `keep` and `release` raise LeaseLostError as the TaskStore's
     writes do."""
 
-    async def unsettled(self) -> Unsettled: ...
+    async def unsettled(self, shards: Collection[int] | None = None) -> Unsettled:
+        """All of it, or what belongs to the tasks of these shards."""
+        ...
 
     async def result(self, key: int) -> Task | None:
         """The task with its files; None: there is no such task, or not one that completed or failed."""

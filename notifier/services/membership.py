@@ -69,6 +69,10 @@ class Membership:
     def holds(self) -> bool:
         return self._pulse.holds(self._clock.monotonic())
 
+    def lease_left(self) -> float:
+        """For how many seconds this holds if no other beat is answered; 0: it does not."""
+        return self._pulse.left(self._clock.monotonic())
+
     @property
     def shards(self) -> Collection[int]:
         """What this node works on."""

@@ -105,6 +105,10 @@ class Poller:
         """How many polls a second of each provider this node wants to make; asked in each beat."""
         return {name: channel.demand() for name, channel in self._channels.items()}
 
+    def shares(self) -> Mapping[str, float]:
+        """What this node may take of these rates; nothing where nobody else takes any."""
+        return {name: self._shares.get(name, 0.0) for name in self._channels if self._shared}
+
     def share(self, provider: str, rate: float) -> None:
         """What this node may take of the provider's rate from now on."""
         self._shares[provider] = rate

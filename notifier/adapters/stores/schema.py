@@ -269,7 +269,11 @@ _DIGESTED = (
     Index("uq_endpoints_url_digest", func.md5(endpoints.c.url), unique=True),
 )
 _OF_MANY_NODES = (
-    _partial("ix_tasks_shard", (tasks.c.key % literal_column("256")), where=tasks.c.state == literal_column("'watching'")),
+    _partial(
+        "ix_tasks_shard",
+        tasks.c.key % literal_column("256"),
+        where=tasks.c.state == literal_column("'watching'"),
+    ),
     _partial(
         "ix_deliveries_free",
         deliveries.c.next_attempt_at,

@@ -206,8 +206,8 @@ class SqlStore:
 
     # ResultStore
 
-    async def unsettled(self) -> Unsettled:
-        return await self._reader.read(results.unsettled)
+    async def unsettled(self, shards: Collection[int] | None = None) -> Unsettled:
+        return await self._reader.read(lambda on: results.unsettled(on, shards))
 
     async def result(self, key: int) -> Task | None:
         return await self._reader.read(lambda on: results.result(on, key))

@@ -157,7 +157,7 @@ def end(
     connection: Connection, wanted: Sequence[tuple[Task, Announce]], lessee: Lessee
 ) -> list[Sequence[Delivery]]:
     """What each of the ends owes."""
-    watched = _lock(connection, [task.key for task, _ in wanted])
+    watched = lock(connection, [task.key for task, _ in wanted])
     ends: dict[int, tuple[Task, Announce]] = {}
     for task, announce in wanted:
         if task.key in watched:
@@ -191,7 +191,7 @@ def expire(
     *,
     lessee: Lessee,
 ) -> Expired:
-    if not _lock(connection, [task.key]):
+    if not lock(connection, [task.key]):
         return Expired((), None)
     rows = _open_watches(connection, [task.key]).get(task.key, [])
     due = [row for row in rows if row.deadline_at <= now]
@@ -210,9 +210,11 @@ def _reduced(connection: Connection, task: Task, usual_intervals: Mapping[str, f
     return None if left is None else task.on_terms_of(left)
 
 
-def _lock(connection: Connection, keys: Collection[int]) -> set[int]:
+def lock(connection: Connection, keys: Collection[int]) -> set[int]:
     """Those of the tasks that are still watched; they stay so until the transaction is over."""
-    return set(connection.execute(_LOCK, {"keys": list(keys)}).scalars())
+    return {
+        key for portion in portions(list(keys)) for key in connection.execute(_LOCK, {"keys": portion}).scalars()
+    }
 
 
 def _close(connection: Connection, ended: Sequence[tuple[Task, End]]) -> None:

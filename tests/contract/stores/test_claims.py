@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -23,6 +23,8 @@ from tests.fakes import START
 from tests.postgres_server import shared_server
 
 OTHER = "https://other.example/hook"
+PAST = datetime(2020, 1, 1, tzinfo=UTC)
+"""For a database everywhere."""
 
 
 @pytest.fixture
@@ -40,13 +42,13 @@ def url(backend):
 @pytest.fixture
 async def nodes(url):
     """Two that have room, and one that has none."""
-    opened = [await open_node(url, "node_1"), await open_node(url, "node_2"), await open_node(url, "node_3", room=False)]
+    opened = [await open_node(url, f"node_{n}", room=n != 3) for n in (1, 2, 3)]
     yield opened
     for node in opened:
         await node.close()
 
 
-async def owed(store, count: int = 1, first: int = 1, to: str = HOOK, at=START):
+async def owed(store, count: int = 1, first: int = 1, to: str = HOOK, at=PAST):
     """Deliveries of that many ended tasks, due `at`, each a moment after the one before."""
     announcer, deliveries = Announcer(), []
     wanted = [registration(n, task=f"vid_{n}", url=to) for n in range(first, first + count)]
@@ -163,7 +165,7 @@ async def test_strays_are_ours_and_due_for_long(nodes):
     ((now,),) = shared_server().execute("SELECT clock_timestamp()")
     (old,) = await owed(one, 1)
     await owed(one, 1, first=2, at=now - timedelta(seconds=5))
-    assert list(await one.strays()) == [Waiting(old.id, HOOK, START)]
+    assert list(await one.strays()) == [Waiting(old.id, HOOK, PAST)]
     assert list(await two.strays()) == []
 
 
@@ -173,10 +175,10 @@ async def test_a_redelivery_is_the_nodes_that_was_asked(nodes):
     first, second = await owed(one, 2)
     await one.settle(*delivered(first))
     await one.settle(*delivered(second))
-    again = await two.redeliver(first.id, START)
+    again = await two.redeliver(first.id, PAST)
     assert again.ours
     assert await two.settle(*delivered(again)) == "freed"
-    assert not (await full.redeliver(second.id, START)).ours
+    assert not (await full.redeliver(second.id, PAST)).ours
     assert [each.id for each in await one.claim(10, ())] == [second.id]
 
 
