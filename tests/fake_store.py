@@ -101,10 +101,13 @@ class FakeStore:
 
     # TaskStore
 
-    async def watched(self, usual_intervals: Mapping[str, float]) -> Sequence[Task]:
+    async def watched(
+        self, usual_intervals: Mapping[str, float], shards: Collection[int] | None = None
+    ) -> Sequence[Task]:
         self._reach()
         self._usual.update(usual_intervals)
-        return [self._merge(key) for key in self.tasks if any(self._watching(key))]
+        keys = [key for key in self.tasks if shards is None or shard_of(key) in shards]
+        return [self._merge(key) for key in keys if any(self._watching(key))]
 
     async def save(self, tasks: Sequence[Task]) -> None:
         self._reach("save")

@@ -73,14 +73,13 @@ class LoopScheduler(AsyncIOScheduler):  # type: ignore[misc] # apscheduler ships
         self.look_at_clock()
         self._firing = True
         try:
-            wait = super()._process_jobs()
+            wait: float | None = super()._process_jobs()
         finally:
             self._firing = False
-        if wait is None:
-            self._wakes_at = None
-            return None
-        wait = min(wait, _LOOK_SECONDS)
-        self._wakes_at = self._clock.now() + timedelta(seconds=wait)
+        self._wakes_at = None
+        if wait is not None:
+            wait = min(wait, _LOOK_SECONDS)
+            self._wakes_at = self._clock.now() + timedelta(seconds=wait)
         return wait
 
     def move(self, name: str, at: datetime) -> None:

@@ -1,6 +1,7 @@
 """An event: what a receiver is told when a task has ended."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal, TypeAlias, assert_never
@@ -64,24 +65,23 @@ def announce(
         raise ValueError("a task that goes on has nothing to announce")
     kind = kind or event_type(end)
     error = None if end.error is None else {"code": end.error.code, "message": end.error.message}
-    data = _object(
-        watch_id=_text(watch.id),
-        provider=_text(task.provider),
-        task_id=_text(task.task_id),
-        status=_text(task.status),
-        urls=_text(end.urls),
-        error=_text(error),
-        reason=_text(end.reason),
-        polls=_text(task.polls),
-        registered_at=_text(rfc3339(watch.registered_at)),
-        expires_at=_text(rfc3339_or_none(end.expires_at)),
-        refreshed_at=_text(rfc3339_or_none(end.refreshed_at)),
-        **({} if end.refresh_error is None else {"refresh_error": _text(end.refresh_error)}),
-        files=_text([file_members(file, links.to if links else None) for file in end.files]),
-        response=task.response or "null",
-        metadata=watch.metadata,
-    )
-    body = _object(type=_text(kind), timestamp=_text(rfc3339(end.at)), data=data).encode()
+    known = {
+        "watch_id": watch.id,
+        "provider": task.provider,
+        "task_id": task.task_id,
+        "status": task.status,
+        "urls": end.urls,
+        "error": error,
+        "reason": end.reason,
+        "polls": task.polls,
+        "registered_at": rfc3339(watch.registered_at),
+        "expires_at": rfc3339_or_none(end.expires_at),
+        "refreshed_at": rfc3339_or_none(end.refreshed_at),
+        **({} if end.refresh_error is None else {"refresh_error": end.refresh_error}),
+        "files": [file_members(file, links.to if links else None) for file in end.files],
+    }
+    data = _with_texts(known, response=task.response or "null", metadata=watch.metadata)
+    body = _with_texts({"type": kind, "timestamp": rfc3339(end.at)}, data=data).encode()
     linked = any(file.state == "saved" for file in end.files)
     event = Event(event_id, kind, body, links_expire_at=links.expire_at if links and linked else None)
     if not end.urls:
@@ -92,14 +92,14 @@ def announce(
 def announce_test(now: datetime) -> bytes:
     """The body of a `notifier.test` event: it is sent once, on request, and about no task."""
     message = "A test event from Notifier: no task has ended. If you can read this and verify it, all is well."
-    body = _object(type=_text(TEST_EVENT), timestamp=_text(rfc3339(now)), data=_text({"message": message}))
-    return body.encode()
+    event = {"type": TEST_EVENT, "timestamp": rfc3339(now), "data": {"message": message}}
+    return _text(event).encode()
 
 
-def _text(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+_text = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
 
-def _object(**members: str) -> str:
-    """A JSON object of members that are JSON texts already: what came from outside goes out byte for byte."""
-    return "{" + ",".join(f'"{name}":{text}' for name, text in members.items()) + "}"
+def _with_texts(members: Mapping[str, object], **texts: str) -> str:
+    """The JSON object with further members that are JSON texts already: what came from outside goes out byte for
+    byte."""
+    return _text(members)[:-1] + "".join(f',"{name}":{text}' for name, text in texts.items()) + "}"

@@ -167,6 +167,9 @@ class Line(Generic[Key]):
         """`key`, which was taken, is done."""
         self._busy.discard(key)
 
+    def is_busy(self, key: Key) -> bool:
+        return key in self._busy
+
     def step_back(self, key: Key, now: float) -> None:
         """`key`, which was taken, has not gone: it is the next one, and what its turn cost is not lost."""
         self._busy.discard(key)

@@ -10,13 +10,15 @@ from notifier.domain.answer import Answer, Running, Throttled, Unauthorized, out
 from notifier.domain.pace import Line, Pause, PauseReason, Turn, next_strike, pause_again
 from notifier.domain.share import Demand, is_part
 from notifier.domain.task import Task, backoff
-from notifier.ports import Chance, Clock, Crew, PollMeter, Provider
+from notifier.ports import ALWAYS, Chance, Clock, Crew, PollMeter, Provider, Tenure
 from notifier.services.wakeup import WakeUp
 
 log = structlog.get_logger()
 
 MAX_WORDS_REMEMBERED = 1000
 """Unknown status words of one provider that are told apart; one that makes up words must fill no memory."""
+LAPSED_SECONDS = 0.5
+"""How often a node whose lease is over looks whether it may poll again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ class Channel:
         chance: Chance,
         meter: PollMeter,
         visit: Visit,
+        tenure: Tenure = ALWAYS,
         share: float | None = None,
     ) -> None:
         self.name = name
@@ -62,6 +65,7 @@ class Channel:
         self._chance = chance
         self._meter = meter
         self._visit = visit
+        self._tenure = tenure
         self._line = Line[int](concurrency=limits.concurrency, rate=limits.rate, now=clock.monotonic())
         self._demand = Demand()
         self._pause: Pause | None = None
@@ -132,6 +136,10 @@ class Channel:
         self._line.drop(key)
         self._guests.pop(key, None)
 
+    def polling(self, key: int) -> bool:
+        """Whether a poll of this task is in flight."""
+        return self._line.is_busy(key)
+
     async def ask(self, task_id: str, variables: Mapping[str, str], due: float) -> Answer:
         """Poll once. `due` (monotonic) is since when the task was waiting for its turn."""
         started, provider = self._clock.monotonic(), self._provider
@@ -168,6 +176,9 @@ class Channel:
         if self._closed:
             return
         now = self._clock.monotonic()
+        if not self._tenure.holds():
+            self._wakeup.by(now + LAPSED_SECONDS)
+            return
         while (turn := self._line.take(now)) is not None:
             self._crew.spawn(self._take_turn(turn))
         self._wakeup.by(self._line.wake_at(now))

@@ -23,7 +23,7 @@ HAND_OVER_AT_ONCE = 32
 
 class Membership:
     """The tenure of a node on a shared database. `holders` work on what it holds; `told` hear of each roll; `report` is
-    what the others are shown of this node (a JSON object); `bereaved` is called when everything was lost."""
+    what the others are shown of this node (a JSON object); `bereaved` are called when everything was lost."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class Membership:
         crew: Crew,
         report: Callable[[], str] = lambda: "{}",
         told: Sequence[Callable[[Roll], None]] = (),
-        bereaved: Callable[[], None] = lambda: None,
+        bereaved: Sequence[Callable[[], None]] = (),
     ) -> None:
         self._roster = roster
         self._holders = holders
@@ -68,6 +68,10 @@ class Membership:
 
     def holds(self) -> bool:
         return self._pulse.holds(self._clock.monotonic())
+
+    def lease_left(self) -> float:
+        """For how many seconds this holds if no other beat is answered; 0: it does not."""
+        return self._pulse.left(self._clock.monotonic())
 
     @property
     def shards(self) -> Collection[int]:
@@ -243,7 +247,8 @@ class Membership:
         """Forget what others have now, and join them again."""
         held, self._held = self._held, set()
         await self._disown(held, save=False)
-        self._bereaved()
+        for tell in self._bereaved:
+            tell()
         try:
             await self._join()
         except StoreUnavailableError as error:  # tried again with what would be the next beat

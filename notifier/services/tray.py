@@ -11,8 +11,10 @@ from notifier.services.custody import Custodian
 log = structlog.get_logger()
 
 READ_AGAIN_SECONDS = 1.0
-MAX_FRESH = 1000
-"""How many deliveries are kept in memory while they wait for their first attempt."""
+FRESH_BYTES = 16 * 1024 * 1024
+"""So much of deliveries is kept in memory while they wait for their first attempt."""
+ENTRY_BYTES = 1024
+"""What one takes beside its body, about."""
 
 
 class Tray:
@@ -22,13 +24,16 @@ class Tray:
         self._alarms = alarms
         self._clock = clock
         self._fresh: dict[str, Delivery] = {}
+        self._fresh_bytes = 0
         self._refreshed: dict[str, Delivery] = {}
         self._readable = True
 
     def keep(self, delivery: Delivery) -> None:
-        """Just as it is in the store; when there are too many, it is read again at its turn."""
-        if len(self._fresh) < MAX_FRESH:
+        """Just as it is in the store, until its turn comes; when they are too much, it is read again then."""
+        size = _size(delivery)
+        if self._fresh_bytes + size <= FRESH_BYTES:
             self._fresh[delivery.id] = delivery
+            self._fresh_bytes += size
 
     def keep_refreshed(self, delivery: Delivery) -> None:
         """It goes at its next turn as it is, whatever has become of its URLs by then."""
@@ -45,6 +50,7 @@ class Tray:
         if delivery_id not in self._custody:
             return None
         if fresh is not None:
+            self._fresh_bytes -= _size(fresh)
             return fresh
         try:
             delivery = await self._store.delivery(delivery_id)
@@ -68,3 +74,7 @@ class Tray:
         say("delivery.unread", event_id=delivery_id, error=str(error))
         self._readable = False
         self._alarms.ring(delivery_id, url, self._clock.now() + timedelta(seconds=READ_AGAIN_SECONDS))
+
+
+def _size(delivery: Delivery) -> int:
+    return ENTRY_BYTES + len(delivery.body)

@@ -13,7 +13,7 @@ from typing import TypeVar
 import psycopg
 import structlog
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from sqlalchemy import Connection, Engine, QueuePool, column, create_engine, event, inspect, select, table, text
+from sqlalchemy import Connection, Engine, QueuePool, create_engine, event, inspect, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from notifier.adapters.stores.address import shown
@@ -56,7 +56,7 @@ _WRITE_MILLISECONDS = 10_000
 _READ_MILLISECONDS = 120_000
 """Loading what a full store has to be polled takes its time."""
 _NEW = f"CREATE TABLE IF NOT EXISTS {VERSIONS} (version_num VARCHAR(32) NOT NULL CONSTRAINT {VERSIONS}_pkc PRIMARY KEY)"
-_LOCK = select(column("version_num")).select_from(table(VERSIONS)).with_for_update()
+_LOCK = text(f"SELECT version_num FROM {VERSIONS} FOR UPDATE")  # noqa: S608 -- the name is ours
 _WAY_BACK = "restore the dump from before the upgrade (pg_restore)"
 
 

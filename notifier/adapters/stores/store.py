@@ -149,9 +149,11 @@ class SqlStore:
 
     # TaskStore
 
-    async def watched(self, usual_intervals: Mapping[str, float]) -> Sequence[Task]:
+    async def watched(
+        self, usual_intervals: Mapping[str, float], shards: Collection[int] | None = None
+    ) -> Sequence[Task]:
         self._usual = {**self._usual, **usual_intervals}
-        return await self._reader.read(lambda on: tasks.watched(on, usual_intervals))
+        return await self._reader.read(lambda on: tasks.watched(on, usual_intervals, shards))
 
     async def save(self, tasks_: Sequence[Task]) -> None:
         await self._writer.share(_SAVE, tasks_)

@@ -124,7 +124,7 @@ class NodeChance(FakeChance):
 
 
 class Cluster:
-    """`time` is true time; `news` says whether nodes wake each other; `slow` is the longest that a call takes one way."""
+    """`time` is true time; `news`: nodes wake each other; `slow` is the longest that a call takes one way."""
 
     def __init__(self, seed: int = 0, *, slow: float = 0.0, news: bool = True) -> None:
         self.time, self.skew = 0.0, 0.0

@@ -4,7 +4,7 @@
 import pytest
 from structlog.testing import capture_logs
 
-from notifier.services.tray import MAX_FRESH
+from notifier.services import tray
 from tests.unit.services.mail import DOWN, OTHER, owe_many, send, times
 from tests.unit.services.world import HOOK
 
@@ -146,19 +146,21 @@ async def test_a_fault_of_ours_while_saving_forgets_no_attempt(world):
     assert world.delivery("evt_01").state == "delivered"
 
 
-async def test_what_waits_for_its_first_attempt_is_kept_in_memory_only_so_far(world):
-    """A receiver that hangs while thousands of tasks end must not fill the memory with their events; all are sent."""
-    world.sender.hold()
-    for number in range(MAX_FRESH + 5):
-        world.dispatcher.accept([await world.owed(number=number + 1)])
-    await world.crew.run()
-    assert len(world.dispatcher._tray._fresh) <= MAX_FRESH
-    for _ in range(MAX_FRESH):
+async def test_what_waits_for_its_first_attempt_is_kept_in_memory_only_so_far(world, monkeypatch):
+    """A receiver that hangs while thousands of tasks end must not fill the memory with their events; all are sent, and
+    what was sent makes room for others."""
+    monkeypatch.setattr(tray, "FRESH_BYTES", 20 * tray.ENTRY_BYTES)
+    for batch in range(2):
+        world.sender.hold()
+        for number in range(30):
+            world.dispatcher.accept([await world.owed(number=30 * batch + number + 1)])
+        await world.crew.run()
+        kept = world.dispatcher._tray._fresh.values()
+        assert 5 < len(kept) < 20
+        assert sum(tray.ENTRY_BYTES + len(one.body) for one in kept) <= tray.FRESH_BYTES
         world.sender.release()
         await world.crew.run()
-        if len(world.sender.posts) == MAX_FRESH + 5:
-            break
-    assert len(world.sender.posts) == MAX_FRESH + 5
+        assert len(world.sender.posts) == 30 * (batch + 1)
 
 
 async def test_a_restart_with_several_pending_attempts_what_is_due_and_waits_for_the_rest(world):

@@ -9,6 +9,7 @@ from notifier.domain.answer import Answer
 from notifier.domain.delivery import Delivery, RetrySchedule
 from notifier.domain.freshness import Freshness
 from notifier.domain.receiver import Receiver, Receivers
+from notifier.domain.shard import SHARDS
 from notifier.domain.signature import HmacKey
 from notifier.domain.task import Task
 from notifier.ports import ALWAYS, Registered, Tenure
@@ -115,6 +116,8 @@ class World:
             rhythms=Rhythms(self.store, chance=self.chance),
             shared=self.shared,
         )
+        if self.shared:  # with nobody, as far as tasks go
+            self.poller.owned.update(range(SHARDS))
         self.registrar = Registrar(
             store=self.store,
             poller=self.poller,
