@@ -1,4 +1,4 @@
-"""What nodes tell each other through PostgreSQL: at once, with the commit; and what is there for those who did not hear."""
+"""What nodes tell each other through PostgreSQL, with the commit; and what is there for those who did not hear."""
 
 import asyncio
 
@@ -6,7 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from notifier.adapters.stores.herald import MOST_BYTES, portions
-from notifier.adapters.stores.postgres import begin, conninfo, new_engine
+from notifier.adapters.stores.postgres import conninfo
 from notifier.adapters.stores.wire import PostgresWire
 from notifier.domain.endpoint import Endpoint, Terms
 from notifier.ports import Changed, Gathered, Missed, Readdressed
@@ -47,20 +47,8 @@ class Ear:
         return self.heard.empty()
 
 
-def speaker(url):
-    return new_engine(url, size=1, begin=begin("BEGIN", 5000))
-
-
 async def listen(url, name, *, at=None, patience=5.0):
-    engine = speaker(url)
-    ear = Ear(PostgresWire(conninfo(at or url), engine, FakeTenure(name), patience=patience))
-    ear.engine = engine
-    return ear
-
-
-async def close(ear):
-    await ear.wire.close()
-    ear.engine.dispose()
+    return Ear(PostgresWire(conninfo(at or url), FakeTenure(name), speak=conninfo(url), patience=patience))
 
 
 @pytest.fixture
@@ -69,7 +57,7 @@ async def ear(url):
     ear = await listen(url, "node_2")
     assert await ear.next() == Missed()
     yield ear
-    await close(ear)
+    await ear.wire.close()
 
 
 async def test_registrations_cancellations_and_declarations_are_heard(store, ear, announcer):
@@ -95,7 +83,7 @@ async def test_whoever_tells_of_tasks_does_not_hear_it(store, url, announcer):
     await store.register([registration()], T0, announcer)
     await store.add_endpoint(Endpoint("ep_1", "https://a.example/", Terms(("whsec_x",)), created_at=T0, updated_at=T0))
     assert await own.next() == Readdressed()
-    await close(own)
+    await own.wire.close()
 
 
 async def test_changes_of_endpoints_are_heard(store, ear):
@@ -146,14 +134,14 @@ async def test_a_connection_that_carries_no_news_is_told_of(url):
     assert deaf.wire.deaf
     assert [(line["event"], line["log_level"]) for line in lines] == [("news.unheard", "warning")]
     assert deaf.heard.empty()
-    await close(deaf)
+    await deaf.wire.close()
 
 
 async def test_a_wire_without_a_server_is_deaf(url):
     """It goes on trying, and ends when it is told to."""
     deaf = await listen("postgresql://127.0.0.1:1/nowhere", "node_2", patience=0.2)
     assert deaf.wire.deaf
-    await close(deaf)
+    await deaf.wire.close()
 
 
 def test_lines_hold_what_postgresql_takes():
