@@ -10,10 +10,10 @@ import argparse
 import sys
 from collections.abc import Callable, Mapping
 
-from tests.benchmarks import machine, polls
+from tests.benchmarks import flow, machine, polls
 from tests.benchmarks.table import Row, printed
 
-PARTS: Mapping[str, Callable[[argparse.Namespace], list[Row]]] = {"polls": polls.rows}
+PARTS: Mapping[str, Callable[[argparse.Namespace], list[Row]]] = {"polls": polls.rows, "flow": flow.rows}
 
 
 def main() -> int:
