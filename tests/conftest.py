@@ -25,7 +25,7 @@ sys.dont_write_bytecode = False
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    return 2 * len(os.sched_getaffinity(0))
+    return 1 + len(os.sched_getaffinity(0))
 
 
 def pytest_collection_finish() -> None:
