@@ -155,12 +155,12 @@ def test_a_preset_is_shown_ready_to_paste(name: str) -> None:
     assert loaded.settings.providers == preset_settings(name).providers
 
 
-@pytest.mark.parametrize("name", PRESETS)
-def test_a_preset_s_text_is_its_own(name: str) -> None:
+def test_a_preset_s_text_is_its_own() -> None:
     """It begins with its name and holds no other entry, nor the comment of the next."""
-    first, *lines = preset_text(name).splitlines()
-    assert first.startswith(f"{name}:")
-    assert all(line.startswith(" ") or not line for line in lines)
+    for name in PRESETS:
+        first, *lines = preset_text(name).splitlines()
+        assert first.startswith(f"{name}:")
+        assert all(line.startswith(" ") or not line for line in lines), name
 
 
 def test_a_name_that_nobody_knows_is_wrong_usage(own: str) -> None:

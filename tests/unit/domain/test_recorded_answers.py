@@ -59,10 +59,10 @@ def test_a_preset_understands_its_api(api):
     assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.parametrize("api", apis(), ids=lambda api: api.preset)
-def test_each_outcome_is_among_the_answers(api):
+def test_each_outcome_is_among_the_answers():
     """Of every preset: what is never recorded is never tried."""
-    assert {recorded.means["is"] for recorded in api.answers} == set(OUTCOMES)
+    for api in apis():
+        assert {recorded.means["is"] for recorded in api.answers} == set(OUTCOMES), api.preset
 
 
 @pytest.mark.parametrize("api", apis(), ids=lambda api: api.preset)
