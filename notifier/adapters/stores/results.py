@@ -32,6 +32,11 @@ _OWNER = (
     .where(deliveries_table.c.id == bindparam("wanted"))
     .with_for_update(of=tasks_table)
 )
+_TASK_OF_HELD = (
+    select(watches.c.task_key)
+    .join_from(deliveries_table, watches)
+    .where(deliveries_table.c.id == bindparam("wanted"), HELD)
+)
 _ONE_HELD = select(deliveries_table).where(deliveries_table.c.id == bindparam("wanted"), HELD).with_for_update()
 _WATCH = select(watches).where(watches.c.id == bindparam("wanted"))
 _COMPLETED = (
@@ -97,6 +102,11 @@ def _tell(connection: Connection, key: int, now: datetime, retell: Retell, *, le
         else:
             told.append(_release(connection, event, now, lessee))
     return told
+
+
+def task_of_held(connection: Connection, delivery_id: str) -> int | None:
+    """The key of the task that a held delivery is about."""
+    return connection.execute(_TASK_OF_HELD, {"wanted": delivery_id}).scalar_one_or_none()
 
 
 def release(

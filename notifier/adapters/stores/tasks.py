@@ -135,11 +135,6 @@ def save(connection: Connection, learned: Sequence[Task]) -> None:
         connection.execute(_POLLED, [{"wanted": task.key, **learned_params(task)} for task in learned])
 
 
-def save_all(connection: Connection, wanted: Sequence[Sequence[Task]]) -> list[None]:
-    save(connection, [task for learned in wanted for task in learned])
-    return [None for _ in wanted]
-
-
 def catch_up(connection: Connection, keys: Collection[int], known: Known) -> None:
     """Save what is known of these beyond their rows. An end is not: it waits for a transaction of its own."""
     save(connection, [task for key in sorted(keys) if (task := known(key)) is not None and task.end is None])

@@ -141,7 +141,7 @@ async def test_an_undeclared_watch_takes_nobodys_task_away(two, announcer):
     await while_it_holds(
         ask,
         other,
-        lambda on: watches.register(on, [late], T0, announcer, {}, lessee=SOLE),
+        lambda on: watches.register(on, [watches.Wanted([late], T0, announcer)], {}, lessee=SOLE),
         one.declare([], T0, announcer, nothing_known),
     )
     assert ask(STATES) == [(1, "watching", 1)]
