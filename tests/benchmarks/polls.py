@@ -61,7 +61,6 @@ class Daemon(DaemonProcess):
         self._provider = provider
         webhooks = {"allow_networks": ["192.0.2.0/24"]}
         super().__init__(folder, {"providers": {}, "webhooks": webhooks, "log": {"level": "info"}})
-        self.fresh = True
         self.fresh = True  # what it takes is its own, nothing is shared with a process that it was forked from
         self.poll(every=3600.0, rate=1)
 
