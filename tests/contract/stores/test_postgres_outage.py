@@ -283,6 +283,20 @@ def test_while_connecting_only_words_tell(words, fault, waits):
     assert "\n" not in str(reason)
 
 
+async def test_a_commit_is_on_the_disk_whatever_the_server_does_for_others(url):
+    """A server, database or role may be set to answer earlier, for programs that can lose their latest writes."""
+    shared_server().execute(f"ALTER DATABASE {database_of(url)} SET synchronous_commit = off")
+    store = await open_postgres(url)
+    told = await store._writer.write(lambda on: on.execute(text("SHOW synchronous_commit")).scalar_one())
+    assert told == "on"
+    shared_server().execute(f"ALTER DATABASE {database_of(url)} SET synchronous_commit = remote_apply")
+    await store.close()
+    store = await open_postgres(url)
+    told = await store._writer.write(lambda on: on.execute(text("SHOW synchronous_commit")).scalar_one())
+    assert told == "remote_apply"
+    await store.close()
+
+
 # Starting
 
 
