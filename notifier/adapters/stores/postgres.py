@@ -12,7 +12,9 @@ from typing import TypeVar
 
 import psycopg
 import structlog
+from psycopg.abc import Buffer
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.types.string import StrDumperUnknown
 from sqlalchemy import Connection, Engine, QueuePool, create_engine, event, inspect, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
@@ -102,7 +104,9 @@ def new_engine(url: str, *, size: int, begin: str) -> Engine:
     where = conninfo(url)
 
     def connect() -> psycopg.Connection[tuple[object, ...]]:
-        return psycopg.connect(where, autocommit=True, prepare_threshold=None)  # we say ourselves when one begins
+        connection = psycopg.connect(where, autocommit=True, prepare_threshold=None)  # we say when a transaction begins
+        connection.adapters.register_dumper(str, _WithoutNul)
+        return connection
 
     def start(connection: Connection) -> None:
         connection.exec_driver_sql(begin, execution_options={"no_parameters": True})
@@ -119,6 +123,13 @@ def new_engine(url: str, *, size: int, begin: str) -> Engine:
     event.listen(engine, "begin", start)
     event.listen(engine, "handle_error", without_details)
     return engine
+
+
+class _WithoutNul(StrDumperUnknown):
+    """PostgreSQL's texts cannot hold it, and SQLite's can: nothing that is asked for with one in it is found."""
+
+    def dump(self, obj: str) -> Buffer | None:
+        return super().dump(obj.replace("\0", "\ufffd") if "\0" in obj else obj)
 
 
 def long_work(url: str) -> Engine:
