@@ -249,3 +249,31 @@ async def test_others_are_shown_a_report_and_told_of_each_roll(cluster):
     assert json.loads(row.report) == {"tasks": SHARDS}
     assert len(node.heard) >= 4
     assert node.heard[-1].me == node.membership.node
+
+
+async def test_a_node_that_another_has_buried_already_is_no_news(cluster):
+    """Two find it dead by the same roll: one of them buries it, and says so."""
+    first, second = await cluster.start(), await cluster.start()
+    await cluster.passes(5.0)
+
+    async def too_late(_):
+        return False
+
+    first.roster.bury = too_late
+    await second.die()
+    with capture_logs() as lines:
+        await cluster.passes(12.0)
+    assert lines == []
+
+
+async def test_a_rejoin_that_takes_long_is_not_made_twice(cluster):
+    """What would be the next beats finds it under way."""
+    first = await cluster.start()
+    await cluster.passes(5.0)
+    await first.roster.leave()
+    cluster.slow = 8.0
+    await cluster.passes(20.0)
+    cluster.slow = 0.0
+    await cluster.passes(20.0)
+    assert first.membership.node == "node_n1_2"
+    assert len(first.desk.shards) == SHARDS
