@@ -120,8 +120,10 @@ class Archiving:
         owe: Owe,
         accept: Callable[[Sequence[Delivery]], None],
         shared: bool = False,
+        leads: Callable[[], bool] = lambda: True,
     ) -> None:
         self._crew = AsyncioCrew()
+        self._leads = leads
         self._book = ArchiveBook(settings, guard, homes)
         self._sweeper = Sweeper(store=store, clock=clock)
         self.archivist = Archivist(
@@ -150,7 +152,11 @@ class Archiving:
         shortest, longest = SWEEP_EVERY_SECONDS
         retention = None if settings.archive is None else settings.archive.retention
         period = longest if retention is None else min(max(retention / 10, shortest), longest)
-        scheduler.every("archive", period, self._sweeper.sweep)
+        scheduler.every("archive", period, self._sweep)
+
+    async def _sweep(self) -> None:
+        if self._leads():
+            await self._sweeper.sweep()
 
     def check(self, settings: Settings) -> str | None:
         """Why there can be no such archive; None if it can be."""
