@@ -227,7 +227,7 @@ async def test_no_deadline_is_told_while_the_lease_is_over(world):
     await stored(world, 1)
     await world.poller.adopt(ALL)
     world.tenure.holding = False
-    await world.passes(87_000)
+    await world.passes(87_000, step=50)
     assert world.bodies() == []
     world.tenure.holding = True
     await world.passes(1)
@@ -283,4 +283,4 @@ async def test_many_tasks_are_handed_over_in_portions(world, monkeypatch):
 
     await asyncio.gather(world.poller.disown(ALL, save=False), count())
     assert world.poller.followed == 0
-    assert 0 < min(turns[1:]) < 5
+    assert any(0 < followed < 5 for followed in turns)

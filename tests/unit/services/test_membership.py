@@ -271,7 +271,7 @@ async def test_a_rejoin_that_takes_long_is_not_made_twice(cluster):
     first = await cluster.start()
     await cluster.passes(5.0)
     await first.roster.leave()
-    cluster.slow = 8.0
+    cluster.slow = 4.0
     await cluster.passes(20.0)
     cluster.slow = 0.0
     await cluster.passes(20.0)
