@@ -6,6 +6,7 @@ from this one. What is to be done comes from the latest roll alone, and after ea
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import assert_never
 
 import structlog
 
@@ -136,7 +137,8 @@ class Membership:
     async def _ask(self) -> Roll | None:
         """One beat, and what is learned of it for as long as it is true. None: this node was buried."""
         node, sent = self._node, self._clock.monotonic()
-        match await self._roster.beat(self._report()):
+        answer = await self._roster.beat(self._report())
+        match answer:
             case Buried():
                 self._pulse.stop()
                 self._node = None
@@ -146,6 +148,8 @@ class Membership:
             case Roll() as roll:
                 self._hear(roll, sent)
                 return roll
+            case _:
+                assert_never(answer)
 
     def _hear(self, roll: Roll, sent: float) -> None:
         self._pulse.beat(sent)

@@ -277,3 +277,20 @@ async def test_a_rejoin_that_takes_long_is_not_made_twice(cluster):
     await cluster.passes(20.0)
     assert first.membership.node == "node_n1_2"
     assert len(first.desk.shards) == SHARDS
+
+
+async def test_shards_in_which_others_still_write_are_claimed_later(cluster):
+    """A claim that got nothing is no fault: the next roll tells what is free then."""
+    node = await cluster.start(live=False)
+    claim, node.roster.claim = node.roster.claim, nothing
+    with capture_logs() as lines:
+        await node.membership.start()
+        assert node.desk.shards == set()
+        node.roster.claim = claim
+        await cluster.passes(1.0)
+    assert len(node.desk.shards) == SHARDS
+    assert events(lines) == ["node.joined", "shards.claimed"]
+
+
+async def nothing(_):
+    return ()
