@@ -224,10 +224,10 @@ async def test_nothing_is_polled_while_the_lease_is_over(world):
 
 async def test_no_deadline_is_told_while_the_lease_is_over(world):
     """Whoever has taken over tells it; this node does when it may act again."""
-    await stored(world, 1)
+    await world.accept("vid_1", deadline=60.0)
     await world.poller.adopt(ALL)
     world.tenure.holding = False
-    await world.passes(87_000, step=50)
+    await world.passes(70)
     assert world.bodies() == []
     world.tenure.holding = True
     await world.passes(1)
