@@ -128,7 +128,7 @@ async def test_an_orderly_stop_hands_over_at_once(cluster):
     """The others have everything within tenths of seconds; the row goes with the leave, not before."""
     first, second = await cluster.start(), await cluster.start()
     await cluster.passes(5.0)
-    await second.membership.retire()
+    await second.membership.retire(3.0)
     assert second.membership.holds()
     assert second.membership.node in cluster.database.nodes
     await cluster.passes(0.5)
@@ -143,10 +143,25 @@ async def test_an_orderly_stop_hands_over_at_once(cluster):
     assert second.desk.shards == set()
 
 
+async def test_a_hand_over_that_takes_too_long_is_made_without_saving(cluster):
+    """A store that hangs, or more tasks than can be saved in time: the shards are free all the same."""
+    first, second = await cluster.start(), await cluster.start()
+    await cluster.passes(5.0)
+    second.desk.slow = True
+    with capture_logs() as lines:
+        second.crew.spawn(second.membership.retire(3.0))
+        await cluster.passes(2.5)
+        assert len(first.desk.shards) == SHARDS // 2
+        await cluster.passes(1.0)
+    assert len(first.desk.shards) == SHARDS
+    (line,) = [line for line in lines if line["event"] == "shards.handed_over"]
+    assert not line["saved"]
+
+
 async def test_a_beat_after_the_leave_says_nothing(cluster):
     """One that was under way finds its row gone, which is as it should be."""
     node = await cluster.start()
-    await node.membership.retire()
+    await node.membership.retire(3.0)
     cluster.database.nodes.clear()
     with capture_logs() as lines:
         await cluster.passes(3.0)
