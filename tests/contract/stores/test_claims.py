@@ -5,8 +5,11 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import event
 
+from notifier.adapters.stores import claims, tasks
 from notifier.adapters.stores.lessee import OneOfMany
+from notifier.adapters.stores.postgres import new_engine
 from notifier.domain.delivery import Attempt
 from notifier.ports import Waiting
 from tests.contract.stores.building import (
@@ -190,3 +193,28 @@ async def test_a_node_that_has_not_joined_owes_for_others(nodes, url):
     assert not delivery.ours
     assert (list(await full.claim(10, ())), list(await full.strays())) == ([], [])
     assert len(await one.claim(10, ())) == 1
+
+
+@pytest.mark.parametrize(
+    ("statement", "params", "searched"),
+    [
+        (claims._FREE, {"most": 10, "crowded": [HOOK]}, "ix_deliveries_free"),
+        (claims._STRAYS, {"node": "node_1"}, "ix_deliveries_leased_by"),
+        (claims._ORPHANS, {}, "ix_deliveries_leased_by"),
+        (tasks._TOUCHED, {"microseconds": 10**6}, "ix_tasks_touched_at"),
+    ],
+)
+async def test_what_is_asked_every_few_seconds_is_found_by_an_index(nodes, url, statement, params, searched):
+    """By its condition: a full store must not be looked through for what is not there."""
+    engine = new_engine(url, size=1, begin="BEGIN; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
+
+    def explained(connection, cursor, text, *others):
+        return text if text.startswith("BEGIN") else f"EXPLAIN {text}", others[0]
+
+    event.listen(engine, "before_cursor_execute", explained, retval=True)
+    with engine.begin() as connection:
+        result = connection.execute(statement, params)
+        plan = " ".join(row[0] for row in result.cursor.fetchall())
+    engine.dispose()
+    assert searched in plan, plan
+    assert "Index Cond" in plan, plan
