@@ -201,11 +201,13 @@ async def test_a_node_that_has_not_joined_owes_for_others(nodes, url):
     assert len(await one.claim(10, ())) == 1
 
 
-async def test_what_is_held_is_nobodys_until_it_is_released(nodes):
+async def test_what_is_held_is_nobodys_until_it_is_released(nodes, url):
     """It goes with its task; then it is the node's that released it, or without room whoever's is free."""
     one, two, full = nodes
     holding = Holding()
     _, (first, second), key = await ended(one, holding, registration(1), registration(2, url=OTHER))
+    leased = "SELECT count(*) FROM deliveries WHERE leased_by IS NOT NULL"
+    assert shared_server().execute(leased, url.rpartition("/")[2]) == [(0,)]
     assert list(await two.claim(10, ())) == []
     released = await one.release(first.id, PAST, holding.retell)
     assert released.ours
