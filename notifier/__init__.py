@@ -62,6 +62,7 @@
     └── adapters/         the only importers of httpx, apscheduler, fastapi, sqlalchemy …
         ├── api/          the intake: routes, problems, tokens
         ├── scheduler.py  APScheduler: an interval job per watched task, date jobs for retries, housekeeping
+        │                 (jobs.py: kept in a heap, called inline)
         ├── http/         guarded requests: pool, deadline, size cap, address check at connect time
         ├── webhook.py    an attempt as an HTTP request; its answer as a receipt
         ├── providers/    asking what a description says; how a provider is told who asks
