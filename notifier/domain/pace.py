@@ -146,6 +146,9 @@ class Line(Generic[Key]):
         self._waiting[key] = Turn(key, now)
         return True
 
+    def waits(self, key: Key) -> bool:
+        return key in self._waiting
+
     def drop(self, key: Key) -> None:
         """Nobody needs this turn any more: it must not cost a token when it comes."""
         self._waiting.pop(key, None)

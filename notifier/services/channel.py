@@ -70,6 +70,7 @@ class Channel:
         self._demand = Demand()
         self._pause: Pause | None = None
         self._wakeup = WakeUp(self._pump, crew=crew, clock=clock)
+        self.patient: set[int] = set()
         self._guests: dict[int, Visit] = {}
         self._words: set[str] = set()
         self._closed = False
@@ -121,10 +122,15 @@ class Channel:
         oldest = self._line.oldest()
         return 0.0 if oldest is None or self._pause is not None else self._clock.monotonic() - oldest
 
-    def join(self, key: int, late: float = 0.0) -> None:
-        """The task has been due for `late` seconds; one that waits or is being polled is not queued again."""
+    def join(self, key: int, late: float = 0.0) -> bool:
+        """The task has been due for `late` seconds; one that waits or is being polled is not queued again. False if it
+        waits, and need not be called for until its turn: it is `patient` then."""
+        if self._line.waits(key):
+            self.patient.add(key)
+            return False
         if self._line.join(key, self._clock.monotonic() - late):
             self._pump()
+        return True
 
     def invite(self, key: int, visit: Visit) -> None:
         """Stand in line once for a visit of one's own; `key` is no task's, and was not used before."""
@@ -134,6 +140,7 @@ class Channel:
     def drop(self, key: int) -> None:
         """The task is not to be polled any more, or the guest has gone."""
         self._line.drop(key)
+        self.patient.discard(key)
         self._guests.pop(key, None)
 
     def polling(self, key: int) -> bool:

@@ -79,7 +79,7 @@ class Poller:
         """These are the providers from now on; tasks of a missing one rest until it is back or their deadline."""
         self._rhythms.configure({name: limits for name, (_, limits) in providers.items()})
         for name in self._channels.keys() - providers.keys():
-            self._channels.pop(name).close()
+            self._retire(self._channels.pop(name))
         for name, (provider, limits) in providers.items():
             if name in self._channels:
                 self._channels[name].change(provider, limits)
@@ -96,6 +96,12 @@ class Poller:
                     tenure=self._tenure,
                     share=self._shares.get(name, 0.0) if self._shared else None,
                 )
+
+    def _retire(self, channel: Channel) -> None:
+        """Its tasks are called for again, until somebody else takes them or their deadline comes."""
+        channel.close()
+        for key in channel.patient:
+            self._timetable.postpone(key, self._tasks[key].interval)
 
     def rates(self) -> Mapping[str, float]:
         """Of each provider, in polls a second over all nodes."""
@@ -203,24 +209,27 @@ class Poller:
 
     # One poll
 
-    def due(self, key: int, late: float = 0.0) -> None:
-        """The task's interval job fired, so late (seconds): stand in line, or save at last an end not stored yet."""
+    def due(self, key: int, late: float = 0.0) -> bool:
+        """The task's interval job fired, so late (seconds): stand in line, or save at last an end not stored yet. False
+        if it waits already: its turn will say when it is due again."""
         task = self._tasks.get(key)
         if task is None or self._closed:
-            return
+            return True
         if task.end is None:
             channel = self._channels.get(task.provider)
-            if channel is not None:
-                channel.join(key, late)
-        elif not self._ends.saving(key):
+            return channel is None or channel.join(key, late)
+        if not self._ends.saving(key):
             self._crew.spawn(self._ends.save(task))
+        return True
 
     async def _visit(self, channel: Channel, turn: Turn[int]) -> bool:
         """Poll once; True if the task should stand in line again because its provider would not talk to us."""
         task = self._tasks.get(turn.key)
         if task is None or task.end is not None:
             return False
-        if self._clock.monotonic() - turn.due > LATE * task.interval:  # it waited: its phase begins anew with this poll
+        late = self._clock.monotonic() - turn.due > LATE * task.interval
+        if late or turn.key in channel.patient:  # it waited: its phase begins anew with this poll
+            channel.patient.discard(turn.key)
             self._timetable.postpone(task.key, task.interval * (1 + PHASE_SPREAD * self._chance.spread()))
         variables = {} if task.variables == NO_VARIABLES else json.loads(task.variables)
         answer = await channel.ask(task.task_id, variables, turn.due)

@@ -14,10 +14,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 import yaml
+
+from tests.acceptance.nursery import Child, Wish, nursery
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 TOKEN = "backend-token-for-tests"
@@ -63,25 +65,26 @@ def call(base: str, method: str, path: str, body: Any = None, *, token: str | No
 
 @dataclass
 class Process:
-    """A `notifier` command in a process of its own; its output goes to a file."""
+    """A `notifier` command in a process of its own, `fresh` or forked; its output goes to a file."""
 
     arguments: list[str]
     log: Path
     environment: dict[str, str] = field(default_factory=dict)
-    program: tuple[str, ...] = ("-m", "notifier")
-    process: subprocess.Popen[bytes] | None = None
+    module: str = "notifier"
+    fresh: bool = False
+    process: subprocess.Popen[bytes] | Child | None = None
 
     def start(self) -> None:
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("NOTIFIER_", "COV"))}
-        with self.log.open("ab") as out:
-            self.process = subprocess.Popen(
-                [sys.executable, *self.program, *self.arguments],
-                stdout=out,
-                stderr=out,
-                stdin=subprocess.DEVNULL,
-                env=clean | self.environment,
-                cwd=self.log.parent,
-            )
+        environment, folder = clean | self.environment, self.log.parent
+        self.log.touch()
+        if not self.fresh:
+            wish = Wish(self.module, self.arguments, str(self.log.absolute()), str(folder.absolute()), environment)
+            self.process = nursery().fork(wish)
+            return
+        command = [sys.executable, "-m", self.module, *self.arguments]
+        with self.log.open("ab") as out, Path(os.devnull).open() as nothing:
+            self.process = subprocess.Popen(command, stdin=nothing, stdout=out, stderr=out, env=environment, cwd=folder)
 
     @property
     def pid(self) -> int:
@@ -254,13 +257,8 @@ class ReceiverServer:
         self.server.server_close()
 
 
-class Startable(Protocol):
-    def start(self) -> None: ...
-    def kill(self) -> None: ...
-
-
 @contextmanager
-def running(*processes: Startable) -> Iterator[None]:
+def running(*processes: Process) -> Iterator[None]:
     """Start in this order; whatever happens, nothing is left running."""
     try:
         for process in processes:

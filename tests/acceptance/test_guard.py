@@ -14,7 +14,6 @@ from tests.acceptance.harness import DaemonProcess, ReceiverServer, running, wai
 from tests.acceptance.simulator import Simulator
 
 PUBLIC = "93.184.215.14"
-NAMED = Path(__file__).with_name("named.py")
 
 
 class Forbidden:
@@ -88,7 +87,7 @@ def named_daemon(folder: Path, config: dict[str, Any], proxy: str) -> DaemonProc
     names = folder / "names.json"
     names.write_text(json.dumps(NAMES))
     daemon = DaemonProcess(folder, config)
-    daemon.program = (str(NAMED), str(names))
+    daemon.module, daemon.arguments = "tests.acceptance.named", [str(names), *daemon.arguments]
     variables = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
     daemon.environment = dict.fromkeys(variables, proxy) | {"no_proxy": "", "NO_PROXY": ""}
     return daemon

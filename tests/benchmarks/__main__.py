@@ -10,12 +10,13 @@ import argparse
 import sys
 from collections.abc import Callable, Iterable, Mapping
 
-from tests.benchmarks import machine, polls
+from tests.benchmarks import flow, machine, polls
 from tests.benchmarks.table import Row, printed
 
 PARTS: Mapping[str, Callable[[argparse.Namespace], Iterable[Row]]] = {
     "rates": polls.rates,
     "crowd": polls.crowds,
+    "flow": flow.rows,
 }
 
 

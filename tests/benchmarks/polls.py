@@ -61,6 +61,7 @@ class Daemon(DaemonProcess):
         self._provider = provider
         webhooks = {"allow_networks": ["192.0.2.0/24"]}
         super().__init__(folder, {"providers": {}, "webhooks": webhooks, "log": {"level": "info"}})
+        self.fresh = True
         self.poll(every=3600.0, rate=1)
 
     def poll(self, *, every: float, rate: int = 100_000) -> None:

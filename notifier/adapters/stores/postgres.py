@@ -64,22 +64,22 @@ async def open_postgres(url: str, *, patience: float = PATIENCE_SECONDS) -> Shar
     """Create or migrate the tables, and connect. `url` as libpq takes it; it is shown nowhere, as it may hold a
     password. `patience` (seconds): how long to wait for a server that does not answer. StoreError when the database
     cannot be used; the message says what to do."""
-    return await asyncio.to_thread(_open, url, patience)
+    engine = long_work(url)
+    try:
+        await _wait_for(engine, shown(url), patience)
+        await asyncio.to_thread(_again, lambda: _prepare(engine, shown(url)))
+    except SQLAlchemyError as error:
+        reason = explainer(shown(url))(error)
+        raise StoreError(f"{shown(url)}: {error}" if reason is None else str(reason)) from None
+    finally:
+        engine.dispose()
+    return _put_together(url)
 
 
-def _open(url: str, patience: float) -> SharedStore:
-    store = shown(url)
-    explain = explainer(store)
+def _put_together(url: str) -> SharedStore:
+    explain = explainer(shown(url))
     writes = new_engine(url, size=1, begin=begin(_WRITES, _WRITE_MILLISECONDS))
     reads = new_engine(url, size=READERS, begin=begin(_READS, _READ_MILLISECONDS))
-    try:
-        _wait_for(writes, store, patience)
-        _prepare(url, store)
-    except SQLAlchemyError as error:
-        reason = explain(error)
-        raise StoreError(f"{store}: {error}" if reason is None else str(reason)) from None
-    finally:
-        writes.dispose()
     outage = Outage()
     writer = Writer(writes, explain, relieve=lambda _: None, outage=outage, collides=collides)
     reader = Reader(reads, explain, threads=READERS - LIST_READERS, outage=outage)
@@ -119,6 +119,11 @@ def new_engine(url: str, *, size: int, begin: str) -> Engine:
     return engine
 
 
+def long_work(url: str) -> Engine:
+    """One connection whose statements may take as long as they need."""
+    return new_engine(url, size=1, begin=begin(_WRITES, 0))
+
+
 def begin(opening: str, milliseconds: int) -> str:
     """What a transaction begins with; `milliseconds` is how long each of its statements may take, 0 for ever."""
     limits = {
@@ -138,13 +143,12 @@ def conninfo(url: str) -> str:
         raise StoreError(f"{shown(url)} {told}, special characters in user and password as %XX") from None
 
 
-def _wait_for(engine: Engine, store: str, patience: float) -> None:
-    """Until the server answers."""
+async def _wait_for(engine: Engine, store: str, patience: float) -> None:
+    """Until the server answers. DBAPIError when it does not, or says no."""
     until, told = time.monotonic() + patience, False
     while True:
         try:
-            with transaction(engine):
-                return
+            return await asyncio.to_thread(_greet, engine)
         except DBAPIError as error:
             if not passes(error) or time.monotonic() > until:
                 raise
@@ -152,24 +156,20 @@ def _wait_for(engine: Engine, store: str, patience: float) -> None:
                 hint = f"the daemon starts as soon as it answers, and gives up after {patience:g} s"
                 log.warning("store.awaited", store=store, error=str(explainer(store)(error)), hint=hint)
             told = True
-        time.sleep(AGAIN_SECONDS)
+        await asyncio.sleep(AGAIN_SECONDS)
+
+
+def _greet(engine: Engine) -> None:
+    with transaction(engine):
+        pass
 
 
 # The tables
 
 
-def _prepare(url: str, store: str) -> None:
-    """Find out whose tables these are, then bring them up to date, all or nothing."""
-    engine = new_engine(url, size=1, begin=begin(_WRITES, 0))
-    try:
-        _again(lambda: _migrate(engine, store))
-    finally:
-        engine.dispose()
-
-
-def _migrate(engine: Engine, store: str) -> None:
-    """Where several daemons do this at once, the first has locked the row of the version, or the name of its table,
-    until it is done."""
+def _prepare(engine: Engine, store: str) -> None:
+    """Find out whose tables these are, then bring them up to date, all or nothing. Where several daemons do this at
+    once, the first has locked the row of the version, or the name of its table, until it is done."""
     with transaction(engine) as connection:
         if not _is_ours(connection, store):
             connection.execute(text(_NEW))

@@ -5,18 +5,18 @@ is told, and only the words of the answer are there to go by.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from sqlalchemy import ExceptionContext
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from notifier.adapters.stores.transaction import Explain
 from notifier.ports import StoreFault, StoreUnavailableError
 
 _BACK = "it works again as soon as the server takes connections"
 _CROWDED = "close what else is connected, or raise max_connections or the role's limit; a daemon takes six connections"
 _LOCKED = "another program holds a lock on a row or table; it works again as soon as that lets go"
 _LOGIN = "correct user and password in store.url"
+_PARAMETERS = "correct the parameters behind the ? in store.url"
 _RIGHTS = "grant the role of store.url all rights on the database's tables"
 
 _BY_CODE: Mapping[str, tuple[StoreFault, str]] = {  # a whole code, or the two letters of its class
@@ -43,6 +43,7 @@ _BY_WORDS: Sequence[tuple[re.Pattern[str], StoreFault, str]] = (
     (re.compile(r"authentication failed|no password supplied|role .* does not exist"), "failing", _LOGIN),
     (re.compile(r"no pg_hba\.conf entry"), "failing", "allow this host, user and database in the server's pg_hba.conf"),
     (re.compile(r"database .* does not exist"), "missing", "create it: createdb --encoding=UTF8, owned by the role"),
+    (re.compile(r"invalid .* value|certificate|does not support SSL"), "failing", _PARAMETERS),
     (re.compile(r"permission denied"), "failing", _RIGHTS),
     (re.compile(r"not permitted to log in"), "failing", "let it: ALTER ROLE … LOGIN"),
 )
@@ -51,10 +52,10 @@ _OUR_FAULTS = ("22", "23", "42")
 _LONGEST = 300
 
 
-def explainer(store: str) -> Explain:
+def explainer(store: str) -> Callable[[Exception], StoreUnavailableError | None]:
     """`store` names the database, without a password."""
 
-    def explain(error: SQLAlchemyError) -> StoreUnavailableError | None:
+    def explain(error: Exception) -> StoreUnavailableError | None:
         code, text = code_of(error), _text_of(error)
         known = _BY_CODE.get(code) or _BY_CODE.get(code[:3]) or _BY_CODE.get(code[:2])
         if known is None and code[:2] in _OUR_FAULTS:
@@ -97,7 +98,7 @@ def code_of(error: BaseException) -> str:
     return getattr(cause, "sqlstate", None) or ""
 
 
-def _text_of(error: SQLAlchemyError) -> str:
+def _text_of(error: Exception) -> str:
     cause = (error.orig if isinstance(error, DBAPIError) else None) or error
     primary = getattr(getattr(cause, "diag", None), "message_primary", None)
     return " ".join((primary or str(cause)).split())[:_LONGEST]

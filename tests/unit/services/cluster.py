@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from datetime import timedelta
 from random import Random
 
+from notifier.domain.lease import Roll
 from notifier.ports import StoreUnavailableError
 from notifier.services.membership import Membership
 from tests.fake_roster import FakeDatabase, FakeRoster
@@ -15,15 +16,16 @@ WORK_EVERY = 1.0
 
 class Desk:
     """A holder that writes to every task of its shards about once a second, each write some time after its fence was
-    captured: `shards` is what it works on."""
+    captured: `shards` is what it works on. `broken`: its store does not let it load anything."""
 
     def __init__(self, node: "Node") -> None:
         self._node = node
         self.shards: set[int] = set()
+        self.broken = False
 
     async def adopt(self, shards: Collection[int]) -> None:
         await self._node.takes_a_while()
-        if self._node.cluster.database.down:
+        if self._node.cluster.database.down or self.broken:
             raise StoreUnavailableError("connection refused")
         self.shards |= set(shards)
 
@@ -34,14 +36,17 @@ class Desk:
 
 
 class Node:
-    """One run of a daemon. `running` is False while it is stopped (SIGSTOP), `gone` once it has left or died."""
+    """One run of a daemon. `running` is False while it is stopped (SIGSTOP), `gone` once it has left or died. `heard`
+    are the rolls that it was told of, `bereaved` the ids under which it joined after each loss of everything."""
 
-    def __init__(self, cluster: "Cluster", name: str) -> None:
+    def __init__(self, cluster: "Cluster", name: str, *, live: bool) -> None:
         self.cluster, self.name = cluster, name
         self.clock = FakeClock()
         self.clock.move_to(cluster.monotonic())
         self.crew = FakeCrew(self.clock)
         self.desk = Desk(self)
+        self.heard: list[Roll] = []
+        self.bereaved: list[str | None] = []
         self.roster = FakeRoster(cluster.database, self.takes_a_while)
         self.running, self.gone, self.running_since = True, False, cluster.time
         self.membership = Membership(
@@ -52,9 +57,16 @@ class Node:
             clock=self.clock,
             chance=NodeChance(name),
             crew=self.crew,
+            report=lambda: f'{{"tasks":{len(self.desk.shards)}}}',
+            told=[self.heard.append],
+            bereaved=[self._mourn],
         )
         cluster.database.woken.append(self._hear)
-        self.crew.spawn(self._live())
+        if live:
+            self.crew.spawn(self._live())
+
+    def _mourn(self) -> None:
+        self.crew.later(1.0, lambda: self.bereaved.append(self.membership.node))
 
     def _hear(self) -> None:
         if self.running and not self.gone and self.cluster.news:
@@ -157,9 +169,10 @@ class Cluster:
     def alive(self) -> list[Node]:
         return [node for node in self.nodes if not node.gone]
 
-    async def start(self) -> Node:
+    async def start(self, *, live: bool = True) -> Node:
+        """Another node; unless it is to `live`, its test starts it."""
         self._born += 1
-        node = Node(self, f"n{self._born}")
+        node = Node(self, f"n{self._born}", live=live)
         self.nodes.append(node)
         await node.crew.run()
         return node
