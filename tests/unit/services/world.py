@@ -115,6 +115,7 @@ class World:
             archivist=self.archivist,
             rhythms=Rhythms(self.store, chance=self.chance),
             shared=self.shared,
+            tenure=self.tenure,
         )
         if self.shared:  # with nobody, as far as tasks go
             self.poller.owned.update(range(SHARDS))
