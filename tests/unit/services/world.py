@@ -116,7 +116,6 @@ class World:
             rhythms=Rhythms(self.store, chance=self.chance),
             tenure=self.tenure,
             shared=self.shared,
-            tenure=self.tenure,
         )
         if self.shared:  # with nobody, as far as tasks go
             self.poller.owned.update(range(SHARDS))
