@@ -46,6 +46,7 @@
     │   ├── ends.py       ends, by an answer or a deadline: saved with the deliveries they owe, and told once
     │   ├── channel.py    one provider: whose turn it is, and the pause when it will not talk to us
     │   ├── budget.py     many nodes: this one's shares of the providers' rates
+    │   ├── news.py       many nodes: what others did to this one's tasks
     │   ├── rhythms.py    what each provider's tasks taught, and whose next poll goes by it
     │   ├── dispatcher.py deliveries: whose turn it is (trials.py: test events)
     │   ├── turns.py      one turn of a delivery: an attempt, or fresh URLs before it

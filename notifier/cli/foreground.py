@@ -12,6 +12,7 @@ from pathlib import Path
 import structlog
 
 from notifier.adapters.connections import raise_file_limit
+from notifier.adapters.stores.address import is_server
 from notifier.adapters.systemd import ServiceManager
 from notifier.app.daemon import Daemon, configure_logs
 from notifier.app.errors import StartError, WrongSettingsError
@@ -41,6 +42,8 @@ def serve(config: Path, settings: Settings, early: threading.Event) -> int:
     with contextlib.closing(ServiceManager.take(os.environ)) as manager:
         try:
             asyncio.run(_serve(config, settings, early, manager))
+        except asyncio.CancelledError:
+            log.info("daemon.stopped")
         except StartError as error:
             log.error("daemon.failed", error=str(error))
             manager.status(f"failed: {error}")
@@ -49,17 +52,25 @@ def serve(config: Path, settings: Settings, early: threading.Event) -> int:
 
 
 async def _serve(config: Path, settings: Settings, early: threading.Event, manager: ServiceManager) -> None:
-    stop = asyncio.Event()
+    stop, begun = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_tell)
+    starting = asyncio.current_task() if is_server(settings.store.url) else None
+
+    def end() -> None:
+        stop.set()
+        if starting is not None and not begun.is_set():
+            starting.cancel()  # it may wait for its server for longer than a stop may take
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, end)
     loop.add_signal_handler(signal.SIGHUP, early.set)
 
     def read() -> Loaded | Rejected:
         return load(config, os.environ, secrets="required")
 
     async with supervised(manager) as supervision, running(settings, read, manager) as daemon:
+        begun.set()
         gc.freeze()  # what is there now lasts: nobody need look through it for garbage
         supervision.begin(daemon.health, daemon.catalog)
         loop.add_signal_handler(signal.SIGHUP, lambda: daemon.crew.spawn(_reload(daemon)))
