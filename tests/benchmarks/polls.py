@@ -22,6 +22,7 @@ BUSY_WATCHES = 2000
 FEW = 1000
 POLLS_A_SECOND = 2000
 SETTLE_SECONDS = 3.0
+KEPT_UP = 0.9
 FOREVER = 600.0
 GUESSED_CAPACITY = 3000.0
 
@@ -203,20 +204,35 @@ def crowded(daemon: Daemon, every: float, seconds: float) -> float:
 @dataclass(frozen=True, slots=True)
 class Crowd:
     """So many watches, all polled POLLS_A_SECOND in sum. Seconds from the start until it was ready, and until every
-    task was polled; bytes in memory then."""
+    task was polled; bytes in memory then. What it polled after that, in several stretches."""
 
     watches: int
     ready: float
     all_polled: float
     memory: int
-    polled: Polled
+    polled: tuple[Polled, ...]
 
     @property
     def interval(self) -> float:
         return self.watches / POLLS_A_SECOND
 
+    @property
+    def each(self) -> float:
+        """Microseconds of CPU for a poll."""
+        return median(stretch.each for stretch in self.polled)
 
-def crowd(watches: int, seconds: float) -> Crowd:
+    @property
+    def rate(self) -> float:
+        """Polls a second, which the machine may not have had time for."""
+        return median(stretch.polls / stretch.seconds for stretch in self.polled)
+
+    @property
+    def lag(self) -> float:
+        """Seconds that 99 % of the polls were not late by."""
+        return median(stretch.lag(0.99) for stretch in self.polled)
+
+
+def crowd(watches: int, rounds: int, seconds: float) -> Crowd:
     with at_work(watches) as (daemon, provider):
         daemon.poll(every=watches / POLLS_A_SECOND, rate=2 * POLLS_A_SECOND)
         provider.stop()  # some were polled when they were registered
@@ -230,24 +246,26 @@ def crowd(watches: int, seconds: float) -> Crowd:
             tasks = provider.seen()["tasks"]
         everyone = time.monotonic() - began
         time.sleep(SETTLE_SECONDS)
-        result = Crowd(watches, ready, everyone, resident_bytes(daemon.pid), polled(daemon, seconds))
+        memory = resident_bytes(daemon.pid)
+        result = Crowd(watches, ready, everyone, memory, tuple(polled(daemon, seconds) for _ in range(rounds)))
         daemon.stop()
     say(
-        f"{watches} watches: {result.polled.each:.0f} us of CPU a poll, {result.polled.polls / seconds:.0f} polls/s, "
-        f"{result.memory / 2**20:.0f} MiB, ready after {ready:.1f} s, all polled after {everyone:.1f} s"
+        f"{watches} watches: {result.each:.0f} us of CPU a poll, {result.rate:.0f} polls/s, {memory / 2**20:.0f} MiB, "
+        f"ready after {ready:.1f} s, all polled after {everyone:.1f} s"
     )
+    if result.rate < KEPT_UP * POLLS_A_SECOND:
+        say(f"the core had no time for {POLLS_A_SECOND} polls/s: these figures say little")
     return result
 
 
 def crowds(args: argparse.Namespace) -> Iterator[Row]:
-    few, many = crowd(FEW, args.seconds), crowd(args.watches, max(args.seconds, 20.0))
-    ratio = many.polled.each / few.polled.each
-    costs = f"{many.watches:,} watches ({many.polled.each:.0f} us) over {FEW:,} ({few.polled.each:.0f} us)"
+    few, many = (crowd(watches, args.rounds, args.seconds) for watches in (FEW, args.watches))
+    ratio = many.each / few.each
+    costs = f"{many.watches:,} watches ({many.each:.0f} us) over {FEW:,} ({few.each:.0f} us)"
     yield Row(f"CPU of a poll, {costs}", f"{ratio:.2f} x", "<= 1.25 x", ratio <= 1.25)
     each = (many.memory - few.memory) / (many.watches - few.watches)
     yield Row(f"memory of a watch, at {many.watches:,}", f"{each / 1000:.1f} kB", "<= 3 kB", each <= 3000)
     yield Row(f"start with {many.watches:,} watches: ready", f"{many.ready:.1f} s", "<= 15 s", many.ready <= 15)
     soon, limit = many.all_polled, many.interval + 10
     yield Row(f"... every task polled, interval {many.interval:g} s", f"{soon:.1f} s", f"<= {limit:g} s", soon <= limit)
-    late, rate = many.polled.lag(0.99), many.polled.polls / many.polled.seconds
-    yield Row(f"lag of polls at {rate:.0f}/s, p99", f"<= {late:g} s", "<= 1 s", late <= 1)
+    yield Row(f"lag of polls at {many.rate:.0f}/s, p99", f"<= {many.lag:g} s", "<= 1 s", many.lag <= 1)

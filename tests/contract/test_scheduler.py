@@ -160,13 +160,28 @@ async def test_a_job_that_nobody_needs_fires_seldom() -> None:
     """A task that waits for its turn anyway costs next to nothing; put off, it fires by its interval again."""
     async with started() as (scheduler, firings):
         firings.needed = False
-        scheduler.repeat(1, 0.05, delay=0.0)
-        await asyncio.sleep(0.5)
+        scheduler.repeat(1, 0.2, delay=0.0)
+        await asyncio.sleep(0.7)
         assert len(firings.tasks) == 1
         firings.needed = True
         scheduler.postpone(1, 0.05)
-        while len(firings.tasks) < 4:
+        async with asyncio.timeout(3):  # 16 intervals are more
+            while len(firings.tasks) < 4:
+                await asyncio.sleep(0.01)
+
+
+async def test_what_is_due_before_the_next_firing_is_not_late() -> None:
+    """The scheduler sleeps until its next job; one that comes sooner wakes it up, whether it is new or was moved."""
+    async with started() as (scheduler, firings):
+        scheduler.repeat(2, 60.0, delay=30.0)
+        await asyncio.sleep(0.05)
+        began = time.monotonic()
+        scheduler.repeat(1, 60.0, delay=0.1)
+        await asyncio.sleep(0.05)
+        scheduler.postpone(2, 0.1)
+        while len(firings.tasks) < 2:
             await asyncio.sleep(0.01)
+        assert time.monotonic() - began < 0.7  # the scheduler's own look comes after a second
 
 
 async def test_alarms_ring_once_and_at_once_when_their_time_has_passed() -> None:

@@ -33,26 +33,36 @@ async def test_polls_keep_to_the_rate(world):
     assert Counter(begun(world)) == {f"vid_{number}": 1 for number in range(100)}
 
 
-async def test_who_waits_is_not_called_for_all_the_time(world):
+async def test_who_waits_is_not_called_for_all_the_time():
     """The rate lets a task go every ten intervals: the firings between cost time and bring nothing. Its turn is never
     lost, and what is called for less often is polled no later."""
-    world = World(replace(LIMITS, rate=1.0))
-    await crowd(world, 300)
+    world = World(replace(LIMITS, rate=0.2))
+    await crowd(world, 60)
     await world.crew.advance(3000)
     assert len(world.timetable.fired) < 3 * len(begun(world))
     assert set(Counter(begun(world, since=300)).values()) == {9}
 
 
-async def test_who_waited_patiently_is_called_for_when_the_provider_comes_back(world):
+async def test_who_was_called_for_twice_keeps_its_interval():
+    """Also when its turn comes soon after: the firings that were left out must not be missing."""
+    world = World(replace(LIMITS, concurrency=1))
+    world.provider.takes = 0.1
+    await crowd(world, 2)
+    assert not world.poller.due(2)
+    await world.crew.advance(1)
+    assert (2, 30.0) in world.timetable.postponed
+
+
+async def test_who_waited_patiently_is_called_for_when_the_provider_comes_back():
     """It was taken out of the configuration while tasks waited for it."""
     world = World(replace(LIMITS, rate=1.0))
-    await crowd(world, 300)
+    await crowd(world, 100)
     await world.crew.advance(200)
     world.configure()
     await world.crew.advance(10)
     world.configure(videos=replace(LIMITS, rate=100.0))
     await world.crew.advance(31)
-    assert len(set(begun(world, since=210))) == 300
+    assert len(set(begun(world, since=210))) == 100
 
 
 async def test_when_the_rate_is_too_low_polls_are_late_but_fair():
