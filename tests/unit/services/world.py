@@ -114,6 +114,7 @@ class World:
             meter=self.meter,
             archivist=self.archivist,
             rhythms=Rhythms(self.store, chance=self.chance),
+            tenure=self.tenure,
             shared=self.shared,
         )
         if self.shared:  # with nobody, as far as tasks go
