@@ -191,9 +191,10 @@ class Channel:
         self._wakeup.by(self._line.wake_at(now))
 
     async def _take_turn(self, turn: Turn[int]) -> None:
-        again = False
+        again = not self._tenure.holds()  # asked once more: this process may have been stopped in between
         try:
-            again = await self._guests.pop(turn.key, self._visit)(self, turn)
+            if not again:
+                again = await self._guests.pop(turn.key, self._visit)(self, turn)
         finally:
             self._line.leave(turn.key)
             if again:

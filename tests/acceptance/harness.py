@@ -1,9 +1,9 @@
 """Real processes and real sockets: a daemon, and a receiver that the tests steer from outside."""
 
 import http.client
-import http.server
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 import yaml
 
 from tests.acceptance.nursery import Child, Wish, nursery
+from tests.http_server import HttpServer, Request, send
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 TOKEN = "backend-token-for-tests"
@@ -29,8 +30,11 @@ Answer: TypeAlias = int | tuple[int, dict[str, str]]
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+    """Not one that the system would give to an outgoing connection, which may have it when a daemon comes back."""
+    while True:
+        port = random.SystemRandom().randrange(10_000, 32_768)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def wait_until(true: Callable[[], Any], what: str, seconds: float = WAIT_SECONDS) -> Any:
@@ -204,28 +208,10 @@ class ReceiverServer:
         self.lock = threading.Lock()
         self.busy: dict[str, int] = {}
         self.most_busy: dict[str, int] = {}
-        receiver = self
+        self.server = HttpServer(self.handle, host)
+        self.url = self.server.url
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                receiver.handle(self)
-
-            def log_message(self, *_: object) -> None: ...
-
-        class Server(http.server.ThreadingHTTPServer):
-            daemon_threads = True
-            request_queue_size = 1024
-
-            def handle_error(self, *_: object) -> None: ...
-
-        self.server = Server((host, 0), Handler)
-        self.url = f"http://{host}:{self.server.server_address[1]}"
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True)
-        self.thread.start()
-
-    def handle(self, request: http.server.BaseHTTPRequestHandler) -> None:
+    def handle(self, request: Request) -> None:
         body = request.rfile.read(int(request.headers.get("content-length", "0")))
         at = time.time()
         with self.lock:
@@ -238,11 +224,7 @@ class ReceiverServer:
             self.busy[request.path] -= 1
             headers = {name.lower(): value for name, value in request.headers.items()}
             self.hooks.append(Hook(request.path, headers, body, at, status))
-        request.send_response(status)
-        for name, value in extra.items():
-            request.send_header(name, value)
-        request.send_header("content-length", "0")
-        request.end_headers()
+        send(request, status, b"", **extra)
 
     def at(self, path: str) -> list[Hook]:
         with self.lock:
@@ -253,8 +235,7 @@ class ReceiverServer:
             return [hook for hook in self.hooks if 200 <= hook.status < 300]
 
     def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
+        self.server.close()
 
 
 @contextmanager

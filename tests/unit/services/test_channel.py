@@ -7,6 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from notifier.domain.answer import Missed, Running, Throttled, Unauthorized, Unavailable
+from tests.fake_pool import FakeTenure
 from tests.unit.services.world import LIMITS, World
 
 RUNNING = Running("processing", known=True)
@@ -327,3 +328,35 @@ async def test_who_is_cancelled_between_turn_and_poll_is_not_polled(world):
     world.poller.forget(1)
     await world.crew.run()
     assert world.provider.asked == []
+
+
+async def test_nobody_is_asked_while_the_lease_does_not_hold():
+    """Others may poll these tasks by then; they wait, and go on when it holds again."""
+    tenure = FakeTenure()
+    world = World(tenure=tenure)
+    await crowd(world, 3)
+    tenure.holding = False
+    await world.crew.advance(100)
+    assert len(begun(world)) == 3
+    tenure.holding = True
+    await world.crew.advance(1.5)
+    assert len(begun(world)) == 6
+
+
+async def test_a_process_that_was_stopped_between_look_and_question_asks_nothing():
+    """Two turns were given while the lease held; when the second comes to be taken, others may have its task. It is not
+    lost."""
+
+    class Stopped(FakeTenure):
+        def holds(self) -> bool:
+            return self.holding and (self.node == "woken" or not world.provider.asked)
+
+    tenure = Stopped(holding=False)
+    world = World(tenure=tenure)
+    await crowd(world, 2)
+    tenure.holding = True
+    await world.crew.advance(0.9)
+    assert len(begun(world)) == 1
+    tenure.node = "woken"
+    await world.crew.advance(0.9)
+    assert sorted(begun(world)) == ["vid_0", "vid_1"]
