@@ -65,7 +65,9 @@ class Daemon:
         self._stopping = False
         self.parts = parts = Parts(settings, store, cluster)
         self.crew = parts.crew
-        self.health = Health(store, parts.scheduler, parts.poller, parts.dispatcher, parts.clock)
+        self.health = Health(
+            store, parts.scheduler, parts.poller, parts.dispatcher, parts.clock, tenure=parts.tenure
+        )
         nodes = parts.board(node_name(settings))
         self.board = StatusBoard(store, self.health, parts.dispatcher, parts.metrics, parts.clock, nodes=nodes)
 

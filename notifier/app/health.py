@@ -7,7 +7,7 @@ import structlog
 
 from notifier.adapters.api import PausedProvider, Readiness
 from notifier.adapters.scheduler import Scheduler
-from notifier.ports import Clock, StoreFault, StoreUnavailableError, Upkeep
+from notifier.ports import ALWAYS, Clock, StoreFault, StoreUnavailableError, Tenure, Upkeep
 from notifier.services.dispatcher import Dispatcher
 from notifier.services.poller import Poller
 
@@ -18,6 +18,7 @@ STORE_ANSWERS_SECONDS = 3.0
 FRESH_SECONDS = 1.0
 OK = "ok"
 SILENT = f"took no write within {STORE_ANSWERS_SECONDS:g} s"
+LAPSED = "is over: nothing is polled or attempted here until the store has answered a beat; the log says more"
 _FAULTS: Mapping[StoreFault, str] = {
     "full": "takes no writes: its disk is full; the log says more",
     "locked": "takes no writes: another program holds its lock; the log says more",
@@ -32,13 +33,21 @@ _FAULTS: Mapping[StoreFault, str] = {
 
 class Health:
     def __init__(
-        self, store: Upkeep, scheduler: Scheduler, poller: Poller, dispatcher: Dispatcher, clock: Clock
+        self,
+        store: Upkeep,
+        scheduler: Scheduler,
+        poller: Poller,
+        dispatcher: Dispatcher,
+        clock: Clock,
+        *,
+        tenure: Tenure = ALWAYS,
     ) -> None:
         self._store = store
         self._scheduler = scheduler
         self._poller = poller
         self._dispatcher = dispatcher
         self._clock = clock
+        self._tenure = tenure
         self._store_state = OK
         self._looked_at = -FRESH_SECONDS
 
@@ -49,6 +58,8 @@ class Health:
             "scheduler": self._scheduler_check(),
             "dispatcher": self._dispatcher_check(),
         }
+        if self._tenure is not ALWAYS:
+            checks["lease"] = OK if self._tenure.holds() else LAPSED
         if stopping:
             checks["daemon"] = "is stopping"
         ready = all(state == OK for state in checks.values())

@@ -45,7 +45,7 @@ class Parts:
     def __init__(self, settings: Settings, store: SqlStore, cluster: "Cluster | None" = None) -> None:
         self._store = store
         self.cluster = cluster
-        self._tenure: Tenure = ALWAYS if cluster is None else cluster.tenure
+        self.tenure: Tenure = ALWAYS if cluster is None else cluster.tenure
         self.clock, self._chance = SystemClock(), SystemChance()
         self.crew, self.poll_crew = AsyncioCrew(), AsyncioCrew()
         self.metrics = Metrics(__version__, self.clock.monotonic)
@@ -96,7 +96,7 @@ class Parts:
             chance=self._chance,
             meter=self.metrics,
             user_agent=wiring.USER_AGENT,
-            tenure=self._tenure,
+            tenure=self.tenure,
             custody=None if self.cluster is None else self.cluster.custody,
         )
 
@@ -129,7 +129,7 @@ class Parts:
             meter=self.metrics,
             archivist=self.archiving.archivist,
             rhythms=Rhythms(self._store, chance=self._chance),
-            tenure=self._tenure,
+            tenure=self.tenure,
             shared=self.cluster is not None,
         )
 

@@ -11,6 +11,7 @@ from notifier.app import health
 from notifier.app.health import Health
 from notifier.domain.pace import Pause
 from notifier.ports import StoreFault, StoreUnavailableError
+from tests.fake_pool import FakeTenure
 from tests.fakes import FakeClock
 
 
@@ -41,12 +42,12 @@ class World:
         self.clock, self.store = FakeClock(), FakeStore()
         self.silent, self.stuck, self.lag = 0.5, False, 0.25
         self.pauses: dict[str, Pause] = {}
-        parts: Any = [
+        self.parts: Any = [
             SimpleNamespace(silent_for=lambda: self.silent),
             SimpleNamespace(pauses=lambda: self.pauses, lag=lambda: self.lag),
             SimpleNamespace(stuck=lambda: self.stuck),
         ]
-        self.health = Health(self.store, *parts, self.clock)
+        self.health = Health(self.store, *self.parts, self.clock)
 
     async def look(self, *, stopping: bool = False) -> Any:
         self.clock.move_to(self.clock.monotonic() + 1)
@@ -119,3 +120,16 @@ async def test_a_paused_provider_is_named_and_no_reason() -> None:
     seen = await world.look()
     assert seen.ready
     assert (seen.paused["videos"].reason, seen.paused["videos"].seconds_left) == ("unauthorized", 42.5)
+
+
+async def test_a_node_whose_lease_is_over_is_not_ready() -> None:
+    """It polls nothing and attempts nothing: others do, or nobody can. A daemon alone has no lease."""
+    world = World()
+    assert "lease" not in (await world.look()).checks
+    tenure = FakeTenure()
+    world.health = Health(world.store, *world.parts, world.clock, tenure=tenure)
+    assert (await world.look()).ready
+    tenure.holding = False
+    seen = await world.look()
+    assert not seen.ready
+    assert seen.checks["lease"].startswith("is over")

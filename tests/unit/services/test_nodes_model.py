@@ -21,6 +21,8 @@ from tests.unit.services.cluster import Cluster
 
 RELIEF_SECONDS = 20.0
 MOST_NODES = 4
+MOST_ROUNDS = 6
+"""Of five seconds, until nothing moves: a database that takes 1.6 s for an answer has nodes look twice."""
 EXAMPLES = int(os.environ.get("NOTIFIER_MODEL_EXAMPLES", "8"))
 
 which = st.integers(0, MOST_NODES - 1)
@@ -114,9 +116,13 @@ class ClusterMachine(RuleBasedStateMachine):
                 await node.resume()
         await cluster.start()
         await cluster.passes(RELIEF_SECONDS)
-        fences = {n: lease.fence for n, lease in cluster.database.shards.items()}
-        await cluster.passes(5.0)
-        assert {n: lease.fence for n, lease in cluster.database.shards.items()} == fences, "shards still move"
+        for _ in range(MOST_ROUNDS):
+            before = dict(cluster.database.shards)
+            await cluster.passes(5.0)
+            if cluster.database.shards == before:
+                break
+        else:
+            raise AssertionError("shards still move")
         parts = Counter({node.roster.node: 0 for node in cluster.alive})
         parts.update(lease.owner for lease in cluster.database.shards.values())
         assert sum(parts.values()) == SHARDS
