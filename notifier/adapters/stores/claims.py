@@ -39,11 +39,12 @@ _STRAYS = (
     .where(deliveries.c.next_attempt_at <= literal_column(f"{STARTED} - {LATE_MICROSECONDS}"))
     .order_by(deliveries.c.next_attempt_at)
 )
-_ORPHANS = (
-    update(deliveries)
+_ORPHANED = (
+    select(deliveries.c.id)
     .where(deliveries.c.leased_by.is_not(None), ~exists().where(nodes.c.id == deliveries.c.leased_by))
-    .values(leased_by=None)
+    .with_for_update(skip_locked=True)  # one that a stopped node holds on to is found the next time
 )
+_ORPHANS = update(deliveries).where(deliveries.c.id.in_(_ORPHANED.scalar_subquery())).values(leased_by=None)
 
 
 def free(connection: Connection, most: int, crowded: Collection[str]) -> list[str]:

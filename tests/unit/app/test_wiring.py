@@ -1,12 +1,15 @@
 """Settings → what the services work with."""
 
 import base64
+import os
+import socket
 
 import pytest
 
 from notifier.adapters.http import NOWHERE, Http
 from notifier.adapters.webhook import KEPT_BYTES, kept
 from notifier.app import wiring
+from notifier.app.daemon import node_name
 from notifier.config import Loaded, Settings, parse
 from notifier.domain.endpoint import receiver
 from notifier.domain.receiver import Receivers, public_keys
@@ -159,3 +162,9 @@ def test_at_most_1_kib_of_an_answer_is_kept() -> None:
     assert kept(b"ok\x00") == "ok"
     for body in (b"\xff" * 4000, "é".encode() * 1000, b"a" + "é".encode() * 1000, b"a" * 4000):
         assert KEPT_BYTES - 3 <= len(kept(body).encode()) <= KEPT_BYTES
+
+
+def test_a_node_is_called_as_the_file_says_or_after_its_machine_and_process() -> None:
+    """Several daemons of one machine are told apart."""
+    assert node_name(settings(CONFIG + "node: {name: left}\n")) == "left"
+    assert node_name(settings()) == f"{socket.gethostname()}-{os.getpid()}"
