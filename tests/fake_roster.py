@@ -49,13 +49,20 @@ class FakeDatabase:
 
 class FakeRoster:
     """`down` makes every call raise StoreUnavailableError; `lose(n)` does what the next n ask and loses the answers.
-    Each call takes the `way` to the database and back. `fences` is what the node's writes would be checked against."""
+    Each call takes the `way` to the database and back. `down_to_join` fails joins alone, `forget_joins` so many of them
+    leave no row; `most_at_once` is how many beats were under way at the same time.
+
+    `fences` is what the node's writes would be checked against."""
 
     def __init__(self, database: FakeDatabase, way: Callable[[], Awaitable[None]] = at_once) -> None:
         self._database = database
         self.down = False
         self.node: str | None = None
         self.fences: dict[int, int] = {}
+        self.down_to_join = False
+        self.forget_joins = 0
+        self.most_at_once = 0
+        self._under_way = 0
         self._lost = 0
         self._way = way
 
@@ -70,13 +77,26 @@ class FakeRoster:
 
     async def join(self, node_id: str, name: str, version: str) -> None:
         await self._reach()
+        if self.down_to_join:
+            raise StoreUnavailableError("connection refused")
         self.node, self.fences = node_id, {}
         until = self._database.now() + TTL
-        self._database.nodes[node_id] = NodeRow(node_id, name, version, self._database.now(), until, alive=True)
+        if self.forget_joins:
+            self.forget_joins -= 1
+        else:
+            self._database.nodes[node_id] = NodeRow(node_id, name, version, self._database.now(), until, alive=True)
         self._database.wake()
         await self._answer()
 
     async def beat(self, report: str) -> Roll | Buried:
+        self._under_way += 1
+        self.most_at_once = max(self.most_at_once, self._under_way)
+        try:
+            return await self._beat(report)
+        finally:
+            self._under_way -= 1
+
+    async def _beat(self, report: str) -> Roll | Buried:
         await self._reach()
         mine = self._database.nodes.get(self.node or "")
         if mine is None:

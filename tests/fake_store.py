@@ -10,6 +10,7 @@ from notifier.domain.endpoint import Endpoint, Overfull
 from notifier.domain.event import Event
 from notifier.domain.lifetimes import Life
 from notifier.domain.saving import named, pending, with_file, with_files
+from notifier.domain.shard import shard_of
 from notifier.domain.task import End, Task
 from notifier.domain.watch import DeliveryBrief, Registration, Watch, WatchView
 from notifier.ports import (
@@ -19,6 +20,7 @@ from notifier.ports import (
     Declared,
     Expired,
     Known,
+    LeaseLostError,
     Outdated,
     Registered,
     Retell,
@@ -31,10 +33,12 @@ from notifier.ports import (
 
 
 class FakeStore:
-    """`down` makes every call raise StoreUnavailableError, `fail(n)` the next n. `writes` names what was written."""
+    """`down` makes every call raise StoreUnavailableError, `fail(n)` the next n. `writes` names what was written.
+    `lost` are the keys of tasks that are another node's."""
 
     def __init__(self) -> None:
         self.down = False
+        self.lost: set[int] = set()
         self.writes: list[str] = []
         self.watches: dict[str, Watch] = {}
         self.tasks: dict[int, Task] = {}
@@ -54,6 +58,10 @@ class FakeStore:
             raise StoreUnavailableError("disk I/O error")
         if write is not None:
             self.writes.append(write)
+
+    def _prove(self, key: int) -> None:
+        if key in self.lost:
+            raise LeaseLostError(key)
 
     # WatchStore
 
@@ -100,10 +108,13 @@ class FakeStore:
 
     # TaskStore
 
-    async def watched(self, usual_intervals: Mapping[str, float]) -> Sequence[Task]:
+    async def watched(
+        self, usual_intervals: Mapping[str, float], shards: Collection[int] | None = None
+    ) -> Sequence[Task]:
         self._reach()
         self._usual.update(usual_intervals)
-        return [self._merge(key) for key in self.tasks if any(self._watching(key))]
+        keys = [key for key in self.tasks if shards is None or shard_of(key) in shards]
+        return [self._merge(key) for key in keys if any(self._watching(key))]
 
     async def save(self, tasks: Sequence[Task]) -> None:
         self._reach("save")
@@ -113,6 +124,7 @@ class FakeStore:
 
     async def end(self, task: Task, announce: Announce) -> Sequence[Delivery]:
         self._reach("end")
+        self._prove(task.key)
         assert task.end is not None
         watches = list(self._watching(task.key))
         if not watches:
@@ -123,6 +135,7 @@ class FakeStore:
 
     async def expire(self, task: Task, now: datetime, announce: Announce) -> Expired:
         self._reach("expire")
+        self._prove(task.key)
         ended = replace(task, end=End("abandoned", now, reason="deadline"))
         late = [watch for watch in self._watching(task.key) if watch.deadline_at <= now]
         owed = self._end_watches(late, ended, announce)
@@ -206,11 +219,14 @@ class FakeStore:
 
     # ResultStore
 
-    async def unsettled(self) -> Unsettled:
+    async def unsettled(self, shards: Collection[int] | None = None) -> Unsettled:
         self._reach()
         times = {key: [file.next_try_at for file in pending(task)] for key, task in self.tasks.items()}
         tasks = {key: min(at for at in found if at is not None) for key, found in times.items() if found}
+        tasks = {key: at for key, at in tasks.items() if shards is None or shard_of(key) in shards}
         held = [one for one in self.deliveries.values() if one.held_until is not None]
+        if shards is not None:
+            held = [one for one in held if shard_of(self.view(one.watch_id).task_key) in shards]
         return Unsettled(tasks, [Waiting(one.id, one.callback_url, one.held_until) for one in held if one.held_until])
 
     async def result(self, key: int) -> Task | None:

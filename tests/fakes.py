@@ -163,13 +163,18 @@ class FakeCrew:
             self._faults.append(fault)
 
 
+NOT_NEEDED = 16
+"""Intervals between the firings of a job that nobody needs."""
+
+
 class FakeTimetable:
     """Interval jobs without jitter; `on_due` is called at each firing. `jobs` shows what is going on."""
 
     def __init__(self, crew: FakeCrew, clock: FakeClock) -> None:
         self._crew = crew
         self._clock = clock
-        self.on_due: Callable[[int], None] = lambda _: None
+        self.on_due: Callable[[int], bool] = lambda _: True
+        self.fired: list[int] = []
         self.jobs: dict[int, float] = {}
         self.postponed: list[tuple[int, float]] = []
         self._next: dict[int, datetime] = {}
@@ -204,8 +209,10 @@ class FakeTimetable:
         self._cancel[key] = self._crew.later(delay, lambda: self._fire(key))
 
     def _fire(self, key: int) -> None:
+        self.fired.append(key)
         self._set(key, self.jobs[key])
-        self.on_due(key)
+        if not self.on_due(key):
+            self._set(key, NOT_NEEDED * self.jobs[key])
 
 
 class FakeAlarms:

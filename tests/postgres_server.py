@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -70,9 +71,12 @@ class PostgresServer:
         self.stop("immediate")
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def execute(self, statement: str, database: str = "postgres") -> list[tuple[object, ...]]:
+    def connect(self, url: str) -> psycopg.Connection[tuple[Any, ...]]:
+        return psycopg.connect(url, autocommit=True)
+
+    def execute(self, statement: str, database: str = "postgres") -> list[tuple[Any, ...]]:
         """One statement, outside any transaction; its rows."""
-        with psycopg.connect(self.url(database), autocommit=True) as connection:
+        with self.connect(self.url(database)) as connection:
             cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
 
@@ -96,6 +100,11 @@ class PostgresServer:
             yield self.url(name)
         finally:
             self.drop(name)
+
+    def give(self, folder: Path) -> None:
+        """A folder that the server is to write into."""
+        if self._account:
+            shutil.chown(folder, self._account)
 
     @property
     def _data(self) -> Path:

@@ -19,6 +19,9 @@ log = structlog.get_logger()
 DEAD_ENTRIES = 1000
 """So many entries of the heap that mean nothing any more (and as many again as there are jobs) are carried along."""
 
+SKIPPED = 16
+"""So many intervals pass between firings that nobody needs."""
+
 
 class PhasedInterval(BaseTrigger):  # type: ignore[misc] # apscheduler ships no types
     """Fires one interval after the last firing, ±6 %: each task keeps its own phase, and crowds drift apart.
@@ -26,13 +29,19 @@ class PhasedInterval(BaseTrigger):  # type: ignore[misc] # apscheduler ships no 
     APScheduler's own interval trigger only ever adds its jitter, which makes the interval longer on average.
     """
 
-    __slots__ = ("interval",)
+    __slots__ = ("_rounds", "interval")
 
     def __init__(self, interval: float) -> None:
         self.interval = interval
+        self._rounds = 1
+
+    def skip(self) -> None:
+        """The firings up to the SKIPPED-th are not needed."""
+        self._rounds = SKIPPED
 
     def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:
-        step = timedelta(seconds=self.interval * (1 + PHASE_SPREAD * random.uniform(-1.0, 1.0)))  # noqa: S311 -- spreads load
+        rounds, self._rounds = self._rounds, 1
+        step = timedelta(seconds=rounds * self.interval * (1 + PHASE_SPREAD * random.uniform(-1.0, 1.0)))  # noqa: S311 -- spreads load
         due: datetime = (previous_fire_time or now) + step
         # After a long sleep of the machine one firing stands for all that were missed.
         return due if due > now else now + step
@@ -134,17 +143,18 @@ class InlineExecutor(BaseExecutor):  # type: ignore[misc] # apscheduler ships no
 
     Nothing runs beside it, so the base class's count of running instances, which it keeps for each job that ever was,
     is not kept. `late` is for how many seconds the job that runs now was due; no more than what would be taken for a
-    clock that was set.
+    clock that was set. `trigger` is that job's.
     """
 
     def __init__(self, clock: Clock) -> None:
         super().__init__()
         self.late = 0.0
+        self.trigger: BaseTrigger | None = None
         self._clock = clock
 
     def submit_job(self, job: Job, run_times: list[datetime]) -> None:
         since = (self._clock.now() - run_times[0]).total_seconds()
-        self.late = min(max(since, 0.0), JUMP_SECONDS)
+        self.late, self.trigger = min(max(since, 0.0), JUMP_SECONDS), job.trigger
         try:
             job.func(*job.args)
         except Exception:  # whatever it is, the scheduler goes on and the fault is told

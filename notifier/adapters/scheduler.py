@@ -73,14 +73,13 @@ class LoopScheduler(AsyncIOScheduler):  # type: ignore[misc] # apscheduler ships
         self.look_at_clock()
         self._firing = True
         try:
-            wait = super()._process_jobs()
+            wait: float | None = super()._process_jobs()
         finally:
             self._firing = False
-        if wait is None:
-            self._wakes_at = None
-            return None
-        wait = min(wait, _LOOK_SECONDS)
-        self._wakes_at = self._clock.now() + timedelta(seconds=wait)
+        self._wakes_at = None
+        if wait is not None:
+            wait = min(wait, _LOOK_SECONDS)
+            self._wakes_at = self._clock.now() + timedelta(seconds=wait)
         return wait
 
     def move(self, name: str, at: datetime) -> None:
@@ -123,13 +122,13 @@ class Scheduler:
             executors={"default": self._executor},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
-        self._due_task: Callable[[int, float], None] = _nobody
-        self._due_delivery: Callable[[str, str], None] = _nobody
+        self._due_task: Callable[[int, float], bool] = _nobody
+        self._due_delivery: Callable[[str, str], object] = _nobody
         self._running: set[str] = set()
         self._beat_at = clock.monotonic()
         self._on_task, self._on_delivery = _unexamined(self._fire_task), _unexamined(self._fire_delivery)
 
-    def start(self, due_task: Callable[[int, float], None], due_delivery: Callable[[str, str], None]) -> None:
+    def start(self, due_task: Callable[[int, float], bool], due_delivery: Callable[[str, str], None]) -> None:
         """Take jobs, but fire none before `resume()`: a full store brings very many at once."""
         self._due_task, self._due_delivery = due_task, due_delivery
         self._jobs.start(paused=True)
@@ -188,7 +187,8 @@ class Scheduler:
         return self._clock.now() + timedelta(seconds=seconds)
 
     def _fire_task(self, key: int) -> None:
-        self._due_task(key, self._executor.late)
+        if not self._due_task(key, self._executor.late) and isinstance(self._executor.trigger, PhasedInterval):
+            self._executor.trigger.skip()
 
     def _fire_delivery(self, delivery_id: str, url: str) -> None:
         self._due_delivery(delivery_id, url)
@@ -217,5 +217,6 @@ def _task_job(key: int) -> str:
     return f"task-{key}"
 
 
-def _nobody(*_: object) -> None:
+def _nobody(*_: object) -> bool:
     """Nobody listens before the start."""
+    return True

@@ -18,9 +18,10 @@ from notifier.config import ArchiveSettings, Settings
 from notifier.domain.address import Network
 from notifier.domain.delivery import Delivery
 from notifier.ports import ArchiveUnavailableError, Chance, Clock, FileMeter, ResultStore
-from notifier.services.archivist import Archivist, Owe, SavingPolicy
+from notifier.services.archivist import Archivist, Owe
 from notifier.services.inquiries import Ask
 from notifier.services.sweeper import Keeping, Sweeper
+from notifier.services.tries import SavingPolicy
 
 log = structlog.get_logger()
 
@@ -118,8 +119,11 @@ class Archiving:
         ask: Ask,
         owe: Owe,
         accept: Callable[[Sequence[Delivery]], None],
+        shared: bool = False,
+        leads: Callable[[], bool] = lambda: True,
     ) -> None:
         self._crew = AsyncioCrew()
+        self._leads = leads
         self._book = ArchiveBook(settings, guard, homes)
         self._sweeper = Sweeper(store=store, clock=clock)
         self.archivist = Archivist(
@@ -131,6 +135,7 @@ class Archiving:
             ask=ask,
             owe=owe,
             accept=accept,
+            shared=shared,
         )
 
     @property
@@ -147,7 +152,11 @@ class Archiving:
         shortest, longest = SWEEP_EVERY_SECONDS
         retention = None if settings.archive is None else settings.archive.retention
         period = longest if retention is None else min(max(retention / 10, shortest), longest)
-        scheduler.every("archive", period, self._sweeper.sweep)
+        scheduler.every("archive", period, self._sweep)
+
+    async def _sweep(self) -> None:
+        if self._leads():
+            await self._sweeper.sweep()
 
     def check(self, settings: Settings) -> str | None:
         """Why there can be no such archive; None if it can be."""

@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import os
+import socket
 from collections.abc import Callable, Collection
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import structlog
 
@@ -20,12 +22,17 @@ from notifier.app.status import StatusBoard
 from notifier.config import Loaded, Rejected, Settings, as_reloaded, needs_restart
 from notifier.ports import Catalog, Declared, StoreUnavailableError
 
+if TYPE_CHECKING:  # its libraries take memory and time, and few need them
+    from notifier.app.cluster import Cluster
+
 log = structlog.get_logger()
 
 EXPIRE_EVERY_SECONDS = 0.5
 CLEAN_EVERY_SECONDS = (1.0, 600.0)
 ATTEMPTS_FINISH_SECONDS = 22.0
 """How long a stop waits for attempts in flight; all of it must fit into 30 s."""
+AMONG_OTHERS_SECONDS = 18.0
+"""The same where shards are handed over first."""
 POLLS_FINISH_SECONDS = 2.0
 """Polls are not waited for longer: one that is cut off is simply made again after the start."""
 FLUSH_SECONDS = 3.0
@@ -38,7 +45,14 @@ class Daemon:
     """The parts at work. Use `running()`; nothing works before it entered or after it left."""
 
     def __init__(
-        self, settings: Settings, load: Load, store: SqlStore, listener: Listener | None, manager: ServiceManager
+        self,
+        settings: Settings,
+        load: Load,
+        store: SqlStore,
+        listener: Listener | None,
+        manager: ServiceManager,
+        *,
+        cluster: "Cluster | None" = None,
     ) -> None:
         self.settings = settings
         self.intake = None if listener is None else listener.where
@@ -49,10 +63,11 @@ class Daemon:
         self._manager = manager
         self._reloading = asyncio.Lock()
         self._stopping = False
-        self.parts = parts = Parts(settings, store)
+        self.parts = parts = Parts(settings, store, cluster)
         self.crew = parts.crew
         self.health = Health(store, parts.scheduler, parts.poller, parts.dispatcher, parts.clock)
-        self.board = StatusBoard(store, self.health, parts.dispatcher, parts.metrics, parts.clock)
+        nodes = parts.board(node_name(settings))
+        self.board = StatusBoard(store, self.health, parts.dispatcher, parts.metrics, parts.clock, nodes=nodes)
 
     # Start
 
@@ -63,10 +78,13 @@ class Daemon:
         parts.configure(self.settings)
         parts.metrics.providers(self.settings.providers)
         parts.scheduler.start(parts.poller.due, parts.dispatcher.due)
-        await parts.dispatcher.start()  # first: what the poller finds ended must not be mistaken for an older delivery
+        if parts.cluster is None:  # else deliveries are claimed
+            await parts.dispatcher.start()  # first: what the poller finds ended is no older delivery
         await parts.archiving.start(self.settings, parts.scheduler)
         await parts.poller.start()
         await self._declare(self.settings)
+        if parts.cluster is not None:
+            await parts.cluster.start(parts.scheduler)
         parts.scheduler.resume()
         self.board.reloaded(ok=True)
         parts.scheduler.every("deadlines", EXPIRE_EVERY_SECONDS, parts.poller.expire)
@@ -82,7 +100,8 @@ class Daemon:
         return declared
 
     async def _clean(self) -> None:
-        await clean(self._store, self.parts.clock, self.settings)
+        if self.parts.leads():
+            await clean(self._store, self.parts.clock, self.settings)
 
     # Reload
 
@@ -172,18 +191,32 @@ class Daemon:
         parts.poller.close()
         parts.dispatcher.close()
         parts.inquiries.close()
-        await asyncio.gather(parts.archiving.stop(), parts.poll_crew.drain(POLLS_FINISH_SECONDS))
-        cut_off = await self.crew.drain(ATTEMPTS_FINISH_SECONDS)
+        await asyncio.gather(parts.archiving.stop(), self._rest())
+        attempts = ATTEMPTS_FINISH_SECONDS if parts.cluster is None else AMONG_OTHERS_SECONDS
+        cut_off = await self.crew.drain(attempts)
         try:
             async with asyncio.timeout(FLUSH_SECONDS):
                 await asyncio.gather(parts.poller.flush(), parts.dispatcher.flush())
         except (StoreUnavailableError, TimeoutError) as error:
             hint = "what was not saved is learned or attempted again"
             log.error("store.unsaved", error=str(error) or "the store takes too long", hint=hint)
+        if parts.cluster is not None:
+            await parts.cluster.leave()
         await parts.archiving.close()
         await parts.poll_http.aclose()
         await parts.post_http.aclose()
         log.info("daemon.stopped", cut_off=cut_off or None)
+
+    async def _rest(self) -> None:
+        """Polls in flight finish, and others take over what was polled here."""
+        if self.parts.cluster is not None:
+            await self.parts.cluster.retire()
+        await self.parts.poll_crew.drain(POLLS_FINISH_SECONDS)
+
+
+def node_name(settings: Settings) -> str:
+    """How this daemon is called among others."""
+    return settings.node.name or f"{socket.gethostname()}-{os.getpid()}"
 
 
 def configure_logs(settings: Settings) -> None:

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from notifier import __version__, logs
 from notifier.adapters.api import Caller
@@ -14,9 +15,11 @@ from notifier.adapters.stores.store import SqlStore
 from notifier.adapters.webhook import WebhookSender
 from notifier.app import wiring
 from notifier.app.archiving import Archiving
+from notifier.app.nodes import NodeBoard
 from notifier.config import Settings
 from notifier.domain.link import Links
 from notifier.domain.receiver import Receivers
+from notifier.ports import ALWAYS, Tenure
 from notifier.services.channel import Channel
 from notifier.services.dispatcher import Dispatcher
 from notifier.services.endpoints import Endpoints
@@ -26,6 +29,9 @@ from notifier.services.refresher import Refresher
 from notifier.services.registrar import Registrar
 from notifier.services.rhythms import Rhythms
 
+if TYPE_CHECKING:  # its libraries take memory and time, and few need them
+    from notifier.app.cluster import Cluster
+
 POLL_KEEPALIVE_SECONDS = 60.0
 POST_KEEPALIVE_SECONDS = 4.0
 """Shorter than what receivers' servers usually do, for a POST on a connection that is just being closed fails."""
@@ -34,10 +40,12 @@ MOST_TOKENS = 64
 
 
 class Parts:
-    """Nothing of them is at work yet: `Daemon` starts and stops them."""
+    """Nothing of them is at work yet: `Daemon` starts and stops them. With a `cluster` others share the store."""
 
-    def __init__(self, settings: Settings, store: SqlStore) -> None:
+    def __init__(self, settings: Settings, store: SqlStore, cluster: "Cluster | None" = None) -> None:
         self._store = store
+        self.cluster = cluster
+        self._tenure: Tenure = ALWAYS if cluster is None else cluster.tenure
         self.clock, self._chance = SystemClock(), SystemChance()
         self.crew, self.poll_crew = AsyncioCrew(), AsyncioCrew()
         self.metrics = Metrics(__version__, self.clock.monotonic)
@@ -88,6 +96,8 @@ class Parts:
             chance=self._chance,
             meter=self.metrics,
             user_agent=wiring.USER_AGENT,
+            tenure=self._tenure,
+            custody=None if self.cluster is None else self.cluster.custody,
         )
 
     def _build_archiving(self, settings: Settings) -> Archiving:
@@ -102,6 +112,8 @@ class Parts:
             ask=self.inquiries.ask,
             owe=self.dispatcher.owe,
             accept=self.dispatcher.accept,
+            shared=self.cluster is not None,
+            leads=self.leads,
         )
 
     def _channel(self, provider: str) -> Channel | None:
@@ -117,7 +129,28 @@ class Parts:
             meter=self.metrics,
             archivist=self.archiving.archivist,
             rhythms=Rhythms(self._store, chance=self._chance),
+            tenure=self._tenure,
+            shared=self.cluster is not None,
         )
+
+    def board(self, node: str) -> NodeBoard | None:
+        """What people are shown of the nodes that share the store; None: nobody does. `node` is this one's name."""
+        if self.cluster is None:
+            return None
+        return self.cluster.build(
+            node,
+            poller=self.poller,
+            dispatcher=self.dispatcher,
+            archivist=self.archiving.archivist,
+            endpoints=self.endpoints,
+            metrics=self.metrics,
+            clock=self.clock,
+            chance=self._chance,
+        )
+
+    def leads(self) -> bool:
+        """Whether this node does what one of all has to do: the one that polls the first shard's tasks."""
+        return self.poller.owned is None or 0 in self.poller.owned
 
     def sender(self, settings: Settings) -> WebhookSender:
         return WebhookSender(self.post_http, timeout=settings.webhooks.timeout, clock=self.clock)

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -18,6 +19,9 @@ from notifier.app.errors import StartError
 from notifier.app.listening import open_listener
 from notifier.config import Settings
 from notifier.ports import StoreUnavailableError
+
+if TYPE_CHECKING:
+    from notifier.app.cluster import Cluster
 
 log = structlog.get_logger()
 
@@ -37,11 +41,11 @@ async def running(settings: Settings, load: Load, manager: ServiceManager = ALON
         if listener is not None:
             undo.callback(listener.socket.close)
         try:
-            store = await _open(settings.store.url)
+            store, cluster = await _open(settings.store.url)
         except StoreError as error:
             raise StartError(f"store.url: {error}") from error
         undo.push_async_callback(store.close)
-        daemon = Daemon(settings, load, store, listener, manager)
+        daemon = Daemon(settings, load, store, listener, manager, cluster=cluster)
         await _start(daemon)
         hand_over = listener is not None and listener.passed
         if hand_over:
@@ -56,12 +60,14 @@ async def running(settings: Settings, load: Load, manager: ServiceManager = ALON
         yield daemon
 
 
-async def _open(url: str) -> SqlStore:
+async def _open(url: str) -> tuple[SqlStore, "Cluster | None"]:
     if not is_server(url):
-        return await open_sqlite(file_of(url))
+        return await open_sqlite(file_of(url)), None
     from notifier.adapters.stores.postgres import open_postgres  # noqa: PLC0415 -- its libraries take memory and time
+    from notifier.app.cluster import Cluster  # noqa: PLC0415 -- as above
 
-    return await open_postgres(url)
+    store = await open_postgres(url)
+    return store, Cluster(store, url)
 
 
 async def _start(daemon: Daemon) -> None:

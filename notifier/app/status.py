@@ -8,19 +8,30 @@ from notifier.adapters.api import LastReload, Readiness, Status
 from notifier.adapters.metrics import Metrics
 from notifier.adapters.stores.store import SqlStore
 from notifier.app.health import STORE_ANSWERS_SECONDS, Health
+from notifier.app.nodes import NodeBoard
 from notifier.ports import Clock, Counts, Oldest, Space, StoreUnavailableError
 from notifier.services.dispatcher import Dispatcher
 
 
 class StatusBoard:
+    """`nodes` is None where the store serves one daemon."""
+
     def __init__(
-        self, store: SqlStore, health: Health, dispatcher: Dispatcher, metrics: Metrics, clock: Clock
+        self,
+        store: SqlStore,
+        health: Health,
+        dispatcher: Dispatcher,
+        metrics: Metrics,
+        clock: Clock,
+        *,
+        nodes: NodeBoard | None = None,
     ) -> None:
         self._store = store
         self._dispatcher = dispatcher
         self._health = health
         self._metrics = metrics
         self._clock = clock
+        self._nodes = nodes
         self._started_at, self._began = clock.now(), clock.monotonic()
         self._last_reload = LastReload(successful=True, at=self._started_at)
         self._counts = Counts()
@@ -46,6 +57,7 @@ class StatusBoard:
             open_circuits=self._dispatcher.open_circuits,
             space=await self._measure(),
             last_reload=self._last_reload,
+            cluster=None if self._nodes is None else self._nodes.cluster(),
         )
 
     async def render_metrics(self, *, stopping: bool) -> tuple[bytes, str]:
@@ -57,6 +69,8 @@ class StatusBoard:
             oldest_seconds=0.0 if oldest is None else self._age(oldest),
             open_circuits=self._dispatcher.open_circuits,
         )
+        if self._nodes is not None:
+            self._nodes.observe()
         return self._metrics.render(self._counts)
 
     def _age(self, oldest: Oldest) -> float:

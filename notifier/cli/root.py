@@ -22,6 +22,7 @@ COMMANDS = {
     "secret": "secret.app",
     "verify": "verify.verify",
     "backup": "backup.backup",
+    "migrate-store": "migrate.migrate_store",
     "schema": "check.schema",
     "install": "install.install",
     "uninstall": "install.uninstall",

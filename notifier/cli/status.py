@@ -11,6 +11,8 @@ from notifier.cli.table import moment
 from notifier.domain.quantity import format_duration, format_size
 
 UNKNOWN = "unknown: the store cannot be read"
+STALE_SECONDS = 5.0
+"""A node hears of the others more often than that, while the store answers."""
 
 
 def status(
@@ -31,22 +33,43 @@ def status(
 
 
 def _show(found: Any) -> None:
-    rows = {
-        "daemon": f"version {found['version']}, up {lapse(found['uptime_seconds'])}",
-        "ready": "yes" if found["ready"] else "NO",
-        **{f"  {name}": what for name, what in found["checks"].items()},
-        "providers": _providers(found["paused"]),
-        "polls": f"{found['polls_per_second']:.1f}/s; the one that is due longest waits {_lag(found)}",
-        "watches": _counts(found["watches"]),
-        "deliveries": _counts(found["deliveries"]),
-        "oldest": UNKNOWN if found["deliveries"] is None else _oldest(found["oldest_pending"]),
-        "circuits": _circuits(found["open_circuits"]),
-        "store": _store(found["store"]),
-        "reload": _reload(found["last_reload"]),
-    }
-    width = max(len(name) for name in rows)
-    for name, text in rows.items():
+    rows = [
+        ("daemon", f"version {found['version']}, up {lapse(found['uptime_seconds'])}"),
+        ("ready", "yes" if found["ready"] else "NO"),
+        *((f"  {name}", what) for name, what in found["checks"].items()),
+        ("providers", _providers(found["paused"])),
+        ("polls", f"{found['polls_per_second']:.1f}/s; the one that is due longest waits {_lag(found)}"),
+        *_nodes(found.get("cluster")),
+        ("watches", _counts(found["watches"])),
+        ("deliveries", _counts(found["deliveries"])),
+        ("oldest", UNKNOWN if found["deliveries"] is None else _oldest(found["oldest_pending"])),
+        ("circuits", _circuits(found["open_circuits"])),
+        ("store", _store(found["store"])),
+        ("reload", _reload(found["last_reload"])),
+    ]
+    width = max(len(name) for name, _ in rows)
+    for name, text in rows:
         typer.echo(f"{name:<{width}}  {printable(text)}")
+
+
+def _nodes(cluster: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    """All that share the database, and whether they have all of its work; nothing where there can be one only."""
+    if cluster is None:
+        return []
+    alive = sum(node["alive"] for node in cluster["nodes"])
+    unowned = cluster["unowned_shards"]
+    told = f"{alive} alive; " + (f"{unowned} SHARDS ARE NOBODY'S" if unowned else "every shard has its owner")
+    if cluster["age_seconds"] > STALE_SECONDS:
+        told += f"; that was {lapse(cluster['age_seconds'])} ago, the store has not answered since"
+    return [("nodes", told), *((f"  {printable(node['name'])}", _node(node)) for node in cluster["nodes"])]
+
+
+def _node(node: Mapping[str, Any]) -> str:
+    work = f"{node['shards']} shards, {node['tasks']} tasks, {node['polls_per_second']:.1f} polls/s"
+    mark = "this one, " if node["this"] else ""
+    if not node["alive"]:
+        return f"{mark}SILENT since {moment(node['seen_at'])}; {node['shards']} shards"
+    return f"{mark}{work}, lag {node['poll_lag_seconds']:.1f} s, version {node['version']}"
 
 
 def _lag(found: Any) -> str:

@@ -7,6 +7,7 @@
 """
 
 from notifier.config.archive import ArchiveSettings
+from notifier.config.fields import store_url
 from notifier.config.listen import Listen, SystemdListen, TcpListen, UnixListen
 from notifier.config.load import Loaded, Rejected, Secrets, as_reloaded, load, needs_restart, parse
 from notifier.config.model import (
@@ -51,4 +52,5 @@ __all__ = [
     "load",
     "needs_restart",
     "parse",
+    "store_url",
 ]

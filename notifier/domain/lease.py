@@ -91,6 +91,10 @@ class Pulse:
         """Whether nobody can take this node for dead by now."""
         return now < self._until
 
+    def left(self, now: float) -> float:
+        """For how long that is so."""
+        return max(self._until - now, 0.0)
+
     def steady(self) -> bool:
         """Whether it may bury others."""
         return self._latest - self._since >= STEADY_SECONDS

@@ -146,6 +146,9 @@ class Line(Generic[Key]):
         self._waiting[key] = Turn(key, now)
         return True
 
+    def waits(self, key: Key) -> bool:
+        return key in self._waiting
+
     def drop(self, key: Key) -> None:
         """Nobody needs this turn any more: it must not cost a token when it comes."""
         self._waiting.pop(key, None)
@@ -166,6 +169,9 @@ class Line(Generic[Key]):
     def leave(self, key: Key) -> None:
         """`key`, which was taken, is done."""
         self._busy.discard(key)
+
+    def is_busy(self, key: Key) -> bool:
+        return key in self._busy
 
     def step_back(self, key: Key, now: float) -> None:
         """`key`, which was taken, has not gone: it is the next one, and what its turn cost is not lost."""

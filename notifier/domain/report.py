@@ -1,10 +1,14 @@
-"""What a node says of itself to the others, in each of its beats."""
+"""What a node says of itself to the others, in each of its beats, and what all of them together look like."""
 
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
+
+from notifier.domain.lease import TTL_SECONDS, Roll
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,44 @@ def read_report(text: str) -> NodeReport:
         _number(found.get("lag_seconds")),
         {name: _number(rate) for name, rate in demand.items()} if isinstance(demand, dict) else {},
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One node as another sees it. `seen_at` is when it was last heard of; one that is not `alive` is silent for so
+    long that others take over what it holds. Times are the database's."""
+
+    name: str
+    this: bool
+    version: str
+    alive: bool
+    started_at: datetime
+    seen_at: datetime
+    shards: int
+    report: NodeReport
+
+
+def standings(roll: Roll) -> tuple[Standing, ...]:
+    """All nodes, the oldest first."""
+    owned = Counter(lease.owner for lease in roll.shards.values())
+    return tuple(
+        Standing(
+            name=node.name,
+            this=node.id == roll.me,
+            version=node.version,
+            alive=node.alive,
+            started_at=node.started_at,
+            seen_at=node.alive_until - timedelta(seconds=TTL_SECONDS),
+            shards=owned[node.id],
+            report=read_report(node.report),
+        )
+        for node in sorted(roll.nodes, key=lambda node: (node.started_at, node.id))
+    )
+
+
+def unowned(roll: Roll) -> int:
+    """How many shards are nobody's: their tasks are polled by nobody."""
+    return sum(lease.owner is None for lease in roll.shards.values())
 
 
 def _number(value: Any) -> float:

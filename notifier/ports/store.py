@@ -121,12 +121,19 @@ class WatchStore(Protocol):
 
 
 class TaskStore(Protocol):
-    async def watched(self, usual_intervals: Mapping[str, float]) -> Sequence[Task]:
-        """Every task that somebody watches; a watch without an interval of its own counts with its provider's."""
+    """Where many nodes share the store, a task belongs to the node that holds its shard: `end` and `expire` raise
+    LeaseLostError when that is not this one, as it was when they were called and still is in their transaction."""
+
+    async def watched(
+        self, usual_intervals: Mapping[str, float], shards: Collection[int] | None = None
+    ) -> Sequence[Task]:
+        """Every task that somebody watches, of these shards (None: of all); a watch without an interval of its own
+        counts with its provider's."""
         ...
 
     async def save(self, tasks: Sequence[Task]) -> None:
-        """Keep what was learned of tasks that go on; a task that has ended meanwhile is left as it is."""
+        """Keep what was learned of tasks that go on; one that has ended meanwhile is left as it is, and so is one that
+        belongs to another node."""
         ...
 
     async def end(self, task: Task, announce: Announce) -> Sequence[Delivery]:
@@ -212,9 +219,12 @@ class Outdated:
 
 class ResultStore(Protocol):
     """Files of completed tasks, and what is held or owed for them. Every write is one durable transaction, as the
-    WatchStore's are, and told in the order of the commits."""
+    WatchStore's are, and told in the order of the commits. `keep` and `release` raise LeaseLostError as the TaskStore's
+    writes do."""
 
-    async def unsettled(self) -> Unsettled: ...
+    async def unsettled(self, shards: Collection[int] | None = None) -> Unsettled:
+        """All of it, or what belongs to the tasks of these shards."""
+        ...
 
     async def result(self, key: int) -> Task | None:
         """The task with its files; None: there is no such task, or not one that completed or failed."""

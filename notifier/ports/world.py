@@ -50,7 +50,8 @@ class Crew(Protocol):
 
 
 class Timetable(Protocol):
-    """One interval job for each watched task; each firing calls the poller's `due(key, seconds_late)`."""
+    """One interval job for each watched task; each firing calls the poller's `due(key, seconds_late)`. When that is
+    False the next firings may be left out: the poller postpones the job itself."""
 
     def repeat(self, key: int, interval: float, *, delay: float) -> None:
         """Fire first in `delay` seconds, then one interval apart (±6 %); replaces the task's job if there is one."""

@@ -4,14 +4,13 @@ A task is saved once, however many watches it has. What is to be saved is in the
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import TypeAlias
 
 import structlog
 
-from notifier.domain.answer import Completed
 from notifier.domain.delivery import Delivery
 from notifier.domain.event import Event, TaskEvent
 from notifier.domain.pace import Line
@@ -19,19 +18,16 @@ from notifier.domain.result_file import ResultFile
 from notifier.domain.saving import (
     changed_files,
     due_now,
-    kept,
-    missed,
     news_of,
     next_due,
     pending,
     planned,
-    renewed,
     seconds_until_try,
     switched_off,
     until_next_try,
-    wait_after,
     with_file,
 )
+from notifier.domain.shard import shard_of
 from notifier.domain.sleepers import Sleepers
 from notifier.domain.task import Task
 from notifier.domain.watch import Watch
@@ -41,16 +37,16 @@ from notifier.ports import (
     Clock,
     Crew,
     FileMeter,
+    LeaseLostError,
     ResultStore,
-    Saved,
-    SaveOrder,
     StoreUnavailableError,
-    Unsaved,
+    Unsettled,
 )
 from notifier.services.holds import Holds
 from notifier.services.inquiries import Ask
-from notifier.services.storehouse import Storehouse, save
+from notifier.services.storehouse import Storehouse
 from notifier.services.tidings import tell, tell_switched_off
+from notifier.services.tries import SavingPolicy, Tries
 from notifier.services.wakeup import WakeUp
 
 log = structlog.get_logger()
@@ -62,21 +58,8 @@ HELD_WHILE_OFF_SECONDS = 60.0
 PORTION = 500
 SWITCHED_OFF_AT_ONCE = 16
 """Tasks that are told at the same time that there is no archive any more: only the store has to take that."""
-FINAL = ("refused", "too_large")
-"""No later try can save such a file."""
 
 Owe: TypeAlias = Callable[[Task, Watch, TaskEvent | None, str | None], Event | None]
-
-
-@dataclass(frozen=True, slots=True)
-class SavingPolicy:
-    """What a reload can change. `hold` is how long an event waits for its files (None: not at all), `deadline` for how
-    long saving is tried; both in seconds."""
-
-    archive: Archive
-    concurrency: int
-    hold: float | None
-    deadline: float
 
 
 class Archivist:
@@ -94,13 +77,11 @@ class Archivist:
         ask: Ask,
         owe: Owe,
         accept: Callable[[Sequence[Delivery]], None],
+        shared: bool = False,
     ) -> None:
         self._store = store
         self._crew = crew
         self._clock = clock
-        self._chance = chance
-        self._meter = meter
-        self._ask = ask
         self._owe = owe
         self._accept = accept
         self._policy: SavingPolicy | None = None
@@ -110,6 +91,8 @@ class Archivist:
         self._wakeup = WakeUp(self._pump, crew=crew, clock=clock)
         self._holds = Holds(store=store, crew=crew, clock=clock, retell=self._retell, accept=accept)
         self._storehouse = Storehouse(self._line, clock=clock, chance=chance)
+        self._tries = Tries(self._storehouse, ask=ask, in_use=self._in_use, clock=clock, chance=chance, meter=meter)
+        self._owned: set[int] | None = set() if shared else None
         self._taken = True
         self._closed = False
 
@@ -129,8 +112,29 @@ class Archivist:
             self._line.join(key, self._clock.monotonic())
 
     async def start(self) -> None:
-        """Take up what the store says is to be saved, or held."""
-        unsettled = await self._store.unsettled()
+        """Take up what the store says is to be saved, or held; where many nodes do, only what is adopted later."""
+        if self._owned is None:
+            await self._take_up(await self._store.unsettled())
+
+    async def adopt(self, shards: Collection[int]) -> None:
+        """The files of these shards' tasks, and what is held for them, are this node's from now on."""
+        if self._owned is not None:
+            self._owned.update(shards)  # first, for ends may come while the store is read
+            await self._take_up(await self._store.unsettled(shards))
+
+    async def disown(self, shards: Collection[int], *, save: bool) -> None:
+        """They are another node's, which begins anew. What is under way here counts no more, and ends by itself."""
+        if self._owned is not None:
+            self._owned.difference_update(shards)
+
+    async def reread(self) -> None:
+        """Find what other nodes owed to watches of this node's tasks, and held for their files."""
+        if self._owned:
+            unsettled = await self._store.unsettled(frozenset(self._owned))
+            new = {key: at for key, at in unsettled.tasks.items() if key not in self._asleep}
+            await self._take_up(replace(unsettled, tasks=new))
+
+    async def _take_up(self, unsettled: Unsettled) -> None:
         now = self._clock.now()
         for number, (key, at) in enumerate(unsettled.tasks.items()):
             if number % PORTION == 0:
@@ -197,6 +201,8 @@ class Archivist:
 
     async def _visit(self, key: int) -> float | None:
         """Try what is due of one task's files; the answer is in how many seconds to come again, None: never."""
+        if self._owned is not None and shard_of(key) not in self._owned:
+            return None
         try:
             task = await self._store.result(key)
         except StoreUnavailableError as error:
@@ -208,65 +214,36 @@ class Archivist:
         while task is not None and (left := pending(task)):
             now, policy = self._clock.now(), self._policy
             if policy is None:
-                task = await self._keep(task, switched_off(task))
                 tell_switched_off(task, len(left))
+                task = await self._keep(task, switched_off(task))
             elif (file := next_due(task, now)) is not None:
                 task = await self._try(policy, task, file)
             else:
                 return min(until_next_try(file, now) for file in left)
         return None
 
-    async def _try(self, policy: SavingPolicy, task: Task, file: ResultFile) -> Task:
-        started, known = self._clock.monotonic(), task
-        outcome = await save(policy.archive, SaveOrder(file.url, file.name, task.provider))
-        if self._in_use(policy.archive):
-            self._storehouse.heed(outcome, started)
-        if isinstance(outcome, Saved):
-            self._meter.fetched("saved", outcome.size)
-            after = kept(file, **asdict(outcome), now=self._clock.now())
-        else:
-            self._meter.fetched(outcome.reason)
-            if outcome.reason == "expired":
-                task = await self._renew(task)
-            after = self._missed(policy, task, file, outcome)
-        task = await self._keep(known, with_file(task, after))
-        tell(task, after, self._clock.monotonic() - started)
-        return task
+    async def _try(self, policy: SavingPolicy, task: Task, file: ResultFile) -> Task | None:
+        started = self._clock.monotonic()
+        tried, after = await self._tries.make(policy, task, file)
+        kept = await self._keep(task, with_file(tried, after))
+        if kept is not None:
+            tell(kept, after, self._clock.monotonic() - started)
+        return kept
 
     def _in_use(self, archive: Archive) -> bool:
         """A reload may have named another one since."""
         return self._policy is not None and self._policy.archive is archive
 
-    async def _renew(self, task: Task) -> Task:
-        """The task with the URLs that its provider names now, if it still does."""
-        answer = await self._ask(task)
-        return renewed(task, answer, self._clock.now()) if isinstance(answer, Completed) else task
-
-    def _missed(self, policy: SavingPolicy, task: Task, file: ResultFile, outcome: Unsaved) -> ResultFile:
-        """What a failed try makes of a file. The first fresh URL is tried at once, later ones as everything else: they
-        may all be dead. Another archive is tried at once, too."""
-        url = next((one.url for one in pending(task) if one.n == file.n), file.url)
-        at_once = (url != file.url and file.tries == 0) or not self._in_use(policy.archive)
-        return missed(
-            replace(file, url=url),
-            outcome.message,
-            now=self._clock.now(),
-            give_up=outcome.reason in FINAL or self._age(task) >= policy.deadline,
-            wait=0.0 if at_once else wait_after(file.tries + 1, self._chance.spread()),
-        )
-
-    def _age(self, task: Task) -> float:
-        """Seconds since the end, as far as the clock can be trusted: giving up cannot be undone."""
-        return 0.0 if task.end is None else (self._clock.settled() - task.end.at).total_seconds()
-
-    async def _keep(self, known: Task, task: Task) -> Task:
+    async def _keep(self, known: Task, task: Task) -> Task | None:
         """Write down what changed of a task. What was downloaded is not thrown away because the store is down: it is
-        kept until it is written down."""
+        kept until it is written down. None: the task is another node's, which does all this anew."""
         changed = changed_files(known, task)
         while True:
             try:
                 owed = await self._store.keep(task, changed, self._clock.now(), self._retell)
                 break
+            except LeaseLostError:
+                return None
             except StoreUnavailableError as error:
                 self._untaken("result.unkept", error)
             await self._rest(STORE_AGAIN_SECONDS)

@@ -7,7 +7,7 @@ import structlog
 from notifier.domain.lease import Roll
 from notifier.domain.report import NodeReport, read_report
 from notifier.domain.share import Wish, asks_for_more, lowered, wanted
-from notifier.ports import Buried, Crew, Shares, StoreUnavailableError
+from notifier.ports import Buried, Clock, Crew, Shares, StoreUnavailableError
 from notifier.services.poller import Poller
 
 log = structlog.get_logger()
@@ -17,17 +17,21 @@ class Budget:
     """Membership asks for `report()` before each beat and tells `seen()` what it found; it calls `bereaved()` when this
     node was buried. `tempo` says how many polls a second this node makes."""
 
-    def __init__(self, *, shares: Shares, poller: Poller, crew: Crew, tempo: Callable[[], float]) -> None:
+    def __init__(self, *, shares: Shares, poller: Poller, crew: Crew, clock: Clock, tempo: Callable[[], float]) -> None:
         self._store = shares
         self._poller = poller
         self._crew = crew
+        self._clock = clock
         self._tempo = tempo
         self._held: dict[str, float] = {}
         self._untold: set[str] = set()
         """Whose shares were lowered, while the others are not known to have heard of it."""
         self._asking = False
+        self._node: str | None = None
         self.roll: Roll | None = None
-        """What the latest beat found; None before the first one, and while this node is buried."""
+        """What the latest beat found; None before the first one."""
+        self.seen_at = clock.monotonic()
+        """When that was (monotonic)."""
 
     def report(self) -> str:
         demand = self._poller.demand()
@@ -35,7 +39,7 @@ class Budget:
 
     def seen(self, roll: Roll) -> None:
         """Lower at once what others need more, and ask for what is missing."""
-        self.roll = roll
+        self.roll, self.seen_at, self._node = roll, self._clock.monotonic(), roll.me
         wishes = self._wishes(roll)
         if wishes and not self._asking:
             self._asking = True
@@ -43,7 +47,7 @@ class Budget:
 
     def bereaved(self) -> None:
         """What this node held is others'. Under its next id it begins with nothing."""
-        self.roll = None
+        self._node = None
         self._hold(dict.fromkeys(self._held, 0.0))
         self._held, self._untold = {}, set()
 
@@ -55,7 +59,7 @@ class Budget:
             return
         finally:
             self._asking = False
-        if not isinstance(taken, Buried) and self.roll is not None and self.roll.me == node:
+        if not isinstance(taken, Buried) and self._node == node:
             self._untold -= taken.keys()
             self._hold(taken)
 

@@ -10,13 +10,15 @@ from notifier.domain.answer import Answer, Running, Throttled, Unauthorized, out
 from notifier.domain.pace import Line, Pause, PauseReason, Turn, next_strike, pause_again
 from notifier.domain.share import Demand, is_part
 from notifier.domain.task import Task, backoff
-from notifier.ports import Chance, Clock, Crew, PollMeter, Provider
+from notifier.ports import ALWAYS, Chance, Clock, Crew, PollMeter, Provider, Tenure
 from notifier.services.wakeup import WakeUp
 
 log = structlog.get_logger()
 
 MAX_WORDS_REMEMBERED = 1000
 """Unknown status words of one provider that are told apart; one that makes up words must fill no memory."""
+LAPSED_SECONDS = 0.5
+"""How often a node whose lease is over looks whether it may poll again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ class Channel:
         chance: Chance,
         meter: PollMeter,
         visit: Visit,
+        tenure: Tenure = ALWAYS,
         share: float | None = None,
     ) -> None:
         self.name = name
@@ -62,10 +65,12 @@ class Channel:
         self._chance = chance
         self._meter = meter
         self._visit = visit
+        self._tenure = tenure
         self._line = Line[int](concurrency=limits.concurrency, rate=limits.rate, now=clock.monotonic())
         self._demand = Demand()
         self._pause: Pause | None = None
         self._wakeup = WakeUp(self._pump, crew=crew, clock=clock)
+        self.patient: set[int] = set()
         self._guests: dict[int, Visit] = {}
         self._words: set[str] = set()
         self._closed = False
@@ -117,10 +122,15 @@ class Channel:
         oldest = self._line.oldest()
         return 0.0 if oldest is None or self._pause is not None else self._clock.monotonic() - oldest
 
-    def join(self, key: int, late: float = 0.0) -> None:
-        """The task has been due for `late` seconds; one that waits or is being polled is not queued again."""
+    def join(self, key: int, late: float = 0.0) -> bool:
+        """The task has been due for `late` seconds; one that waits or is being polled is not queued again. False if it
+        waits, and need not be called for until its turn: it is `patient` then."""
+        if self._line.waits(key):
+            self.patient.add(key)
+            return False
         if self._line.join(key, self._clock.monotonic() - late):
             self._pump()
+        return True
 
     def invite(self, key: int, visit: Visit) -> None:
         """Stand in line once for a visit of one's own; `key` is no task's, and was not used before."""
@@ -130,7 +140,12 @@ class Channel:
     def drop(self, key: int) -> None:
         """The task is not to be polled any more, or the guest has gone."""
         self._line.drop(key)
+        self.patient.discard(key)
         self._guests.pop(key, None)
+
+    def polling(self, key: int) -> bool:
+        """Whether a poll of this task is in flight."""
+        return self._line.is_busy(key)
 
     async def ask(self, task_id: str, variables: Mapping[str, str], due: float) -> Answer:
         """Poll once. `due` (monotonic) is since when the task was waiting for its turn."""
@@ -168,14 +183,18 @@ class Channel:
         if self._closed:
             return
         now = self._clock.monotonic()
+        if not self._tenure.holds():
+            self._wakeup.by(now + LAPSED_SECONDS)
+            return
         while (turn := self._line.take(now)) is not None:
             self._crew.spawn(self._take_turn(turn))
         self._wakeup.by(self._line.wake_at(now))
 
     async def _take_turn(self, turn: Turn[int]) -> None:
-        again = False
+        again = not self._tenure.holds()  # asked once more: this process may have been stopped in between
         try:
-            again = await self._guests.pop(turn.key, self._visit)(self, turn)
+            if not again:
+                again = await self._guests.pop(turn.key, self._visit)(self, turn)
         finally:
             self._line.leave(turn.key)
             if again:

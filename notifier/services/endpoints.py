@@ -99,11 +99,26 @@ class Endpoints:
         self._overlaid: Mapping[str, Receiver] = {}
         self._holders: dict[str, str] = {}
         self._adding = 0
+        self._changes = 0
         self._public: tuple[Ed25519Key, ...] | None = None
 
     async def load(self) -> None:
         """Take up what the store has; before this, nothing registered is known."""
         for endpoint in await self._store.endpoints():
+            self._keep(endpoint)
+        self._announce()
+
+    async def reread(self) -> None:
+        """Take over what other nodes changed. What changed here while the store was read is known better already."""
+        changes, stored = self._changes, await self._store.endpoints()
+        while changes != self._changes:
+            changes, stored = self._changes, await self._store.endpoints()
+        if list(self._registered.values()) == stored:
+            return
+        self._registered.clear()
+        self._holders.clear()
+        self._addressed.clear()
+        for endpoint in stored:
             self._keep(endpoint)
         self._announce()
 
@@ -217,6 +232,7 @@ class Endpoints:
             return known
         if not await self._store.remove_endpoint(endpoint_id):
             return Unknown()
+        self._changes += 1
         self._registered.pop(endpoint_id, None)
         self._addressed.pop(known.url, None)
         self._holders.pop(known.url, None)
@@ -230,6 +246,7 @@ class Endpoints:
         return self._registered.get(endpoint_id) or Unknown()
 
     def _keep(self, endpoint: Endpoint) -> None:
+        self._changes += 1
         self._registered[endpoint.id] = endpoint
         self._holders[endpoint.url] = endpoint.id
         self._addressed[endpoint.url] = receiver(endpoint.terms)

@@ -10,7 +10,7 @@ import structlog
 from notifier.domain.deadlines import Deadlines
 from notifier.domain.delivery import Delivery
 from notifier.domain.task import Task
-from notifier.ports import Clock, StoreUnavailableError, TaskStore, Timetable
+from notifier.ports import Clock, LeaseLostError, StoreUnavailableError, TaskStore, Timetable
 from notifier.services.archivist import Archivist
 
 log = structlog.get_logger()
@@ -66,6 +66,9 @@ class Ends:
             self._tell_untaken(task, error)
             self._timetable.postpone(task.key, SAVE_AGAIN_SECONDS)
             return
+        except LeaseLostError:
+            self._leave_to_owner(task)
+            return
         finally:
             self._saving.discard(task.key)
         first = self._followed.task(task.key) is not None
@@ -101,6 +104,9 @@ class Ends:
         """False if the store did not take it; then it is tried again at the next look."""
         try:
             expired = await self._store.expire(task, now, self._archivist.announce)
+        except LeaseLostError:
+            self._leave_to_owner(task)
+            return True
         except Exception as error:  # even after a fault of ours the deadline holds
             self.expect(task)
             if not isinstance(error, StoreUnavailableError):
@@ -115,6 +121,10 @@ class Ends:
         if expired.owed:
             self._owe(task, expired.owed)
         return True
+
+    def _leave_to_owner(self, task: Task) -> None:
+        log.debug("task.lost", provider=task.provider, task_id=task.task_id)
+        self._followed.forget(task.key)
 
     def _tell_untaken(self, task: Task, error: StoreUnavailableError) -> None:
         """The store did not take this end: told the first time, however often it is tried."""

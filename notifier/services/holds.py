@@ -8,7 +8,7 @@ import structlog
 from notifier.domain.delivery import Delivery
 from notifier.domain.pace import Line
 from notifier.domain.sleepers import Sleepers
-from notifier.ports import Clock, Crew, ResultStore, Retell, StoreUnavailableError
+from notifier.ports import Clock, Crew, LeaseLostError, ResultStore, Retell, StoreUnavailableError
 from notifier.services.wakeup import WakeUp
 
 log = structlog.get_logger()
@@ -88,6 +88,8 @@ class Holds:
         """None of the store's: its files were settled meanwhile, and who did that passed it on."""
         try:
             delivery = await self._store.release(delivery_id, self._clock.now(), self._retell)
+        except LeaseLostError:  # its task is another node's, which releases it
+            return
         except StoreUnavailableError as error:
             say = log.error if self._taken else log.debug  # once for an outage
             say("delivery.unreleased", event_id=delivery_id, error=str(error))

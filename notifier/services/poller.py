@@ -5,10 +5,9 @@ The poller keeps the watched tasks in memory: a poll that changes nothing writes
 
 import asyncio
 import json
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import structlog
 
@@ -17,6 +16,7 @@ from notifier.domain.pace import Pause, Turn
 from notifier.domain.task import PHASE_SPREAD, Step, Task, advance, backoff, heeded, rest_of_interval
 from notifier.domain.watch import NO_VARIABLES
 from notifier.ports import (
+    ALWAYS,
     Chance,
     Clock,
     Crew,
@@ -24,8 +24,10 @@ from notifier.ports import (
     Provider,
     StoreUnavailableError,
     TaskStore,
+    Tenure,
     Timetable,
 )
+from notifier.services.adoption import Adoption
 from notifier.services.archivist import Archivist
 from notifier.services.channel import Channel, PollLimits
 from notifier.services.ends import Ends
@@ -33,9 +35,8 @@ from notifier.services.rhythms import Rhythms
 
 log = structlog.get_logger()
 
-LAST_LOOK_SECONDS = 5.0
-"""A task whose deadline passed while the daemon was down gets this long for one last poll: it may be completed."""
 PORTION = 500
+"""So many tasks are saved in one transaction."""
 LATE = 0.02
 """A poll that starts later than this part of its interval has lost its phase."""
 
@@ -52,6 +53,7 @@ class Poller:
         meter: PollMeter,
         archivist: Archivist,
         rhythms: Rhythms,
+        tenure: Tenure = ALWAYS,
         shared: bool = False,
     ) -> None:
         self._store = store
@@ -61,11 +63,13 @@ class Poller:
         self._chance = chance
         self._meter = meter
         self._rhythms = rhythms
+        self._tenure = tenure
         self._shared, self._shares = shared, dict[str, float]()  # where others poll too, nothing is ours at first
         self._channels: dict[str, Channel] = {}
         self._tasks: dict[int, Task] = {}
-        self._last_looks: dict[int, datetime] = {}
-        self._renewed: set[int] | None = None
+        self._adoption = Adoption(
+            self, self._channels, store=store, clock=clock, chance=chance, crew=crew, shared=shared
+        )
         self._ends = Ends(self, store=store, timetable=timetable, clock=clock, archivist=archivist)
         self._closed = False
 
@@ -75,7 +79,7 @@ class Poller:
         """These are the providers from now on; tasks of a missing one rest until it is back or their deadline."""
         self._rhythms.configure({name: limits for name, (_, limits) in providers.items()})
         for name in self._channels.keys() - providers.keys():
-            self._channels.pop(name).close()
+            self._retire(self._channels.pop(name))
         for name, (provider, limits) in providers.items():
             if name in self._channels:
                 self._channels[name].change(provider, limits)
@@ -89,8 +93,15 @@ class Poller:
                     chance=self._chance,
                     meter=self._meter,
                     visit=self._visit,
+                    tenure=self._tenure,
                     share=self._shares.get(name, 0.0) if self._shared else None,
                 )
+
+    def _retire(self, channel: Channel) -> None:
+        """Its tasks are called for again, until somebody else takes them or their deadline comes."""
+        channel.close()
+        for key in channel.patient:
+            self._timetable.postpone(key, self._tasks[key].interval)
 
     def rates(self) -> Mapping[str, float]:
         """Of each provider, in polls a second over all nodes."""
@@ -100,6 +111,10 @@ class Poller:
         """How many polls a second of each provider this node wants to make; asked in each beat."""
         return {name: channel.demand() for name, channel in self._channels.items()}
 
+    def shares(self) -> Mapping[str, float]:
+        """What this node may take of these rates; nothing where nobody else takes any."""
+        return {name: self._shares.get(name, 0.0) for name in self._channels if self._shared}
+
     def share(self, provider: str, rate: float) -> None:
         """What this node may take of the provider's rate from now on."""
         self._shares[provider] = rate
@@ -107,51 +122,33 @@ class Poller:
             self._channels[provider].share(rate)
 
     async def start(self) -> None:
-        """Follow every watched task of the store, the first polls spread out so that they are no burst; only those that
-        get a last look go at once."""
+        """Follow what the store has to be polled; where many nodes poll, only what is adopted later."""
         await self._rhythms.load()
-        tasks = await self._load()
-        counts = Counter(task.provider for task in tasks)
-        now = self._clock.now()
-        for number, task in enumerate(tasks):
-            if number % PORTION == 0:
-                await asyncio.sleep(0)  # a full store must not make the loop deaf
-            if task.deadline_at <= now:
-                self._last_looks[task.key] = task.deadline_at
-                self.follow(replace(task, deadline_at=now + timedelta(seconds=LAST_LOOK_SECONDS)))
-            else:
-                window = self._window(task, counts[task.provider])
-                self.follow(task, delay=window * (self._chance.spread() + 1) / 2)
+        await self._adoption.start()
 
     async def refresh(self) -> None:
-        """After a reload: take over intervals that changed with their provider's. What was registered, changed or ended
-        while the store was read is known better already."""
-        self._renewed = renewed = set[int]()
-        try:
-            tasks = await self._load()
-        finally:
-            self._renewed = None
-        for task in tasks:
-            if task.key in self._tasks and task.key not in renewed:
-                self.follow(task)
+        """After a reload: take over intervals that changed with their provider's."""
+        await self._adoption.refresh()
 
-    async def _load(self) -> Sequence[Task]:
-        tasks = await self._store.watched({name: channel.limits.interval for name, channel in self._channels.items()})
-        orphans = Counter(task.provider for task in tasks if task.provider not in self._channels)
-        for name, count in orphans.items():
-            log.error("provider.missing", provider=name, tasks=count, hint=f"name {name} under providers: again")
-        return tasks
+    @property
+    def owned(self) -> Collection[int] | None:
+        """The shards whose tasks are polled here; None: all of them."""
+        return self._adoption.owned
 
-    def _window(self, task: Task, tasks: int) -> float:
-        """Over how many seconds first polls are spread: half the rate is left for what else is due."""
-        channel = self._channels.get(task.provider)
-        return task.interval if channel is None else min(task.interval, 2 * tasks / channel.limits.rate)
+    async def adopt(self, shards: Collection[int]) -> None:
+        """Poll the tasks of these shards from now on."""
+        await self._adoption.adopt(shards)
+
+    async def disown(self, shards: Collection[int], *, save: bool) -> None:
+        """Others poll the tasks of these shards from now on."""
+        await self._adoption.disown(shards, save=save)
 
     def follow(self, task: Task, *, delay: float = 0.0) -> None:
         """Poll this task from now on, first in `delay` seconds; one that is followed already keeps its phase and what
-        was learned, and takes over interval and deadline."""
-        if self._renewed is not None:
-            self._renewed.add(task.key)
+        was learned, and takes over interval and deadline. One that is another node's is left to that."""
+        self._adoption.heard(task.key)
+        if not self._adoption.has(task.key):
+            return
         known = self._tasks.get(task.key)
         if known is None:
             self._tasks[task.key] = task
@@ -163,14 +160,32 @@ class Poller:
         self._ends.expect(task)
 
     def forget(self, key: int) -> None:
-        """Nobody watches this task any more."""
-        task = self._tasks.pop(key, None)
-        if task is not None and task.provider in self._channels:
-            self._channels[task.provider].drop(key)
-        self._last_looks.pop(key, None)
+        """Nobody watches this task any more, or others poll it."""
+        self._adoption.heard(key)
+        self.rest(key)
+        self._tasks.pop(key, None)
+        self._adoption.last_look(key)
         self._ends.forget(key)
         self._rhythms.forget(key)
+
+    def rest(self, key: int) -> None:
+        """Ask no more about this task; a poll in flight finishes."""
+        if (channel := self._channel_of(key)) is not None:
+            channel.drop(key)
         self._timetable.drop(key)
+
+    def in_flight(self, key: int) -> bool:
+        """A poll of this task, or the saving of its end."""
+        channel = self._channel_of(key)
+        return self._ends.saving(key) or (channel is not None and channel.polling(key))
+
+    def _channel_of(self, key: int) -> Channel | None:
+        task = self._tasks.get(key)
+        return None if task is None else self._channels.get(task.provider)
+
+    def polled(self) -> Collection[int]:
+        """The tasks that are polled here."""
+        return self._tasks.keys()
 
     def task(self, key: int) -> Task | None:
         """The task as it is known now, which may be newer than the store; None if it is not polled."""
@@ -194,24 +209,27 @@ class Poller:
 
     # One poll
 
-    def due(self, key: int, late: float = 0.0) -> None:
-        """The task's interval job fired, so late (seconds): stand in line, or save at last an end not stored yet."""
+    def due(self, key: int, late: float = 0.0) -> bool:
+        """The task's interval job fired, so late (seconds): stand in line, or save at last an end not stored yet. False
+        if it waits already: its turn will say when it is due again."""
         task = self._tasks.get(key)
         if task is None or self._closed:
-            return
+            return True
         if task.end is None:
             channel = self._channels.get(task.provider)
-            if channel is not None:
-                channel.join(key, late)
-        elif not self._ends.saving(key):
+            return channel is None or channel.join(key, late)
+        if not self._ends.saving(key):
             self._crew.spawn(self._ends.save(task))
+        return True
 
     async def _visit(self, channel: Channel, turn: Turn[int]) -> bool:
         """Poll once; True if the task should stand in line again because its provider would not talk to us."""
         task = self._tasks.get(turn.key)
         if task is None or task.end is not None:
             return False
-        if self._clock.monotonic() - turn.due > LATE * task.interval:  # it waited: its phase begins anew with this poll
+        late = self._clock.monotonic() - turn.due > LATE * task.interval
+        if late or turn.key in channel.patient:  # it waited: its phase begins anew with this poll
+            channel.patient.discard(turn.key)
             self._timetable.postpone(task.key, task.interval * (1 + PHASE_SPREAD * self._chance.spread()))
         variables = {} if task.variables == NO_VARIABLES else json.loads(task.variables)
         answer = await channel.ask(task.task_id, variables, turn.due)
@@ -233,7 +251,7 @@ class Poller:
         if step.task.end is not None:
             await self._ends.save(step.task)
             return
-        if (overdue := self._last_looks.pop(task.key, None)) is not None:  # that was the last look
+        if (overdue := self._adoption.last_look(task.key)) is not None:  # that was the last look
             self.follow(replace(step.task, deadline_at=overdue))
         wait = self._wait(channel, step, answer, now)
         if wait is not None:
@@ -260,7 +278,8 @@ class Poller:
 
     async def expire(self) -> None:
         """Abandon what has reached its deadline, whatever its provider is doing. Called about twice a second."""
-        await self._ends.expire()
+        if self._tenure.holds():
+            await self._ends.expire()
 
     def close(self) -> None:
         """Start no more polls; those in flight finish."""
@@ -268,8 +287,11 @@ class Poller:
         for channel in self._channels.values():
             channel.close()
 
-    async def flush(self) -> None:
-        """At the stop: save what polls learned that was not worth a write of its own, and ends not yet saved."""
-        ended = [task for task in self._tasks.values() if task.end is not None]
-        await asyncio.gather(*(self._ends.save(task) for task in ended))
-        await self._store.save([task for task in self._tasks.values() if task.polls and task.end is None])
+    async def flush(self, keys: Collection[int] | None = None) -> None:
+        """At the stop, or before others poll the tasks with these keys: save what polls learned that was not worth a
+        write of its own, and ends not yet saved."""
+        tasks = [self._tasks[key] for key in (self._tasks if keys is None else keys) if key in self._tasks]
+        await asyncio.gather(*(self._ends.save(task) for task in tasks if task.end is not None))
+        learned = [task for task in tasks if task.polls and task.end is None]
+        for start in range(0, len(learned), PORTION):
+            await self._store.save(learned[start : start + PORTION])

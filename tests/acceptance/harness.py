@@ -1,9 +1,9 @@
 """Real processes and real sockets: a daemon, and a receiver that the tests steer from outside."""
 
 import http.client
-import http.server
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -11,13 +11,16 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 import yaml
+
+from tests.acceptance.nursery import Child, Wish, nursery
+from tests.http_server import HttpServer, Request, send
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 TOKEN = "backend-token-for-tests"
@@ -27,8 +30,11 @@ Answer: TypeAlias = int | tuple[int, dict[str, str]]
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+    """Not one that the system would give to an outgoing connection, which may have it when a daemon comes back."""
+    while True:
+        port = random.SystemRandom().randrange(10_000, 32_768)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def wait_until(true: Callable[[], Any], what: str, seconds: float = WAIT_SECONDS) -> Any:
@@ -63,25 +69,26 @@ def call(base: str, method: str, path: str, body: Any = None, *, token: str | No
 
 @dataclass
 class Process:
-    """A `notifier` command in a process of its own; its output goes to a file."""
+    """A `notifier` command in a process of its own, `fresh` or forked; its output goes to a file."""
 
     arguments: list[str]
     log: Path
     environment: dict[str, str] = field(default_factory=dict)
-    program: tuple[str, ...] = ("-m", "notifier")
-    process: subprocess.Popen[bytes] | None = None
+    module: str = "notifier"
+    fresh: bool = False
+    process: subprocess.Popen[bytes] | Child | None = None
 
     def start(self) -> None:
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("NOTIFIER_", "COV"))}
-        with self.log.open("ab") as out:
-            self.process = subprocess.Popen(
-                [sys.executable, *self.program, *self.arguments],
-                stdout=out,
-                stderr=out,
-                stdin=subprocess.DEVNULL,
-                env=clean | self.environment,
-                cwd=self.log.parent,
-            )
+        environment, folder = clean | self.environment, self.log.parent
+        self.log.touch()
+        if not self.fresh:
+            wish = Wish(self.module, self.arguments, str(self.log.absolute()), str(folder.absolute()), environment)
+            self.process = nursery().fork(wish)
+            return
+        command = [sys.executable, "-m", self.module, *self.arguments]
+        with self.log.open("ab") as out, Path(os.devnull).open() as nothing:
+            self.process = subprocess.Popen(command, stdin=nothing, stdout=out, stderr=out, env=environment, cwd=folder)
 
     @property
     def pid(self) -> int:
@@ -201,28 +208,10 @@ class ReceiverServer:
         self.lock = threading.Lock()
         self.busy: dict[str, int] = {}
         self.most_busy: dict[str, int] = {}
-        receiver = self
+        self.server = HttpServer(self.handle, host)
+        self.url = self.server.url
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                receiver.handle(self)
-
-            def log_message(self, *_: object) -> None: ...
-
-        class Server(http.server.ThreadingHTTPServer):
-            daemon_threads = True
-            request_queue_size = 1024
-
-            def handle_error(self, *_: object) -> None: ...
-
-        self.server = Server((host, 0), Handler)
-        self.url = f"http://{host}:{self.server.server_address[1]}"
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True)
-        self.thread.start()
-
-    def handle(self, request: http.server.BaseHTTPRequestHandler) -> None:
+    def handle(self, request: Request) -> None:
         body = request.rfile.read(int(request.headers.get("content-length", "0")))
         at = time.time()
         with self.lock:
@@ -235,11 +224,7 @@ class ReceiverServer:
             self.busy[request.path] -= 1
             headers = {name.lower(): value for name, value in request.headers.items()}
             self.hooks.append(Hook(request.path, headers, body, at, status))
-        request.send_response(status)
-        for name, value in extra.items():
-            request.send_header(name, value)
-        request.send_header("content-length", "0")
-        request.end_headers()
+        send(request, status, b"", **extra)
 
     def at(self, path: str) -> list[Hook]:
         with self.lock:
@@ -250,17 +235,11 @@ class ReceiverServer:
             return [hook for hook in self.hooks if 200 <= hook.status < 300]
 
     def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-
-
-class Startable(Protocol):
-    def start(self) -> None: ...
-    def kill(self) -> None: ...
+        self.server.close()
 
 
 @contextmanager
-def running(*processes: Startable) -> Iterator[None]:
+def running(*processes: Process) -> Iterator[None]:
     """Start in this order; whatever happens, nothing is left running."""
     try:
         for process in processes:

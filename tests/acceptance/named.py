@@ -1,4 +1,5 @@
-"""`notifier` with names of the test's own in the place of the system's: `python named.py NAMES.json run …`.
+"""`notifier` with names of the test's own in the place of the system's: run as `python -m tests.acceptance.named
+NAMES.json run …`.
 
 NAMES.json maps a name to its answers, each a list of addresses: the first look-up gets the first, and so on; the last
 one repeats. Only names go this way; everything else is the real program.

@@ -1,46 +1,31 @@
 """The simulated videos API, steered from outside the daemon."""
 
-import asyncio
-import contextlib
-import threading
-import time
+import os
+from pathlib import Path
 from typing import Any
 
-from notifier.demo.serving import serve
-from notifier.demo.simulator import Honest, Studio, create_app
-from tests.acceptance.harness import WAIT_SECONDS, call, free_port
+from tests.acceptance.harness import Process, call, free_port, wait_until
 
 
-class Simulator:
-    """The simulated videos API in a thread of this process, scripted through its control API.
-
-    What `notifier simulate` adds to it, a process and a terminal, tests of the daemon do not need."""
+class Simulator(Process):
+    """`notifier simulate`, scripted through its control API."""
 
     def __init__(self, *, duration: float = 20.0, api_key: str | None = None) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.app = create_app(Studio(duration, Honest()), time.time, api_key=api_key)
-        self.loop = asyncio.new_event_loop()
-        self.thread = threading.Thread(target=self._serve, daemon=True)
-        self.serving, self.enough = threading.Event(), asyncio.Event()
-
-    def _serve(self) -> None:
-        async def until_stopped() -> None:
-            async with serve(self.app, port=self.port):
-                self.serving.set()
-                await self.enough.wait()
-
-        with contextlib.closing(self.loop):
-            self.loop.run_until_complete(until_stopped())
+        flags = ["--quiet", "--duration", f"{duration}"] + (["--api-key", api_key] if api_key else [])
+        super().__init__(["simulate", "--listen", f"127.0.0.1:{self.port}", *flags], Path(os.devnull))
 
     def start(self) -> None:
-        self.thread.start()
-        assert self.serving.wait(WAIT_SECONDS), "the simulator does not listen"
+        super().start()
+        wait_until(self._answers, "the simulator answers")
 
-    def kill(self) -> None:
-        if self.thread.is_alive():
-            self.loop.call_soon_threadsafe(self.enough.set)
-        self.thread.join(WAIT_SECONDS)
+    def _answers(self) -> bool:
+        assert self.running, "the simulator ended"
+        try:
+            return self.stats() is not None
+        except OSError:
+            return False
 
     def script(self, task_id: str, **story: Any) -> None:
         status, answer = call(self.url, "PUT", f"/simulator/tasks/{task_id}", story)

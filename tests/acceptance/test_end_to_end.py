@@ -37,6 +37,7 @@ def test_fifty_declared_and_twenty_registered_watches_are_each_told_once(
     webhooks = {"secrets": [SECRET, ED25519]}
     config = {"store": store, "providers": simulator.provider(), "webhooks": webhooks, "watches": declared}
     daemon = DaemonProcess(tmp_path, config)
+    daemon.fresh = True
     del daemon.config["webhooks"]["secret"]
     daemon.write()
     with running(daemon):

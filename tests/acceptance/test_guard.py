@@ -14,7 +14,6 @@ from tests.acceptance.harness import DaemonProcess, ReceiverServer, running, wai
 from tests.acceptance.simulator import Simulator
 
 PUBLIC = "93.184.215.14"
-NAMED = Path(__file__).with_name("named.py")
 
 
 class Forbidden:
@@ -88,7 +87,7 @@ def named_daemon(folder: Path, config: dict[str, Any], proxy: str) -> DaemonProc
     names = folder / "names.json"
     names.write_text(json.dumps(NAMES))
     daemon = DaemonProcess(folder, config)
-    daemon.program = (str(NAMED), str(names))
+    daemon.module, daemon.arguments = "tests.acceptance.named", [str(names), *daemon.arguments]
     variables = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
     daemon.environment = dict.fromkeys(variables, proxy) | {"no_proxy": "", "NO_PROXY": ""}
     return daemon
@@ -154,7 +153,7 @@ def refuse_spellings(daemon: DaemonProcess, port: int) -> None:
 def test_a_network_that_is_listed_no_more_is_not_called(tmp_path: Path, simulator: Simulator) -> None:
     """After a reload that takes a network off the list, not even a connection that was kept to it is used."""
     receiver = ReceiverServer(host="127.0.0.2")
-    port = receiver.server.server_address[1]
+    port = int(receiver.url.rpartition(":")[2])
     daemon = named_daemon(tmp_path, {"providers": simulator.provider(), "webhooks": {"retry": ["100ms"]}}, "")
     with running(daemon):
         simulator.script("task", queued=0, processing=0)

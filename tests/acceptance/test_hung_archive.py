@@ -26,7 +26,7 @@ def test_a_disk_that_hangs_keeps_no_daemon_from_ending(tmp_path: Path, receiver:
     (patch / "sitecustomize.py").write_text(HANGING)
     with film_server() as films:
         daemon = archiving(tmp_path, films, wait="1s", timeout="1s")
-        daemon.environment["PYTHONPATH"] = str(patch)
+        daemon.environment["PYTHONPATH"], daemon.fresh = str(patch), True
         with running(daemon):
             daemon.watch("vid_1", f"{receiver.url}/hook")
             wait_until(receiver.delivered, "the webhook")

@@ -17,7 +17,6 @@ from tests.acceptance.simulator import Simulator
 from tests.small_disk import mount, small_disk
 
 DAY = 86_400
-ROOT = Path(__file__).parents[2]
 
 
 class MeddledDaemon(DaemonProcess):
@@ -27,8 +26,8 @@ class MeddledDaemon(DaemonProcess):
         super().__init__(folder, config)
         self.meddle = folder / "meddle"
         self.meddle.mkdir()
-        self.program = ("-m", "tests.acceptance.meddled")
-        self.environment = {"MEDDLE": str(self.meddle), "PYTHONPATH": str(ROOT)}
+        self.module = "tests.acceptance.meddled"
+        self.environment = {"MEDDLE": str(self.meddle)}
 
     def set_clock(self, seconds: float) -> None:
         draft = self.meddle / "draft"

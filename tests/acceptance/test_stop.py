@@ -99,6 +99,7 @@ def test_signals_during_the_start_are_heeded(tmp_path: Path, simulator: Simulato
     The configuration is a FIFO: who has opened it for reading has begun, and goes on when it is written.
     """
     daemon = DaemonProcess(tmp_path, {"providers": simulator.provider()})
+    daemon.fresh = True
     text = daemon.config_file.read_text()
     daemon.config_file.unlink()
     os.mkfifo(daemon.config_file)

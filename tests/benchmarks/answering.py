@@ -3,12 +3,13 @@
     python -m tests.benchmarks.answering PORT
 
 It reads no more of a request than its first line, and answers each within the turn in which it came: what is measured
-must be the ones who ask. `GET /seen` tells how many requests came, about how many tasks, and forgets them.
+must be the ones who ask. `GET /seen` tells about how many tasks requests came since the start.
 """
 
 import asyncio
 import json
 import sys
+from typing import ClassVar
 
 _PATH = b"/v1/result/"
 _BODY = b'{"id":"%b","object":"video","created":1763900000,"model":"kling-v2","status":"processing"}'
@@ -16,8 +17,7 @@ _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %
 
 
 class Answering(asyncio.Protocol):
-    tasks: set[bytes] = set()
-    requests = 0
+    tasks: ClassVar[set[bytes]] = set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -31,14 +31,11 @@ class Answering(asyncio.Protocol):
 
     def _answer(self, path: bytes) -> None:
         if path == b"/seen":
-            body = json.dumps({"requests": Answering.requests, "tasks": len(self.tasks)}).encode()
-            self.tasks.clear()
-            Answering.requests = 0
+            body = json.dumps({"tasks": len(self.tasks)}).encode()
         else:
             task = path[len(_PATH) :]
             body = _BODY % task
             self.tasks.add(task)
-            Answering.requests += 1
         self._transport.write(_HEAD % len(body) + body)
 
 

@@ -51,6 +51,7 @@ def measuring(**provider: Any) -> Iterator[tuple[DaemonProcess, Peers]]:
         networks = {"allow_networks": ["127.0.0.0/8", "192.0.2.0/24"]}
         config = {"providers": {"videos": videos}, "webhooks": networks, "log": {"level": "info"}}
         daemon = DaemonProcess(Path(folder), config)
+        daemon.fresh = True  # with its core, and with memory of its own
         try:
             daemon.start()
             pin(daemon.pid, cores()[0])

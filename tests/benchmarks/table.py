@@ -1,23 +1,27 @@
 """What the benchmarks print: a row for each promise."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """`measured` is a median, with its unit; `target` is what is promised of it, and `met` whether it is kept."""
+    """`measured` is a median, with its unit; `target` is what is promised of it, `met` whether that is kept, if there
+    is a promise."""
 
     what: str
     measured: str
-    target: str
-    met: bool
+    target: str = ""
+    met: bool | None = None
 
 
-def printed(rows: Sequence[Row]) -> str:
+_HEAD = ("what", "measured", "target", "met")
+_WORDS = {True: "yes", False: "NO", None: ""}
+
+
+def printed(rows: Iterable[Row]) -> str:
     """Aligned, and Markdown all the same."""
-    cells = [("what", "measured", "target", "met"), *((row.what, row.measured, row.target, "yes" if row.met else "NO") for row in rows)]
-    widths = [max(len(cell[column]) for cell in cells) for column in range(4)]
-    lines = ["| " + " | ".join(text.ljust(width) for text, width in zip(cell, widths, strict=True)) + " |" for cell in cells]
-    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
-    return "\n".join([lines[0], rule, *lines[1:]])
+    lines = [_HEAD, *((row.what, row.measured, row.target, _WORDS[row.met]) for row in rows)]
+    widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
+    lines.insert(1, tuple("-" * width for width in widths))
+    return "\n".join(f"| {' | '.join(map(str.ljust, line, widths))} |" for line in lines)

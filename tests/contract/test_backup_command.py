@@ -69,9 +69,7 @@ async def test_a_wrong_configuration_is_78(config: Path, tmp_path: Path) -> None
 
 AS_NOBODY = """
 import encodings.utf_8_sig, os, sys           # first: another user may not be able to read these
-from notifier.adapters.stores import backup
-from notifier.app import wiring
-from notifier.cli import main
+from notifier.cli import backup, main
 os.geteuid() or os.setuid(65534)
 main()
 """

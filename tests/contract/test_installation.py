@@ -236,7 +236,7 @@ def test_wrong_usage_is_told_before_anything_is_done(arguments: list[str]) -> No
 
 AS_NOBODY = """
 import os, sys
-from notifier.cli import main   # first: another user may not be able to read this
+from notifier.cli import install, main          # first: another user may not be able to read these
 os.geteuid() or os.setuid(65534)
 main()
 """

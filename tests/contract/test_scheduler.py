@@ -50,13 +50,15 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SettableClock:
 class Firings:
     def __init__(self) -> None:
         self.tasks: list[tuple[int, float]] = []
+        self.needed = True
         self.deliveries: list[tuple[str, str]] = []
         self.late: list[float] = []
         self.on_delivery: Callable[[], None] = lambda: None
 
-    def due_task(self, key: int, late: float) -> None:
+    def due_task(self, key: int, late: float) -> bool:
         self.tasks.append((key, time.monotonic()))
         self.late.append(late)
+        return self.needed
 
     def due_delivery(self, delivery_id: str, lane: str) -> None:
         self.deliveries.append((delivery_id, lane))
@@ -152,6 +154,19 @@ async def test_postponing_dropping_and_replacing() -> None:
         assert [key for key, _ in firings.tasks] == [3]
         await asyncio.sleep(0.4)
         assert [key for key, _ in firings.tasks] == [3, 1]
+
+
+async def test_a_job_that_nobody_needs_fires_seldom() -> None:
+    """A task that waits for its turn anyway costs next to nothing; put off, it fires by its interval again."""
+    async with started() as (scheduler, firings):
+        firings.needed = False
+        scheduler.repeat(1, 0.05, delay=0.0)
+        await asyncio.sleep(0.5)
+        assert len(firings.tasks) == 1
+        firings.needed = True
+        scheduler.postpone(1, 0.05)
+        while len(firings.tasks) < 4:
+            await asyncio.sleep(0.01)
 
 
 async def test_alarms_ring_once_and_at_once_when_their_time_has_passed() -> None:

@@ -4,6 +4,7 @@ from notifier.adapters.api.app import build_api
 from notifier.adapters.api.caller import Caller
 from notifier.adapters.api.parts import (
     ApiParts,
+    Cluster,
     LastReload,
     PausedProvider,
     Readiness,
@@ -16,6 +17,7 @@ from notifier.adapters.api.parts import (
 __all__ = [
     "ApiParts",
     "Caller",
+    "Cluster",
     "LastReload",
     "PausedProvider",
     "Readiness",

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from notifier.adapters.api.caller import Caller
 from notifier.domain.link import Links
+from notifier.domain.report import Standing
 from notifier.domain.signature import Ed25519Key
 from notifier.ports import Archive, Catalog, Clock, Counts, Space, Timetable
 from notifier.services.dispatcher import Dispatcher
@@ -65,9 +66,20 @@ class LastReload:
 
 
 @dataclass(frozen=True, slots=True)
+class Cluster:
+    """The nodes that share the database, as this one's latest beat found them, and how many shards are nobody's; `age`
+    is how long ago that was, in seconds."""
+
+    nodes: tuple[Standing, ...]
+    unowned: int
+    age: float
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """How the daemon is doing, for people. `uptime` is in seconds, `polls` a second over the last minute; `counts` is
-    None when the store cannot be read now; `open_circuits` are callback URLs that keep failing."""
+    None when the store cannot be read now; `open_circuits` are callback URLs that keep failing; `cluster` is None where
+    the database has no room for other nodes."""
 
     version: str
     started_at: datetime
@@ -78,6 +90,7 @@ class Status:
     open_circuits: int
     space: Space
     last_reload: LastReload
+    cluster: Cluster | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -260,6 +260,29 @@ class LastReload(Answer):
     at: Moment
 
 
+class Node(Answer):
+    """One daemon of those that share the database. Times are the database's."""
+
+    name: str
+    this: bool = Field(description="Whether it is the one that answers.")
+    version: str
+    alive: bool = Field(description="False once it was silent for so long that others take over what it holds.")
+    started_at: Moment
+    seen_at: Moment
+    shards: int = Field(description="Of the 256 parts into which tasks are divided.")
+    tasks: int
+    polls_per_second: float = Field(description="Over the last minute.")
+    poll_lag_seconds: float
+
+
+class Cluster(Answer):
+    """All of them, as the latest beat of the one that answers found them."""
+
+    nodes: list[Node]
+    unowned_shards: int = Field(description="Their tasks are polled by nobody until a node takes them, in seconds.")
+    age_seconds: float = Field(description="How long ago that beat was; more than a few seconds: the store is away.")
+
+
 class Status(Readiness):
     """How the daemon is doing. Counts are null while the store cannot be read."""
 
@@ -273,6 +296,7 @@ class Status(Readiness):
     open_circuits: int = Field(description="Callback URLs that keep failing, whose deliveries wait behind a probe.")
     store: StoreSize
     last_reload: LastReload
+    cluster: Cluster | None = Field(description="Null where the store serves one daemon.")
 
 
 class PublicKeys(Answer):

@@ -4,11 +4,12 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from notifier.adapters.api.parts import Readiness, Status
+from notifier.adapters.api.parts import Cluster, Readiness, Status
 from notifier.adapters.api.problems import encode
 from notifier.domain.delivery import Attempt, DeliveryView
 from notifier.domain.endpoint import Endpoint
 from notifier.domain.moment import rfc3339, rfc3339_or_none
+from notifier.domain.report import Standing
 from notifier.domain.result_file import MakeLink, file_members
 from notifier.domain.task import Task
 from notifier.domain.watch import DeliveryBrief, WatchView
@@ -122,8 +123,32 @@ def status_json(status: Status, now: datetime) -> bytes:
         "open_circuits": status.open_circuits,
         "store": {"bytes": status.space.used, "free_bytes": status.space.free},
         "last_reload": {"successful": status.last_reload.successful, "at": rfc3339(status.last_reload.at)},
+        "cluster": None if status.cluster is None else _cluster(status.cluster),
     }
     return encode(shown)
+
+
+def _cluster(cluster: Cluster) -> dict[str, Any]:
+    return {
+        "nodes": [_node(node) for node in cluster.nodes],
+        "unowned_shards": cluster.unowned,
+        "age_seconds": round(cluster.age, 1),
+    }
+
+
+def _node(node: Standing) -> dict[str, Any]:
+    return {
+        "name": node.name,
+        "this": node.this,
+        "version": node.version,
+        "alive": node.alive,
+        "started_at": rfc3339(node.started_at),
+        "seen_at": rfc3339(node.seen_at),
+        "shards": node.shards,
+        "tasks": node.report.tasks,
+        "polls_per_second": node.report.polls_per_second,
+        "poll_lag_seconds": node.report.lag_seconds,
+    }
 
 
 def _oldest(oldest: Oldest | None, now: datetime) -> dict[str, Any] | None:

@@ -9,7 +9,6 @@ from typing import Any
 import aiohttp
 import httpx
 from aiohttp.client_proto import ResponseHandler
-from multidict import CIMultiDict
 from yarl import URL
 
 from notifier.adapters.http.guard import Resolver, dialler
@@ -70,7 +69,7 @@ class Pool(httpx.AsyncBaseTransport):
         """As httpx asks of a transport, its extension `target` included: the path and query to ask for, as they are to
         be sent. What goes wrong is raised as aiohttp has it; `fault` explains it."""
         target: bytes = request.extensions.get("target", b"")
-        fields = CIMultiDict((name.decode("ascii"), value.decode("utf-8")) for name, value in request.headers.raw)
+        fields = {name.decode("ascii"): value.decode("utf-8") for name, value in request.headers.raw}
         answer = await self.request(
             request.method, f"{request.url}{target.decode('ascii')}", headers=fields, data=request.read() or None
         )

@@ -12,8 +12,10 @@ from typing import TypeVar
 
 import psycopg
 import structlog
+from psycopg.abc import Buffer
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from sqlalchemy import Connection, Engine, QueuePool, column, create_engine, event, inspect, select, table, text
+from psycopg.types.string import StrDumperUnknown
+from sqlalchemy import Connection, Engine, QueuePool, create_engine, event, inspect, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from notifier.adapters.stores.address import shown
@@ -47,6 +49,8 @@ _DEFAULTS: Mapping[str, str | int] = {
     "tcp_user_timeout": 11_000,
 }
 _WRITES = "BEGIN ISOLATION LEVEL READ COMMITTED"
+_DURABLE = "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'"
+"""What was answered with a success is on the disk, whatever the server does for others."""
 _READS = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"  # one consistent view
 _LOCK_MILLISECONDS = 2_000
 """Less than the 5 s after which many clients of the intake give up: they are to hear that the store is locked."""
@@ -56,7 +60,7 @@ _WRITE_MILLISECONDS = 10_000
 _READ_MILLISECONDS = 120_000
 """Loading what a full store has to be polled takes its time."""
 _NEW = f"CREATE TABLE IF NOT EXISTS {VERSIONS} (version_num VARCHAR(32) NOT NULL CONSTRAINT {VERSIONS}_pkc PRIMARY KEY)"
-_LOCK = select(column("version_num")).select_from(table(VERSIONS)).with_for_update()
+_LOCK = text(f"SELECT version_num FROM {VERSIONS} FOR UPDATE")  # noqa: S608 -- the name is ours
 _WAY_BACK = "restore the dump from before the upgrade (pg_restore)"
 
 
@@ -64,22 +68,22 @@ async def open_postgres(url: str, *, patience: float = PATIENCE_SECONDS) -> Shar
     """Create or migrate the tables, and connect. `url` as libpq takes it; it is shown nowhere, as it may hold a
     password. `patience` (seconds): how long to wait for a server that does not answer. StoreError when the database
     cannot be used; the message says what to do."""
-    return await asyncio.to_thread(_open, url, patience)
-
-
-def _open(url: str, patience: float) -> SharedStore:
-    store = shown(url)
-    explain = explainer(store)
-    writes = new_engine(url, size=1, begin=begin(_WRITES, _WRITE_MILLISECONDS))
-    reads = new_engine(url, size=READERS, begin=begin(_READS, _READ_MILLISECONDS))
+    engine = long_work(url)
     try:
-        _wait_for(writes, store, patience)
-        _prepare(url, store)
+        await _wait_for(engine, shown(url), patience)
+        await asyncio.to_thread(_again, lambda: _prepare(engine, shown(url)))
     except SQLAlchemyError as error:
-        reason = explain(error)
-        raise StoreError(f"{store}: {error}" if reason is None else str(reason)) from None
+        reason = explainer(shown(url))(error)
+        raise StoreError(f"{shown(url)}: {error}" if reason is None else str(reason)) from None
     finally:
-        writes.dispose()
+        engine.dispose()
+    return _put_together(url)
+
+
+def _put_together(url: str) -> SharedStore:
+    explain = explainer(shown(url))
+    writes = new_engine(url, size=1, begin=begin(_WRITES, _WRITE_MILLISECONDS, _DURABLE))
+    reads = new_engine(url, size=READERS, begin=begin(_READS, _READ_MILLISECONDS))
     outage = Outage()
     writer = Writer(writes, explain, relieve=lambda _: None, outage=outage, collides=collides)
     reader = Reader(reads, explain, threads=READERS - LIST_READERS, outage=outage)
@@ -100,7 +104,9 @@ def new_engine(url: str, *, size: int, begin: str) -> Engine:
     where = conninfo(url)
 
     def connect() -> psycopg.Connection[tuple[object, ...]]:
-        return psycopg.connect(where, autocommit=True, prepare_threshold=None)  # we say ourselves when one begins
+        connection = psycopg.connect(where, autocommit=True, prepare_threshold=None)  # we say when a transaction begins
+        connection.adapters.register_dumper(str, _WithoutNul)
+        return connection
 
     def start(connection: Connection) -> None:
         connection.exec_driver_sql(begin, execution_options={"no_parameters": True})
@@ -119,14 +125,26 @@ def new_engine(url: str, *, size: int, begin: str) -> Engine:
     return engine
 
 
-def begin(opening: str, milliseconds: int) -> str:
+class _WithoutNul(StrDumperUnknown):
+    """PostgreSQL's texts cannot hold it, and SQLite's can: nothing that is asked for with one in it is found."""
+
+    def dump(self, obj: str) -> Buffer | None:
+        return super().dump(obj.replace("\0", "\ufffd") if "\0" in obj else obj)
+
+
+def long_work(url: str) -> Engine:
+    """One connection whose statements may take as long as they need."""
+    return new_engine(url, size=1, begin=begin(_WRITES, 0, _DURABLE))
+
+
+def begin(opening: str, milliseconds: int, *more: str) -> str:
     """What a transaction begins with; `milliseconds` is how long each of its statements may take, 0 for ever."""
     limits = {
         "lock_timeout": _LOCK_MILLISECONDS if milliseconds else 0,
         "statement_timeout": milliseconds,
         "idle_in_transaction_session_timeout": _IDLE_MILLISECONDS if milliseconds else 0,
     }
-    return "; ".join((opening, *(f"SET LOCAL {name} = {value}" for name, value in limits.items())))
+    return "; ".join((opening, *(f"SET LOCAL {name} = {value}" for name, value in limits.items()), *more))
 
 
 def conninfo(url: str) -> str:
@@ -138,13 +156,12 @@ def conninfo(url: str) -> str:
         raise StoreError(f"{shown(url)} {told}, special characters in user and password as %XX") from None
 
 
-def _wait_for(engine: Engine, store: str, patience: float) -> None:
-    """Until the server answers."""
+async def _wait_for(engine: Engine, store: str, patience: float) -> None:
+    """Until the server answers. DBAPIError when it does not, or says no."""
     until, told = time.monotonic() + patience, False
     while True:
         try:
-            with transaction(engine):
-                return
+            return await asyncio.to_thread(_greet, engine)
         except DBAPIError as error:
             if not passes(error) or time.monotonic() > until:
                 raise
@@ -152,24 +169,20 @@ def _wait_for(engine: Engine, store: str, patience: float) -> None:
                 hint = f"the daemon starts as soon as it answers, and gives up after {patience:g} s"
                 log.warning("store.awaited", store=store, error=str(explainer(store)(error)), hint=hint)
             told = True
-        time.sleep(AGAIN_SECONDS)
+        await asyncio.sleep(AGAIN_SECONDS)
+
+
+def _greet(engine: Engine) -> None:
+    with transaction(engine):
+        pass
 
 
 # The tables
 
 
-def _prepare(url: str, store: str) -> None:
-    """Find out whose tables these are, then bring them up to date, all or nothing."""
-    engine = new_engine(url, size=1, begin=begin(_WRITES, 0))
-    try:
-        _again(lambda: _migrate(engine, store))
-    finally:
-        engine.dispose()
-
-
-def _migrate(engine: Engine, store: str) -> None:
-    """Where several daemons do this at once, the first has locked the row of the version, or the name of its table,
-    until it is done."""
+def _prepare(engine: Engine, store: str) -> None:
+    """Find out whose tables these are, then bring them up to date, all or nothing. Where several daemons do this at
+    once, the first has locked the row of the version, or the name of its table, until it is done."""
     with transaction(engine) as connection:
         if not _is_ours(connection, store):
             connection.execute(text(_NEW))

@@ -5,18 +5,19 @@ is told, and only the words of the answer are there to go by.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+import psycopg
 from sqlalchemy import ExceptionContext
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from notifier.adapters.stores.transaction import Explain
 from notifier.ports import StoreFault, StoreUnavailableError
 
 _BACK = "it works again as soon as the server takes connections"
-_CROWDED = "close what else is connected, or raise max_connections or the role's limit; a daemon takes six connections"
+_CROWDED = "raise max_connections or the role's limit, or close what else is connected; a daemon takes seven"
 _LOCKED = "another program holds a lock on a row or table; it works again as soon as that lets go"
 _LOGIN = "correct user and password in store.url"
+_PARAMETERS = "correct the parameters behind the ? in store.url"
 _RIGHTS = "grant the role of store.url all rights on the database's tables"
 
 _BY_CODE: Mapping[str, tuple[StoreFault, str]] = {  # a whole code, or the two letters of its class
@@ -43,6 +44,7 @@ _BY_WORDS: Sequence[tuple[re.Pattern[str], StoreFault, str]] = (
     (re.compile(r"authentication failed|no password supplied|role .* does not exist"), "failing", _LOGIN),
     (re.compile(r"no pg_hba\.conf entry"), "failing", "allow this host, user and database in the server's pg_hba.conf"),
     (re.compile(r"database .* does not exist"), "missing", "create it: createdb --encoding=UTF8, owned by the role"),
+    (re.compile(r"invalid .* value|certificate|does not support SSL"), "failing", _PARAMETERS),
     (re.compile(r"permission denied"), "failing", _RIGHTS),
     (re.compile(r"not permitted to log in"), "failing", "let it: ALTER ROLE … LOGIN"),
 )
@@ -51,16 +53,18 @@ _OUR_FAULTS = ("22", "23", "42")
 _LONGEST = 300
 
 
-def explainer(store: str) -> Explain:
+def explainer(store: str) -> Callable[[Exception], StoreUnavailableError | None]:
     """`store` names the database, without a password."""
 
-    def explain(error: SQLAlchemyError) -> StoreUnavailableError | None:
+    def explain(error: Exception) -> StoreUnavailableError | None:
         code, text = code_of(error), _text_of(error)
         known = _BY_CODE.get(code) or _BY_CODE.get(code[:3]) or _BY_CODE.get(code[:2])
         if known is None and code[:2] in _OUR_FAULTS:
             return None
         fault, hint = known or ("failing", "the server's log says more")
         if not code:
+            if not isinstance(_cause_of(error), psycopg.OperationalError | psycopg.InterfaceError):
+                return None
             fault, hint = _by_words(text)
         return StoreUnavailableError(f"{store}: {text}; {hint}", fault)
 
@@ -93,12 +97,15 @@ def without_details(context: ExceptionContext) -> None:
 
 def code_of(error: BaseException) -> str:
     """Five characters; empty where the server told none, as while a connection is made."""
-    cause = (error.orig if isinstance(error, DBAPIError) else None) or error
-    return getattr(cause, "sqlstate", None) or ""
+    return getattr(_cause_of(error), "sqlstate", None) or ""
 
 
-def _text_of(error: SQLAlchemyError) -> str:
-    cause = (error.orig if isinstance(error, DBAPIError) else None) or error
+def _cause_of(error: BaseException) -> BaseException:
+    return (error.orig if isinstance(error, DBAPIError) else None) or error
+
+
+def _text_of(error: Exception) -> str:
+    cause = _cause_of(error)
     primary = getattr(getattr(cause, "diag", None), "message_primary", None)
     return " ".join((primary or str(cause)).split())[:_LONGEST]
 

@@ -14,20 +14,28 @@ from notifier.adapters.stores.schema import deliveries as deliveries_table
 from notifier.adapters.stores.schema import tasks as tasks_table
 from notifier.domain.delivery import Delivery, new_delivery
 from notifier.domain.event import Event
+from notifier.domain.shard import shard_of
 from notifier.domain.task import Task
 from notifier.ports import Retell, Unsettled, Waiting
 
 _TASK = select(tasks_table).where(tasks_table.c.key == bindparam("wanted"))
 _LOCKED = _TASK.with_for_update()
 _RENEW = update(tasks_table).where(tasks_table.c.key == bindparam("wanted"))
-_HELD = select(
-    deliveries_table.c.id, deliveries_table.c.callback_url, deliveries_table.c.held_until
-).where(HELD)
+_HELD = (
+    select(deliveries_table.c.id, deliveries_table.c.callback_url, deliveries_table.c.held_until, watches.c.task_key)
+    .join_from(deliveries_table, watches)
+    .where(HELD)
+)
 _OWNER = (
     select(tasks_table)
     .select_from(tasks_table.join(watches).join(deliveries_table, deliveries_table.c.watch_id == watches.c.id))
     .where(deliveries_table.c.id == bindparam("wanted"))
     .with_for_update(of=tasks_table)
+)
+_TASK_OF_HELD = (
+    select(watches.c.task_key)
+    .join_from(deliveries_table, watches)
+    .where(deliveries_table.c.id == bindparam("wanted"), HELD)
 )
 _ONE_HELD = select(deliveries_table).where(deliveries_table.c.id == bindparam("wanted"), HELD).with_for_update()
 _WATCH = select(watches).where(watches.c.id == bindparam("wanted"))
@@ -42,9 +50,12 @@ _COMPLETED = (
 _RELEASE = update(deliveries_table).where(deliveries_table.c.id == bindparam("wanted"), HELD)
 
 
-def unsettled(connection: Connection) -> Unsettled:
-    held = [Waiting(*row) for row in connection.execute(_HELD)]
-    return Unsettled(files.unsettled(connection), held)
+def unsettled(connection: Connection, shards: Collection[int] | None) -> Unsettled:
+    """Of these shards; None: of all."""
+    rows = connection.execute(_HELD).all()
+    held = [Waiting(*row[:3]) for row in rows if shards is None or shard_of(row.task_key) in shards]
+    tasks = {key: at for key, at in files.unsettled(connection).items() if shards is None or shard_of(key) in shards}
+    return Unsettled(tasks, held)
 
 
 def result(connection: Connection, key: int) -> Task | None:
@@ -91,6 +102,11 @@ def _tell(connection: Connection, key: int, now: datetime, retell: Retell, *, le
         else:
             told.append(_release(connection, event, now, lessee))
     return told
+
+
+def task_of_held(connection: Connection, delivery_id: str) -> int | None:
+    """The key of the task that a held delivery is about."""
+    return connection.execute(_TASK_OF_HELD, {"wanted": delivery_id}).scalar_one_or_none()
 
 
 def release(

@@ -32,6 +32,8 @@ from sqlalchemy import (
     text,
 )
 
+from notifier.domain.shard import SHARDS
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -228,6 +230,8 @@ WATCHING: ColumnElement[bool] = watches.c.state == literal_column("'watching'")
 NOT_CANCELLED: ColumnElement[bool] = watches.c.state != literal_column("'cancelled'")
 OVER: ColumnElement[bool] = watches.c.state != literal_column("'watching'")
 DECLARED: ColumnElement[bool] = watches.c.declared.is_(True)
+WATCHED: ColumnElement[bool] = tasks.c.state == literal_column("'watching'")
+SHARD: ColumnElement[int] = tasks.c.key % literal_column(str(SHARDS))
 PENDING: ColumnElement[bool] = deliveries.c.state == literal_column("'pending'")
 _ABOUT_RESULTS: list[ColumnElement[str]] = [literal_column("'result.saved'"), literal_column("'result.unsaved'")]
 ABOUT_THE_END: ColumnElement[bool] = deliveries.c.type.notin_(_ABOUT_RESULTS)
@@ -265,7 +269,11 @@ _DIGESTED = (
     Index("uq_endpoints_url_digest", func.md5(endpoints.c.url), unique=True),
 )
 _OF_MANY_NODES = (
-    _partial("ix_tasks_shard", (tasks.c.key % literal_column("256")), where=tasks.c.state == literal_column("'watching'")),
+    _partial(
+        "ix_tasks_shard",
+        tasks.c.key % literal_column("256"),
+        where=tasks.c.state == literal_column("'watching'"),
+    ),
     _partial(
         "ix_deliveries_free",
         deliveries.c.next_attempt_at,

@@ -1,17 +1,24 @@
 """A store that many nodes share: what only they need of it."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 
 from notifier.adapters.stores import claims, tasks
+from notifier.adapters.stores.herald import Crier
+from notifier.adapters.stores.leases import Leases
+from notifier.adapters.stores.lessee import OneOfMany
 from notifier.adapters.stores.store import SqlStore
 from notifier.domain.task import Task
-from notifier.ports import Waiting
+from notifier.ports import Tenure, Waiting
 
 
 class SharedStore(SqlStore):
-    """DeliveryPool and SharedTasks as well. Before its `lessee` and its `herald` are set it is a store of one daemon,
-    as any other."""
+    """DeliveryPool and SharedTasks as well. Until it is `shared` it is a store of one daemon, as any other."""
+
+    def share(self, tenure: Tenure, takes: Callable[[str], bool], leases: Leases) -> None:
+        """From now on others work on this store, too: what is written is this node's, by its `tenure`, and of tasks
+        only what its `leases` allow. `takes` says for which URLs it has room for another delivery."""
+        self.lessee, self.herald, self.fences = OneOfMany(tenure, takes), Crier(tenure), leases
 
     # DeliveryPool
 

@@ -7,7 +7,7 @@ that no two nodes take what only one of them can have.
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, and_, func, insert, select, text, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, insert, select, text, update
 from sqlalchemy.dialects import postgresql
 
 from notifier.adapters.stores.schema import nodes, shares
@@ -19,6 +19,13 @@ T = TypeVar("T")
 NOBODY = ""
 _PATIENCE = text("SET LOCAL lock_timeout = 300")
 """Milliseconds: others hold the row for a few. If one of them stopped meanwhile, the next beat asks again."""
+
+
+_IS_THERE = (
+    select(nodes.c.id)
+    .where(nodes.c.id == bindparam("me"))
+    .with_for_update(read=True, key_share=True)  # nobody buries it meanwhile, and its beats go on
+)
 
 
 class Transactions(Protocol):
@@ -39,8 +46,7 @@ class SqlShares:
 
 def _take(connection: Connection, node_id: str, wishes: Mapping[str, Wish]) -> Mapping[str, float] | Buried:
     connection.execute(_PATIENCE)
-    is_there = select(nodes.c.id).where(nodes.c.id == node_id).with_for_update(read=True)  # nobody buries it meanwhile
-    if connection.execute(is_there).first() is None:
+    if connection.execute(_IS_THERE, {"me": node_id}).first() is None:
         return Buried()
     _lock(connection, sorted(wishes))
     others = _others(connection, node_id, sorted(wishes))

@@ -21,6 +21,7 @@ from notifier.adapters.stores import (
     watches,
 )
 from notifier.adapters.stores.herald import SILENCE, Herald, of_cancelled, of_declared, of_registered, telling
+from notifier.adapters.stores.leases import UNFENCED, Fences, Held, knowing, prove, proven
 from notifier.adapters.stores.lessee import SOLE, Lessee
 from notifier.adapters.stores.outage import Outage
 from notifier.adapters.stores.reader import Reader
@@ -62,10 +63,6 @@ MOST_LISTS = 32
 """Pages of lists that are read or wait for it: a page of a full store takes a tenth of a second or so."""
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
-_SAVE = Shared(tasks.save_all, early=True)
-"""Of a task whose end is being saved nothing else is."""
-
-
 class SqlStore:
     """WatchStore, TaskStore, History, DeliveryStore, ResultStore, BodyStore, EndpointStore, Catalog and Upkeep.
 
@@ -73,7 +70,8 @@ class SqlStore:
     an interval of its own counts with its provider's wherever a task's interval is summed up.
 
     `reader` is for what the daemon works on, `lists` for what callers look at; neither waits for the other.
-    `lessee` says whose the deliveries are, `herald` tells other nodes of what they have to know.
+    `lessee` says whose the deliveries are, `fences` which tasks this daemon may write of, `herald` tells other nodes of
+    what they have to know.
     """
 
     def __init__(
@@ -95,11 +93,14 @@ class SqlStore:
         self._space = space
         self._usual: Mapping[str, float] = {}
         self.lessee: Lessee = SOLE
+        self.fences: Fences = UNFENCED
         self.herald: Herald = SILENCE
         self._register: Shared[watches.Wanted, Sequence[Registered]] = Shared(self._register_all)
-        self._end: Shared[tuple[Task, Announce], Sequence[Delivery]] = Shared(
-            lambda on, wanted: tasks.end(on, wanted, self.lessee)
+        self._save: Shared[tuple[Sequence[Task], Held], None] = Shared(
+            self._save_all,
+            early=True,  # of a task whose end is being saved nothing else is
         )
+        self._end: Shared[tuple[Task, Announce, Held], Sequence[Delivery]] = Shared(self._end_all)
         self._settle: Shared[tuple[Delivery, Attempt], Settlement] = Shared(
             lambda on, wanted: deliveries.settle(on, wanted, self.lessee),
             early=True,  # a delivery is attempted only when what made it due has been committed
@@ -127,8 +128,10 @@ class SqlStore:
         return registered
 
     async def cancel(self, watch_id: str, now: datetime, known: Known) -> Cancelled | None:
+        ours = knowing(self.fences, known)
+
         def work(on: Connection) -> Cancelled | None:
-            return watches.cancel(on, watch_id, now, known=known, usual_intervals=self._usual)
+            return watches.cancel(on, watch_id, now, known=ours(on), usual_intervals=self._usual)
 
         return await self._writer.write(telling(self.herald, work, of_cancelled))
 
@@ -136,10 +139,11 @@ class SqlStore:
         self, registrations: Sequence[Registration], now: datetime, announce: Announce, known: Known
     ) -> Declared:
         self._learn(registrations)
+        ours = knowing(self.fences, known)
 
         def work(on: Connection) -> Declared:
             return watches.declare(
-                on, registrations, now, announce, known=known, usual_intervals=self._usual, lessee=self.lessee
+                on, registrations, now, announce, known=ours(on), usual_intervals=self._usual, lessee=self.lessee
             )
 
         return await self._writer.write(telling(self.herald, work, of_declared))
@@ -150,19 +154,36 @@ class SqlStore:
 
     # TaskStore
 
-    async def watched(self, usual_intervals: Mapping[str, float]) -> Sequence[Task]:
+    async def watched(
+        self, usual_intervals: Mapping[str, float], shards: Collection[int] | None = None
+    ) -> Sequence[Task]:
         self._usual = {**self._usual, **usual_intervals}
-        return await self._reader.read(lambda on: tasks.watched(on, usual_intervals))
+        return await self._reader.read(lambda on: tasks.watched(on, usual_intervals, shards))
 
     async def save(self, tasks_: Sequence[Task]) -> None:
-        await self._writer.share(_SAVE, tasks_)
+        await self._writer.share(self._save, (tasks_, self.fences.now()))
+
+    def _save_all(self, on: Connection, wanted: Sequence[tuple[Sequence[Task], Held]]) -> Sequence[None]:
+        lost = self.fences.lost(on, ((task.key, held) for learned, held in wanted for task in learned))
+        tasks.save(on, [task for learned, _ in wanted for task in learned if task.key not in lost])
+        return [None for _ in wanted]
 
     async def end(self, task: Task, announce: Announce) -> Sequence[Delivery]:
-        return await self._writer.share(self._end, (task, announce))
+        return await self._writer.share(self._end, (task, announce, self.fences.now()))
+
+    def _end_all(
+        self, on: Connection, wanted: Sequence[tuple[Task, Announce, Held]]
+    ) -> Sequence[Sequence[Delivery]]:
+        prove(self.fences, on, ((task.key, held) for task, _, held in wanted))
+        return tasks.end(on, [(task, announce) for task, announce, _ in wanted], self.lessee)
 
     async def expire(self, task: Task, now: datetime, announce: Announce) -> Expired:
         return await self._writer.write(
-            lambda on: tasks.expire(on, task, now, announce, self._usual, lessee=self.lessee)
+            proven(
+                self.fences,
+                task.key,
+                lambda on: tasks.expire(on, task, now, announce, self._usual, lessee=self.lessee),
+            )
         )
 
     # History
@@ -186,8 +207,8 @@ class SqlStore:
 
     # ResultStore
 
-    async def unsettled(self) -> Unsettled:
-        return await self._reader.read(results.unsettled)
+    async def unsettled(self, shards: Collection[int] | None = None) -> Unsettled:
+        return await self._reader.read(lambda on: results.unsettled(on, shards))
 
     async def result(self, key: int) -> Task | None:
         return await self._reader.read(lambda on: results.result(on, key))
@@ -195,10 +216,22 @@ class SqlStore:
     async def keep(
         self, task: Task, changed: Collection[int], now: datetime, retell: Retell
     ) -> Sequence[Delivery]:
-        return await self._writer.write(lambda on: results.keep(on, task, changed, now, retell, lessee=self.lessee))
+        def work(on: Connection) -> Sequence[Delivery]:
+            return results.keep(on, task, changed, now, retell, lessee=self.lessee)
+
+        return await self._writer.write(proven(self.fences, task.key, work))
 
     async def release(self, delivery_id: str, now: datetime, retell: Retell) -> Delivery | None:
-        return await self._writer.write(lambda on: results.release(on, delivery_id, now, retell, lessee=self.lessee))
+        held = self.fences.now()
+
+        def work(on: Connection) -> Delivery | None:
+            key = results.task_of_held(on, delivery_id)
+            if key is None:
+                return None
+            prove(self.fences, on, [(key, held)])
+            return results.release(on, delivery_id, now, retell, lessee=self.lessee)
+
+        return await self._writer.write(work)
 
     async def outdated(self, before: datetime, most: int, behind: Outdated | None = None) -> Sequence[Outdated]:
         return await self._reader.read(lambda on: files.outdated(on, before, most, behind))

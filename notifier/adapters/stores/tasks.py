@@ -12,7 +12,7 @@ from typing import TypeAlias, TypeVar
 from sqlalchemy import BigInteger, Connection, bindparam, func, insert, literal_column, select, update
 
 from notifier.adapters.stores import deliveries, files
-from notifier.adapters.stores.database_clock import NOW
+from notifier.adapters.stores.database_clock import STARTED
 from notifier.adapters.stores.lessee import Lessee
 from notifier.adapters.stores.rows import (
     ENDLESS,
@@ -25,9 +25,10 @@ from notifier.adapters.stores.rows import (
     task_of,
     watch_of,
 )
-from notifier.adapters.stores.schema import WATCHING, tasks, watches
+from notifier.adapters.stores.schema import SHARD, WATCHED, WATCHING, tasks, watches
 from notifier.domain.delivery import Delivery
 from notifier.domain.saving import named
+from notifier.domain.shard import SHARDS
 from notifier.domain.task import End, Task
 from notifier.ports import Announce, Expired, Known
 
@@ -59,8 +60,10 @@ def _with_terms(terms: Query) -> Query:
 
 
 _WATCHED = _with_terms(_TERMS)
+_OF_SHARDS = select(tasks.c.key).where(WATCHED, SHARD.in_(bindparam("shards", expanding=True)))
+_WATCHED_OF = _with_terms(_TERMS.where(watches.c.task_key.in_(_OF_SHARDS)))
 _CURRENT = _with_terms(_TERMS.where(watches.c.task_key.in_(bindparam("keys", expanding=True))))
-_SINCE = literal_column(NOW, BigInteger) - bindparam("microseconds", type_=BigInteger)
+_SINCE = literal_column(STARTED, BigInteger) - bindparam("microseconds", type_=BigInteger)
 _TOUCHED = select(tasks.c.key, tasks.c.touched_at).where(tasks.c.touched_at > _SINCE)
 _NAMED = (
     select(tasks)
@@ -95,8 +98,13 @@ _OPEN_WATCHES = (
 _END_WATCH = update(watches).where(watches.c.seq == bindparam("wanted"))
 
 
-def watched(connection: Connection, usual_intervals: Mapping[str, float]) -> list[Task]:
-    rows = connection.execute(_WATCHED).all()
+def watched(
+    connection: Connection, usual_intervals: Mapping[str, float], shards: Collection[int] | None = None
+) -> list[Task]:
+    if shards is None or len(shards) == SHARDS:
+        rows = connection.execute(_WATCHED).all()
+    else:
+        rows = connection.execute(_WATCHED_OF, {"shards": list(shards)}).all()
     return [task_of(row, _terms(row, usual_intervals)) for row in rows]
 
 
@@ -127,11 +135,6 @@ def save(connection: Connection, learned: Sequence[Task]) -> None:
         connection.execute(_POLLED, [{"wanted": task.key, **learned_params(task)} for task in learned])
 
 
-def save_all(connection: Connection, wanted: Sequence[Sequence[Task]]) -> list[None]:
-    save(connection, [task for learned in wanted for task in learned])
-    return [None for _ in wanted]
-
-
 def catch_up(connection: Connection, keys: Collection[int], known: Known) -> None:
     """Save what is known of these beyond their rows. An end is not: it waits for a transaction of its own."""
     save(connection, [task for key in sorted(keys) if (task := known(key)) is not None and task.end is None])
@@ -154,7 +157,7 @@ def end(
     connection: Connection, wanted: Sequence[tuple[Task, Announce]], lessee: Lessee
 ) -> list[Sequence[Delivery]]:
     """What each of the ends owes."""
-    watched = _lock(connection, [task.key for task, _ in wanted])
+    watched = lock(connection, [task.key for task, _ in wanted])
     ends: dict[int, tuple[Task, Announce]] = {}
     for task, announce in wanted:
         if task.key in watched:
@@ -188,7 +191,7 @@ def expire(
     *,
     lessee: Lessee,
 ) -> Expired:
-    if not _lock(connection, [task.key]):
+    if not lock(connection, [task.key]):
         return Expired((), None)
     rows = _open_watches(connection, [task.key]).get(task.key, [])
     due = [row for row in rows if row.deadline_at <= now]
@@ -207,9 +210,11 @@ def _reduced(connection: Connection, task: Task, usual_intervals: Mapping[str, f
     return None if left is None else task.on_terms_of(left)
 
 
-def _lock(connection: Connection, keys: Collection[int]) -> set[int]:
+def lock(connection: Connection, keys: Collection[int]) -> set[int]:
     """Those of the tasks that are still watched; they stay so until the transaction is over."""
-    return set(connection.execute(_LOCK, {"keys": list(keys)}).scalars())
+    return {
+        key for portion in portions(list(keys)) for key in connection.execute(_LOCK, {"keys": portion}).scalars()
+    }
 
 
 def _close(connection: Connection, ended: Sequence[tuple[Task, End]]) -> None:

@@ -1,5 +1,6 @@
 """Retention, and the proof that writing works."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -32,6 +33,7 @@ _OUTDATED = (
     .order_by(watches.c.ended_at)
     .limit(PORTION)
 )
+_LOCKED = select(deliveries.c.watch_id, deliveries.c.state).where(deliveries.c.watch_id.in_(_IDS)).with_for_update()
 _DELETIONS = (
     delete(attempts).where(attempts.c.delivery_id.in_(select(deliveries.c.id).where(deliveries.c.watch_id.in_(_IDS)))),
     delete(deliveries).where(deliveries.c.watch_id.in_(_IDS)),
@@ -57,13 +59,20 @@ def clean(connection: Connection, before: datetime, since: datetime, *, keep_fil
     rows = connection.execute(_OUTDATED, {"before": before, "since": since}).all()
     if not rows:
         return Cleaned(0, None)
-    ids = [row.id for row in rows]
+    ids = _settled(connection, [row.id for row in rows])
     for deletion in _DELETIONS:
         connection.execute(deletion, {"ids": ids})
     keys = list({row.task_key for row in rows})
     connection.execute(_DELETE_TASKS, {"keys": keys})
     files.clean(connection, keys, keep_saved=keep_files)
-    return Cleaned(len(rows), rows[-1].ended_at if len(rows) == PORTION else None)
+    return Cleaned(len(ids), rows[-1].ended_at if len(rows) == PORTION else None)
+
+
+def _settled(connection: Connection, ids: Sequence[str]) -> list[str]:
+    """Those of these watches that owe nothing, and will not before this transaction is over: another daemon may have
+    been about to deliver again."""
+    owing = {row.watch_id for row in connection.execute(_LOCKED, {"ids": ids}) if row.state == "pending"}
+    return [each for each in ids if each not in owing]
 
 
 def ping(connection: Connection) -> None:

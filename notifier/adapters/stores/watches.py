@@ -232,9 +232,10 @@ def declare(
     _flag(connection, kept - {row.id for row in listed_before}, declared=True)
     _flag(connection, [row.id for row in missing], declared=False)
     gone = [row for row in missing if row.source == "config" and row.state == "watching"]
+    left = {row.task_key for row in gone}
+    tasks.lock(connection, left)
     if gone:
         connection.execute(_CANCEL, [{"wanted": row.id, "ended_at": now} for row in gone])
-    left = {row.task_key for row in gone}
     tasks.catch_up(connection, left, known)
     started = {view.task_key for view in admission.created.values() if view.watch.state == "watching"}
     polled = tasks.current(connection, started | changed.keys() | left, usual_intervals)

@@ -13,11 +13,8 @@ from contextlib import suppress
 
 import psycopg
 import structlog
-from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
 
-from notifier.adapters.stores.herald import CHANNEL, tell
-from notifier.adapters.stores.transaction import transaction
+from notifier.adapters.stores.herald import CHANNEL
 from notifier.ports import Changed, Gathered, Missed, News, Readdressed, Tenure
 
 log = structlog.get_logger()
@@ -30,15 +27,15 @@ AGAIN_SECONDS = 1.0
 
 
 class PostgresWire:
-    """Implements the Wire port. `conninfo` is where to listen, `speaker` another way to the same database; a word is
+    """Implements the Wire port. `conninfo` is where to listen, and to `speak` (if that is somewhere else); a word is
     waited for so long (`patience`, seconds)."""
 
     def __init__(
-        self, conninfo: str, speaker: Engine, tenure: Tenure, *, patience: float = HEARD_WITHIN_SECONDS
+        self, conninfo: str, tenure: Tenure, *, speak: str | None = None, patience: float = HEARD_WITHIN_SECONDS
     ) -> None:
         self._conninfo = conninfo
+        self._speak_at = speak or conninfo
         self._patience = patience
-        self._speaker = speaker
         self._tenure = tenure
         self._heard: Callable[[News], None] = lambda _: None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -68,10 +65,10 @@ class PostgresWire:
         while not self._closed.is_set():
             wait = AGAIN_SECONDS
             try:
-                with psycopg.connect(self._conninfo, autocommit=True, prepare_threshold=None) as connection:
+                with _connect(self._conninfo) as connection:
                     connection.execute(f"LISTEN {CHANNEL}")
                     wait = self._attend(connection)
-            except (psycopg.Error, SQLAlchemyError) as error:
+            except psycopg.Error as error:
                 log.debug("news.lost", error=str(error).strip())  # that the store is away others tell
             self._deaf = True
             self._closed.wait(wait)
@@ -94,8 +91,8 @@ class PostgresWire:
 
     def _say_word(self) -> None:
         self._word, self._said_at = secrets.token_hex(8), time.monotonic()
-        with transaction(self._speaker) as connection:
-            tell(connection, f"word {self._word}")
+        with _connect(self._speak_at) as connection:
+            connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, f"word {self._word}"))
 
     def _tell_deaf(self) -> None:
         if not self._told:
@@ -135,3 +132,7 @@ class PostgresWire:
         if self._loop is not None:
             with suppress(RuntimeError):  # the loop is closed: nobody waits any more
                 self._loop.call_soon_threadsafe(self._heard, news)
+
+
+def _connect(conninfo: str) -> psycopg.Connection[tuple[object, ...]]:
+    return psycopg.connect(conninfo, autocommit=True, prepare_threshold=None)

@@ -39,6 +39,7 @@ def receiver(network: None) -> Iterator[ReceiverServer]:
 @pytest.fixture
 def simulator(network: None) -> Iterator[Simulator]:
     simulator = Simulator()
+    simulator.fresh = True  # what is started here is in the lab's network; what is forked elsewhere is not
     with running(simulator):
         yield simulator
 

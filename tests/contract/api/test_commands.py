@@ -7,6 +7,7 @@ import json
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest_asyncio
 from structlog.testing import capture_logs
 from typer.testing import CliRunner, Result
 
-from notifier.adapters.api import LastReload, PausedProvider, Readiness
+from notifier.adapters.api import Cluster, LastReload, PausedProvider, Readiness
 from notifier.adapters.intake_client import HttpAddress, IntakeClient, Reply, UnixAddress, Unreachable
 from notifier.adapters.serving import serve
 from notifier.cli.root import app
@@ -23,6 +24,7 @@ from notifier.domain.address import Refusal
 from notifier.domain.answer import Completed
 from notifier.domain.delivery import Answered, RetrySchedule, Unanswered
 from notifier.domain.receiver import Receiver, Receivers
+from notifier.domain.report import NodeReport, Standing
 from notifier.domain.signature import Ed25519Key, HmacKey, new_private_key, new_secret, parse_secret, public_key
 from notifier.ports import Counts, Oldest, Space
 from notifier.services.dispatcher import DispatchPolicy
@@ -384,6 +386,24 @@ async def test_the_status_in_lines_for_people(live: Live) -> None:
         "reload       2026-11-22T13:33:00Z, took effect\n"
     )
     assert (await live.json("status"))["polls_per_second"] == 1.25
+
+
+async def test_the_status_shows_a_line_for_each_node(live: Live) -> None:
+    """Which one answers, who is silent, whose tasks nobody polls; a name is shown and never obeyed."""
+    later = START + timedelta(hours=3)
+    nodes = (
+        Standing("host-1", True, "1.2.3", True, START, later, 128, NodeReport(1200, 40.0, 0.25)),
+        Standing("host-\x1b[2J", False, "1.2.2", False, START, later, 88, NodeReport(800, 20.0)),
+    )
+    live.world.status = replace(live.world.status, cluster=Cluster(nodes, unowned=40, age=1.0))
+    shown = (await live.notifier("status")).stdout
+    assert "nodes           1 alive; 40 SHARDS ARE NOBODY'S\n" in shown
+    assert "  host-1        this one, 128 shards, 1200 tasks, 40.0 polls/s, lag 0.2 s, version 1.2.3\n" in shown
+    assert "  host-\\x1b[2J  SILENT since 2026-11-22T16:33:00Z; 88 shards\n" in shown
+    live.world.status = replace(live.world.status, cluster=Cluster(nodes[:1], unowned=0, age=75.0))
+    shown = (await live.notifier("status")).stdout
+    assert "1 alive; every shard has its owner; that was 1m15s ago, the store has not answered since\n" in shown
+    assert len((await live.json("status"))["cluster"]["nodes"]) == 1
 
 
 async def test_a_daemon_that_is_not_ready_is_exit_1_with_the_reasons(live: Live) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from notifier.adapters.api import PausedProvider, Readiness, Reloaded, ReloadRefused, problems
+from notifier.adapters.api import Cluster, PausedProvider, Readiness, Reloaded, ReloadRefused, problems
+from notifier.domain.report import NodeReport, Standing
 from notifier.domain.signature import Ed25519Key, parse_public_key, public_key
 from notifier.ports import Counts, Oldest, Space, TooManyListsError
 from notifier.services import registrar
@@ -107,6 +108,32 @@ async def test_the_status_is_readiness_and_figures(world: World) -> None:
         "open_circuits": 0,
         "store": {"bytes": 4096, "free_bytes": 1 << 30},
         "last_reload": {"successful": True, "at": "2026-11-22T13:33:00.000000Z"},
+        "cluster": None,
+    }
+
+
+async def test_the_status_shows_the_nodes_that_share_the_database(world: World) -> None:
+    """What each says of itself, what it holds, and what is nobody's."""
+    report = NodeReport(1200, 40.0, 0.5)
+    node = Standing("host-1", True, "1.2.3", True, START, START + timedelta(hours=1), 86, report)
+    world.status = replace(world.status, cluster=Cluster((node,), unowned=170, age=1.2345))
+    assert (await world.call("GET", "/v1/status")).json()["cluster"] == {
+        "nodes": [
+            {
+                "name": "host-1",
+                "this": True,
+                "version": "1.2.3",
+                "alive": True,
+                "started_at": "2026-11-22T13:33:00.000000Z",
+                "seen_at": "2026-11-22T14:33:00.000000Z",
+                "shards": 86,
+                "tasks": 1200,
+                "polls_per_second": 40.0,
+                "poll_lag_seconds": 0.5,
+            }
+        ],
+        "unowned_shards": 170,
+        "age_seconds": 1.2,
     }
 
 

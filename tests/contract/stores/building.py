@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import itertools
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -147,7 +148,8 @@ def _migrated() -> str:
     async def open_and_close() -> None:
         await (await open_postgres(shared_server().url(name))).close()
 
-    asyncio.run(open_and_close())
+    with ThreadPoolExecutor(1) as elsewhere:  # whoever asks first may stand in an event loop
+        elsewhere.submit(asyncio.run, open_and_close()).result()
     return name
 
 

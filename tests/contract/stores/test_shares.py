@@ -156,6 +156,16 @@ async def test_a_node_that_stopped_in_between_is_not_waited_for_long(postgres):
     assert await two.take("two", wish(5.0)) == {"videos": 5.0}
 
 
+async def test_a_beat_does_not_wait_for_a_share(postgres):
+    """Nor a share for a beat: neither may make the other late."""
+    (one,) = await postgres.join("one")
+    engine = new_engine(postgres._url, size=1, begin="BEGIN")
+    with engine.connect() as beating, beating.begin():
+        beating.execute(text("UPDATE nodes SET alive_until = alive_until + 1"))
+        assert await one.take("one", wish(5.0)) == {"videos": 5.0}
+    engine.dispose()
+
+
 async def test_nobody_is_buried_while_it_takes_a_share(postgres):
     """Else its row of the shares would outlive it, and nobody could have that part of the rate again."""
     (one,) = await postgres.join("one")

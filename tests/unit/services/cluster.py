@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from datetime import timedelta
 from random import Random
 
+from notifier.domain.lease import Roll
 from notifier.ports import StoreUnavailableError
 from notifier.services.membership import Membership
 from tests.fake_roster import FakeDatabase, FakeRoster
@@ -15,33 +16,40 @@ WORK_EVERY = 1.0
 
 class Desk:
     """A holder that writes to every task of its shards about once a second, each write some time after its fence was
-    captured: `shards` is what it works on."""
+    captured: `shards` is what it works on. `broken`: its store does not let it load anything;
+    `slow`: what it learned takes a minute to save."""
 
     def __init__(self, node: "Node") -> None:
         self._node = node
         self.shards: set[int] = set()
+        self.broken = self.slow = False
 
     async def adopt(self, shards: Collection[int]) -> None:
         await self._node.takes_a_while()
-        if self._node.cluster.database.down:
+        if self._node.cluster.database.down or self.broken:
             raise StoreUnavailableError("connection refused")
         self.shards |= set(shards)
 
     async def disown(self, shards: Collection[int], *, save: bool) -> None:
         if save:
             await self._node.takes_a_while()
+            if self.slow:
+                await self._node.crew.sleep(60.0)
         self.shards -= set(shards)
 
 
 class Node:
-    """One run of a daemon. `running` is False while it is stopped (SIGSTOP), `gone` once it has left or died."""
+    """One run of a daemon. `running` is False while it is stopped (SIGSTOP), `gone` once it has left or died. `heard`
+    are the rolls that it was told of, `bereaved` the ids under which it joined after each loss of everything."""
 
-    def __init__(self, cluster: "Cluster", name: str) -> None:
+    def __init__(self, cluster: "Cluster", name: str, *, live: bool) -> None:
         self.cluster, self.name = cluster, name
         self.clock = FakeClock()
         self.clock.move_to(cluster.monotonic())
         self.crew = FakeCrew(self.clock)
         self.desk = Desk(self)
+        self.heard: list[Roll] = []
+        self.bereaved: list[str | None] = []
         self.roster = FakeRoster(cluster.database, self.takes_a_while)
         self.running, self.gone, self.running_since = True, False, cluster.time
         self.membership = Membership(
@@ -52,9 +60,16 @@ class Node:
             clock=self.clock,
             chance=NodeChance(name),
             crew=self.crew,
+            report=lambda: f'{{"tasks":{len(self.desk.shards)}}}',
+            told=[self.heard.append],
+            bereaved=[self._mourn],
         )
         cluster.database.woken.append(self._hear)
-        self.crew.spawn(self._live())
+        if live:
+            self.crew.spawn(self._live())
+
+    def _mourn(self) -> None:
+        self.crew.later(1.0, lambda: self.bereaved.append(self.membership.node))
 
     def _hear(self) -> None:
         if self.running and not self.gone and self.cluster.news:
@@ -107,7 +122,7 @@ class Node:
 
     async def _leave(self) -> None:
         try:
-            await self.membership.retire()
+            await self.membership.retire(3.0)
             await self.membership.leave()
         except StoreUnavailableError:
             pass
@@ -124,7 +139,7 @@ class NodeChance(FakeChance):
 
 
 class Cluster:
-    """`time` is true time; `news` says whether nodes wake each other; `slow` is the longest that a call takes one way."""
+    """`time` is true time; `news`: nodes wake each other; `slow` is the longest that a call takes one way."""
 
     def __init__(self, seed: int = 0, *, slow: float = 0.0, news: bool = True) -> None:
         self.time, self.skew = 0.0, 0.0
@@ -157,9 +172,10 @@ class Cluster:
     def alive(self) -> list[Node]:
         return [node for node in self.nodes if not node.gone]
 
-    async def start(self) -> Node:
+    async def start(self, *, live: bool = True) -> Node:
+        """Another node; unless it is to `live`, its test starts it."""
         self._born += 1
-        node = Node(self, f"n{self._born}")
+        node = Node(self, f"n{self._born}", live=live)
         self.nodes.append(node)
         await node.crew.run()
         return node

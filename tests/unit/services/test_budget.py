@@ -7,6 +7,7 @@ import pytest
 from notifier.domain.report import NodeReport, read_report
 from notifier.ports import StoreUnavailableError
 from notifier.services.budget import Budget
+from notifier.services.membership import Membership
 from tests.fake_roster import FakeDatabase, FakeRoster
 from tests.fake_shares import FakeShares
 from tests.unit.services.world import LIMITS, World
@@ -23,9 +24,11 @@ class Nodes:
         self.shares = FakeShares(self.database)
         self.worlds = [self._world() for _ in range(count)]
         self.rosters = [FakeRoster(self.database) for _ in range(count)]
-        self.budgets = [
-            Budget(shares=self.shares, poller=world.poller, crew=self.crew, tempo=lambda: 1.25) for world in self.worlds
-        ]
+        self.budgets = [self._budget(world) for world in self.worlds]
+
+    def _budget(self, world):
+        plain = {"shares": self.shares, "crew": self.crew, "clock": self.clock}
+        return Budget(poller=world.poller, tempo=lambda: 1.25, **plain)
 
     def _world(self):
         world = World(shared=True)
@@ -70,6 +73,7 @@ async def test_what_one_lowers_another_takes(two):
     """In its next beat; together they never have more than the rate."""
     await two.beat(0)
     assert (two.share(0), two.share(1)) == (5.0, 0.0)
+    assert two.worlds[0].poller.shares() == {"videos": 5.0}
     await two.beat(1)
     assert (two.share(0), two.share(1)) == (5.0, 5.0)
 
@@ -148,11 +152,12 @@ async def test_one_question_at_a_time(two):
 
 
 async def test_a_buried_node_has_no_share(two):
-    """Nor any roll to show, until it has joined again."""
+    """Until it has joined again."""
     await two.beat(0, 1)
     two.budgets[0].bereaved()
     assert two.share(0) == 0.0
-    assert two.budgets[0].roll is None
+    await two.beat(0)
+    assert two.share(0) == 5.0
 
 
 async def test_a_node_that_was_buried_while_it_asked_takes_nothing(two):
@@ -223,4 +228,25 @@ async def test_a_report_says_how_the_node_fares(two):
     for number in range(30):
         await world.accept(f"vid_{number}")
     await world.crew.advance(2)
+    assert World().poller.shares() == {}
     assert read_report(two.budgets[0].report()) == NodeReport(30, 1.2, 2.0, {"videos": 6.0})
+
+
+async def test_a_node_knows_how_long_it_may_go_on_without_the_database(two):
+    """For its metrics: less with each second without an answer, and nothing once others may take over."""
+    node = Membership(
+        roster=two.rosters[0],
+        holders=(),
+        name="host",
+        version="1.0",
+        clock=two.clock,
+        chance=two.worlds[0].chance,
+        crew=two.crew,
+    )
+    assert node.lease_left() == 0.0
+    await node.start()
+    assert node.lease_left() == 6.5
+    two.clock.move_to(two.clock.monotonic() + 6)
+    assert node.lease_left() == 0.5
+    two.clock.move_to(two.clock.monotonic() + 6)
+    assert (node.lease_left(), node.holds()) == (0.0, False)

@@ -14,6 +14,7 @@ from notifier.domain.pace import Line
 from notifier.domain.share import Demand, granted, is_part
 from notifier.ports import Buried
 from notifier.services.budget import Budget
+from tests.fakes import FakeClock
 
 STEP = 0.05
 WINDOW = 10.0
@@ -58,7 +59,7 @@ class Node:
         self._demand = Demand()
         self._now = now
         self.share("videos", 0.0)
-        self.budget = Budget(shares=shared, poller=self, crew=AtOnce(), tempo=lambda: 0.0)
+        self.budget = Budget(shares=shared, poller=self, crew=AtOnce(), clock=FakeClock(), tempo=lambda: 0.0)
         self.beat_at = now
         self.arrivals, self._owed = 0.0, 0.0
         self._numbers = iter(range(10**9))

@@ -7,6 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from notifier.domain.answer import Missed, Running, Throttled, Unauthorized, Unavailable
+from tests.fake_pool import FakeTenure
 from tests.unit.services.world import LIMITS, World
 
 RUNNING = Running("processing", known=True)
@@ -30,6 +31,28 @@ async def test_polls_keep_to_the_rate(world):
         await world.crew.advance(1)
         assert len(begun(world)) == 10 + 10 * second
     assert Counter(begun(world)) == {f"vid_{number}": 1 for number in range(100)}
+
+
+async def test_who_waits_is_not_called_for_all_the_time(world):
+    """The rate lets a task go every ten intervals: the firings between cost time and bring nothing. Its turn is never
+    lost, and what is called for less often is polled no later."""
+    world = World(replace(LIMITS, rate=1.0))
+    await crowd(world, 300)
+    await world.crew.advance(3000)
+    assert len(world.timetable.fired) < 3 * len(begun(world))
+    assert set(Counter(begun(world, since=300)).values()) == {9}
+
+
+async def test_who_waited_patiently_is_called_for_when_the_provider_comes_back(world):
+    """It was taken out of the configuration while tasks waited for it."""
+    world = World(replace(LIMITS, rate=1.0))
+    await crowd(world, 300)
+    await world.crew.advance(200)
+    world.configure()
+    await world.crew.advance(10)
+    world.configure(videos=replace(LIMITS, rate=100.0))
+    await world.crew.advance(31)
+    assert len(set(begun(world, since=210))) == 300
 
 
 async def test_when_the_rate_is_too_low_polls_are_late_but_fair():
@@ -305,3 +328,35 @@ async def test_who_is_cancelled_between_turn_and_poll_is_not_polled(world):
     world.poller.forget(1)
     await world.crew.run()
     assert world.provider.asked == []
+
+
+async def test_nobody_is_asked_while_the_lease_does_not_hold():
+    """Others may poll these tasks by then; they wait, and go on when it holds again."""
+    tenure = FakeTenure()
+    world = World(tenure=tenure)
+    await crowd(world, 3)
+    tenure.holding = False
+    await world.crew.advance(100)
+    assert len(begun(world)) == 3
+    tenure.holding = True
+    await world.crew.advance(1.5)
+    assert len(begun(world)) == 6
+
+
+async def test_a_process_that_was_stopped_between_look_and_question_asks_nothing():
+    """Two turns were given while the lease held; when the second comes to be taken, others may have its task. It is not
+    lost."""
+
+    class Stopped(FakeTenure):
+        def holds(self) -> bool:
+            return self.holding and (self.node == "woken" or not world.provider.asked)
+
+    tenure = Stopped(holding=False)
+    world = World(tenure=tenure)
+    await crowd(world, 2)
+    tenure.holding = True
+    await world.crew.advance(0.9)
+    assert len(begun(world)) == 1
+    tenure.node = "woken"
+    await world.crew.advance(0.9)
+    assert sorted(begun(world)) == ["vid_0", "vid_1"]

@@ -340,3 +340,39 @@ async def test_public_keys_are_gathered_once_for_each_change(world):
     assert world.endpoints.public_keys() is known
     await world.endpoints.change(endpoint.id, Change(rotate=True))
     assert len(world.endpoints.public_keys()) == 2
+
+
+# Other nodes
+
+
+async def test_what_another_node_registered_signs_after_it_was_read(world):
+    """Likewise what it changed, and what it deleted no longer does. What is as it was is told to nobody."""
+    kept = await register(world)
+    other = replace(kept, id="ep_9", url=OTHER, terms=Terms(secrets=(THEIRS,)), number=9)
+    world.store.registered["ep_9"] = other
+    await world.endpoints.reread()
+    assert signs(await posted(world, OTHER), THEIRS)
+    world.store.registered["ep_9"] = replace(other, terms=Terms(secrets=(OURS,)))
+    del world.store.registered[kept.id]
+    await world.endpoints.reread()
+    assert signs(await posted(world, OTHER, 2), OURS)
+    assert signs(await posted(world, HOOK, 3), KEY)
+    assert (world.endpoints.show(kept.id), await world.endpoints.delete(kept.id)) == (None, Unknown())
+    receivers = world.endpoints.receivers
+    await world.endpoints.reread()
+    assert world.endpoints.receivers is receivers
+
+
+async def test_what_is_registered_here_while_the_store_is_read_stays(world):
+    """What was read is older, so it is read again."""
+    read = world.store.endpoints
+
+    async def read_slowly():
+        stored = await read()
+        world.store.endpoints = read
+        await register(world)
+        return stored
+
+    world.store.endpoints = read_slowly
+    await world.endpoints.reread()
+    assert signs(await posted(world), OURS)

@@ -1,5 +1,5 @@
-"""Whatever happens to nodes and their database, in whatever order: one node's writes count for a task, somebody works on
-each of them, and in the end everybody has a fair part."""
+"""Whatever happens to nodes and their database, in whatever order: one node's writes count for a task, somebody works
+on each of them, and in the end everybody has a fair part."""
 
 import asyncio
 import os
@@ -7,7 +7,14 @@ from collections import Counter
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from notifier.domain.shard import SHARDS
 from tests.unit.services.cluster import Cluster

@@ -167,7 +167,7 @@ async def test_what_changed_while_the_store_was_read_is_known_better(world):
     await world.watch()
     stale = await world.store.watched({"videos": 30.0})
 
-    async def slowly(usual_intervals):
+    async def slowly(*_):
         await world.watch("vid_1", "https://b.example/hook", interval=10.0)
         return stale
 

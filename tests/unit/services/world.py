@@ -9,10 +9,11 @@ from notifier.domain.answer import Answer
 from notifier.domain.delivery import Delivery, RetrySchedule
 from notifier.domain.freshness import Freshness
 from notifier.domain.receiver import Receiver, Receivers
+from notifier.domain.shard import SHARDS
 from notifier.domain.signature import HmacKey
 from notifier.domain.task import Task
 from notifier.ports import ALWAYS, Registered, Tenure
-from notifier.services.archivist import Archivist, SavingPolicy
+from notifier.services.archivist import Archivist
 from notifier.services.channel import Channel, PollLimits
 from notifier.services.custody import Custody
 from notifier.services.dispatcher import Dispatcher, DispatchPolicy
@@ -22,6 +23,7 @@ from notifier.services.poller import Poller
 from notifier.services.refresher import Refresher
 from notifier.services.registrar import Registrar, WatchRequest, WatchRules
 from notifier.services.rhythms import Rhythms
+from notifier.services.tries import SavingPolicy
 from tests.fake_peers import FakeArchive, FakeGuard, FakeProvider, FakeSender
 from tests.fake_store import FakeStore
 from tests.fakes import FakeAlarms, FakeChance, FakeClock, FakeCrew, FakeMeter, FakeTimetable
@@ -93,6 +95,7 @@ class World:
             ask=self.inquiries.ask,
             owe=self.dispatcher.owe,
             accept=self.dispatcher.accept,
+            shared=self.custody is not None,
         )
         self.endpoints = Endpoints(
             usual=self.policy.receivers.usual,
@@ -111,8 +114,11 @@ class World:
             meter=self.meter,
             archivist=self.archivist,
             rhythms=Rhythms(self.store, chance=self.chance),
+            tenure=self.tenure,
             shared=self.shared,
         )
+        if self.shared:  # with nobody, as far as tasks go
+            self.poller.owned.update(range(SHARDS))
         self.registrar = Registrar(
             store=self.store,
             poller=self.poller,

@@ -71,7 +71,7 @@ def _watches() -> None:
     if op.get_bind().dialect.name == "sqlite":
         _partial_index("uq_watches_promise", "watches", ["task_key", "callback_url"], kept, unique=True)
     else:  # PostgreSQL's indexes take 2,704 bytes, and a URL may have more
-        digest = ["task_key", sa.text("md5(callback_url)")]
+        digest: list[str | sa.TextClause] = ["task_key", sa.text("md5(callback_url)")]
         _partial_index("uq_watches_promise_digest", "watches", digest, kept, unique=True)
     _partial_index("ix_watches_over", "watches", ["ended_at"], sa.text("state != 'watching'"))
     _partial_index("ix_watches_declared", "watches", ["seq"], sa.column("declared", sa.Boolean).is_(True))

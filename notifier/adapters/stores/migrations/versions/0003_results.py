@@ -36,8 +36,7 @@ def _tasks() -> None:
             batch.drop_constraint("uq_tasks_task_id_provider", type_="unique")
             batch.create_unique_constraint("uq_tasks_task_id_provider_variables", ["task_id", "provider", "variables"])
     if op.get_bind().dialect.name != "sqlite":  # PostgreSQL's indexes take 2,704 bytes, and variables may have more
-        name = ["task_id", "provider", sa.text("md5(variables)")]
-        op.create_index("uq_tasks_name", "tasks", name, unique=True)
+        op.create_index("uq_tasks_name", "tasks", ["task_id", "provider", sa.text("md5(variables)")], unique=True)
     if last is not None:
         op.execute(sa.text("DELETE FROM sqlite_sequence WHERE name = 'tasks'"))
         op.execute(sa.text("INSERT INTO sqlite_sequence (name, seq) VALUES ('tasks', :last)").bindparams(last=last))
