@@ -71,7 +71,7 @@ class Http:
         if self._guard is None:
             return None
         allow = tuple(self._guard())
-        target = examine(url, allow)
+        target = _examined(url, allow)
         if isinstance(target, Refusal):
             return target
         return None if target.literal is not None else await self._check_name(target, allow, timeout)
@@ -125,7 +125,13 @@ class Http:
         return incoming.reply(clock() - start)
 
     def _examine(self, url: str) -> Target | Refusal | None:
-        return None if self._guard is None else examine(url, tuple(self._guard()))
+        return None if self._guard is None else _examined(url, tuple(self._guard()))
+
+
+@lru_cache(maxsize=4096)
+def _examined(url: str, allow: tuple[Network, ...]) -> Target | Refusal:
+    """The same few URLs are called again and again. Where a name leads is judged anew whenever it is dialled."""
+    return examine(url, allow)
 
 
 def _fault(error: Exception, where: str, deadline: asyncio.Timeout, seconds: float) -> Fault:

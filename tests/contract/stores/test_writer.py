@@ -193,8 +193,9 @@ async def test_what_is_patient_goes_along_with_what_is_not(store, announcer, mon
     owed = [(await store.end(completed(task), announcer))[0] for task in tasks]
     attempts = [asyncio.ensure_future(store.settle(*delivered(one))) for one in owed]
     await asyncio.sleep(0)
-    await store.ping()
-    assert [await one for one in attempts] == ["kept", "kept"]
+    async with asyncio.timeout(10):
+        await store.ping()
+        assert await asyncio.gather(*attempts) == ["kept", "kept"]
 
 
 async def test_what_is_patient_waits_no_longer_than_for_a_moment(store, announcer):
