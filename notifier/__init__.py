@@ -46,6 +46,7 @@
     │   ├── ends.py       ends, by an answer or a deadline: saved with the deliveries they owe, and told once
     │   ├── channel.py    one provider: whose turn it is, and the pause when it will not talk to us
     │   ├── budget.py     many nodes: this one's shares of the providers' rates
+    │   ├── news.py       many nodes: what others did to this one's tasks
     │   ├── rhythms.py    what each provider's tasks taught, and whose next poll goes by it
     │   ├── dispatcher.py deliveries: whose turn it is (trials.py: test events)
     │   ├── turns.py      one turn of a delivery: an attempt, or fresh URLs before it
@@ -61,6 +62,7 @@
     └── adapters/         the only importers of httpx, apscheduler, fastapi, sqlalchemy …
         ├── api/          the intake: routes, problems, tokens
         ├── scheduler.py  APScheduler: an interval job per watched task, date jobs for retries, housekeeping
+        │                 (jobs.py: kept in a heap, called inline)
         ├── http/         guarded requests: pool, deadline, size cap, address check at connect time
         ├── webhook.py    an attempt as an HTTP request; its answer as a receipt
         ├── providers/    asking what a description says; how a provider is told who asks

@@ -24,6 +24,10 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    return 1 + len(os.sched_getaffinity(0))
+
+
 def pytest_collection_finish() -> None:
     """What is imported stays: without this, the garbage collector goes through all of it again and again."""
     gc.collect()

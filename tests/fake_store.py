@@ -20,6 +20,7 @@ from notifier.ports import (
     Declared,
     Expired,
     Known,
+    LeaseLostError,
     Outdated,
     Registered,
     Retell,
@@ -32,10 +33,12 @@ from notifier.ports import (
 
 
 class FakeStore:
-    """`down` makes every call raise StoreUnavailableError, `fail(n)` the next n. `writes` names what was written."""
+    """`down` makes every call raise StoreUnavailableError, `fail(n)` the next n. `writes` names what was written.
+    `lost` are the keys of tasks that are another node's."""
 
     def __init__(self) -> None:
         self.down = False
+        self.lost: set[int] = set()
         self.writes: list[str] = []
         self.watches: dict[str, Watch] = {}
         self.tasks: dict[int, Task] = {}
@@ -55,6 +58,10 @@ class FakeStore:
             raise StoreUnavailableError("disk I/O error")
         if write is not None:
             self.writes.append(write)
+
+    def _prove(self, key: int) -> None:
+        if key in self.lost:
+            raise LeaseLostError(key)
 
     # WatchStore
 
@@ -117,6 +124,7 @@ class FakeStore:
 
     async def end(self, task: Task, announce: Announce) -> Sequence[Delivery]:
         self._reach("end")
+        self._prove(task.key)
         assert task.end is not None
         watches = list(self._watching(task.key))
         if not watches:
@@ -127,6 +135,7 @@ class FakeStore:
 
     async def expire(self, task: Task, now: datetime, announce: Announce) -> Expired:
         self._reach("expire")
+        self._prove(task.key)
         ended = replace(task, end=End("abandoned", now, reason="deadline"))
         late = [watch for watch in self._watching(task.key) if watch.deadline_at <= now]
         owed = self._end_watches(late, ended, announce)

@@ -34,7 +34,9 @@ log = structlog.get_logger()
 
 LOOK_EVERY_SECONDS = 1.0
 RECOVER_EVERY_SECONDS = 10.0
-RETIRE_SECONDS = 3.0
+SAVE_SECONDS = 3.0
+"""For polls in flight, and for saving what was learned of the tasks that are handed over."""
+RETIRE_SECONDS = SAVE_SECONDS + 1.0
 LEAVE_SECONDS = 1.0
 
 
@@ -120,7 +122,7 @@ class Cluster:
 
     async def retire(self) -> None:
         """Hand over the tasks; attempts in flight finish under the lease that goes on."""
-        await _in_time(RETIRE_SECONDS, self.membership.retire())
+        await _in_time(RETIRE_SECONDS, self.membership.retire(SAVE_SECONDS))
 
     async def leave(self) -> None:
         """Everything was saved that could be."""

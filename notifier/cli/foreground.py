@@ -12,6 +12,7 @@ from pathlib import Path
 import structlog
 
 from notifier.adapters.connections import raise_file_limit
+from notifier.adapters.stores.address import is_server
 from notifier.adapters.systemd import ServiceManager
 from notifier.app.daemon import Daemon, configure_logs
 from notifier.app.errors import StartError, WrongSettingsError
@@ -28,7 +29,8 @@ SWITCH_SECONDS = 0.001
 """How long a thread of the store may keep the interpreter from the event loop, each time that one comes back from a
 system call. With Python's own 5 ms a busy store makes polls a second late while hundreds of clients register."""
 COLLECT = (10_000, 20, 20)
-"""After so many new objects, and so many times that. Polls leave no cycles behind, and what does is small."""
+"""Garbage is collected after so many new objects, and more thoroughly after so many times that. Polls leave no cycles
+behind, and with Python's own 700 the search for some takes a fifth of all time."""
 
 
 def serve(config: Path, settings: Settings, early: threading.Event) -> int:
@@ -36,9 +38,12 @@ def serve(config: Path, settings: Settings, early: threading.Event) -> int:
     configure_logs(settings)
     raise_file_limit()
     sys.setswitchinterval(SWITCH_SECONDS)
+    gc.set_threshold(*COLLECT)
     with contextlib.closing(ServiceManager.take(os.environ)) as manager:
         try:
             asyncio.run(_serve(config, settings, early, manager))
+        except asyncio.CancelledError:
+            log.info("daemon.stopped")
         except StartError as error:
             log.error("daemon.failed", error=str(error))
             manager.status(f"failed: {error}")
@@ -47,18 +52,26 @@ def serve(config: Path, settings: Settings, early: threading.Event) -> int:
 
 
 async def _serve(config: Path, settings: Settings, early: threading.Event, manager: ServiceManager) -> None:
-    stop = asyncio.Event()
+    stop, begun = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_tell)
+    starting = asyncio.current_task() if is_server(settings.store.url) else None
+
+    def end() -> None:
+        stop.set()
+        if starting is not None and not begun.is_set():
+            starting.cancel()  # it may wait for its server for longer than a stop may take
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, end)
     loop.add_signal_handler(signal.SIGHUP, early.set)
 
     def read() -> Loaded | Rejected:
         return load(config, os.environ, secrets="required")
 
     async with supervised(manager) as supervision, running(settings, read, manager) as daemon:
-        spare_collector()
+        begun.set()
+        gc.freeze()  # what is there now lasts: nobody need look through it for garbage
         supervision.begin(daemon.health, daemon.catalog)
         loop.add_signal_handler(signal.SIGHUP, lambda: daemon.crew.spawn(_reload(daemon)))
         if early.is_set():
@@ -66,13 +79,6 @@ async def _serve(config: Path, settings: Settings, early: threading.Event, manag
         await stop.wait()
         supervision.end()
         log.info("daemon.stopping")
-
-
-def spare_collector() -> None:
-    """What is there when the daemon is ready lasts, as do most tasks of a crowd: the garbage collector need not look
-    through it over and over. With a hundred thousand watches that took as long as polling them."""
-    gc.freeze()
-    gc.set_threshold(*COLLECT)
 
 
 async def _reload(daemon: Daemon) -> None:

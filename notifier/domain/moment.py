@@ -8,7 +8,7 @@ def rfc3339(moment: datetime) -> str:
 
     `moment` must be aware; any zone is turned into UTC (RFC 3339, section 5.6).
     """
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def rfc3339_or_none(moment: datetime | None) -> str | None:

@@ -6,6 +6,7 @@ from this one. What is to be done comes from the latest roll alone, and after ea
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import assert_never
 
 import structlog
 
@@ -93,14 +94,23 @@ class Membership:
         if not self._closed:
             self._wakeup.by(self._clock.monotonic() + SOON_SECONDS)
 
-    async def retire(self) -> None:
-        """Claim nothing more, and hand over everything. The node lives on, for its attempts in flight."""
+    async def retire(self, patience: float) -> None:
+        """Claim nothing more, and hand over everything: what was not saved within `patience` (seconds) the next owners
+        learn again. The node lives on, for its attempts in flight."""
         self._closed = True
-        async with self._at_work:
-            held, self._held = self._held, set()
-            await self._disown(held, save=True)
-            await self._roster.retire()
-        log.info("shards.handed_over", node=self._node, shards=len(held), left=0)
+        held, saved = len(self._held), True
+        limit = asyncio.timeout(None)
+        stop_waiting = self._crew.later(patience, lambda: limit.reschedule(0.0))
+        try:
+            async with limit, self._at_work:
+                await self._disown(frozenset(self._held), save=True)
+                self._held.clear()
+        except TimeoutError:
+            saved = False
+        finally:
+            stop_waiting()
+        await self._roster.retire()
+        log.info("shards.handed_over", node=self._node, shards=held, left=0, saved=saved)
 
     async def leave(self) -> None:
         """Go away in order, after everything was saved. What the store does not take others take over in a while."""
@@ -136,7 +146,8 @@ class Membership:
     async def _ask(self) -> Roll | None:
         """One beat, and what is learned of it for as long as it is true. None: this node was buried."""
         node, sent = self._node, self._clock.monotonic()
-        match await self._roster.beat(self._report()):
+        answer = await self._roster.beat(self._report())
+        match answer:
             case Buried():
                 self._pulse.stop()
                 self._node = None
@@ -146,6 +157,8 @@ class Membership:
             case Roll() as roll:
                 self._hear(roll, sent)
                 return roll
+            case _:
+                assert_never(answer)
 
     def _hear(self, roll: Roll, sent: float) -> None:
         self._pulse.beat(sent)
@@ -197,8 +210,8 @@ class Membership:
     async def _follow(self, todo: Plan) -> bool:
         if todo.lost:
             await self._lose(todo.lost)
-        for start in range(0, len(todo.release), HAND_OVER_AT_ONCE):
-            await self._hand_over(todo.release[start : start + HAND_OVER_AT_ONCE])
+        if todo.release:
+            await self._hand_over(todo.release)
         if todo.claim:
             await self._claim(todo.claim)
         return todo != Plan()
@@ -208,10 +221,12 @@ class Membership:
         await self._disown(shards, save=False)
         log.warning("shards.lost", node=self._node, shards=len(shards), left=len(self._held))
 
-    async def _hand_over(self, shards: Collection[int]) -> None:
-        self._held.difference_update(shards)
-        await self._disown(shards, save=True)
-        await self._roster.release(shards)
+    async def _hand_over(self, shards: Sequence[int]) -> None:
+        for start in range(0, len(shards), HAND_OVER_AT_ONCE):
+            some = shards[start : start + HAND_OVER_AT_ONCE]
+            self._held.difference_update(some)
+            await self._disown(some, save=True)
+            await self._roster.release(some)
         log.info("shards.handed_over", node=self._node, shards=len(shards), left=len(self._held))
 
     async def _claim(self, wanted: Collection[int]) -> None:

@@ -1,14 +1,14 @@
 """A provider whose tasks are completed at once, and the file server that its URLs lead to."""
 
-import http.server
 import json
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeAlias
 
-Serve: TypeAlias = Callable[[http.server.BaseHTTPRequestHandler, str, int], None]
+from tests.http_server import HttpServer, Request, send
+
+Serve: TypeAlias = Callable[[Request, str, int], None]
 """Answers the GET of a file, by its task and how often that was asked for (from 1)."""
 
 MP4 = b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom"
@@ -20,16 +20,8 @@ def film(task_id: str, size: int = 100_000) -> bytes:
     return (MP4 + body * (size // len(body) + 1))[:size]
 
 
-def serve_film(request: http.server.BaseHTTPRequestHandler, task_id: str, count: int) -> None:
+def serve_film(request: Request, task_id: str, count: int) -> None:
     send(request, 200, film(task_id), "video/mp4")
-
-
-def send(request: http.server.BaseHTTPRequestHandler, status: int, body: bytes, kind: str = "text/plain") -> None:
-    request.send_response(status)
-    request.send_header("content-type", kind)
-    request.send_header("content-length", str(len(body)))
-    request.end_headers()
-    request.wfile.write(body)
 
 
 class FilmServer:
@@ -39,26 +31,10 @@ class FilmServer:
         self.serve = serve
         self.polls: Counter[str] = Counter()
         self.gets: Counter[str] = Counter()
-        films = self
+        self.server = HttpServer(self.handle)
+        self.url = self.server.url
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                films.handle(self)
-
-            def log_message(self, *_: object) -> None: ...
-
-        class Server(http.server.ThreadingHTTPServer):
-            daemon_threads = True
-
-            def handle_error(self, *_: object) -> None: ...
-
-        self.server = Server(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
-        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
-
-    def handle(self, request: http.server.BaseHTTPRequestHandler) -> None:
+    def handle(self, request: Request) -> None:
         task_id = request.path.partition("?")[0].rpartition("/")[2]
         if not request.path.startswith("/v1/result/"):
             self.gets[task_id] += 1
@@ -67,7 +43,7 @@ class FilmServer:
         self.polls[task_id] += 1
         url = f"{self.url}/films/{task_id}?poll={self.polls[task_id]}"
         answer = {"id": task_id, "object": "video", "status": "completed", "video_url": url}
-        send(request, 200, json.dumps(answer).encode(), "application/json")
+        send(request, 200, json.dumps(answer).encode())
 
     def provider(self) -> dict[str, object]:
         """The `providers:` entry that polls it."""
@@ -81,5 +57,4 @@ def film_server(serve: Serve = serve_film) -> Iterator[FilmServer]:
     try:
         yield server
     finally:
-        server.server.shutdown()
-        server.server.server_close()
+        server.server.close()

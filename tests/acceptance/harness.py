@@ -1,7 +1,6 @@
 """Real processes and real sockets: a daemon, and a receiver that the tests steer from outside."""
 
 import http.client
-import http.server
 import json
 import os
 import random
@@ -21,6 +20,7 @@ from urllib.parse import urlsplit
 import yaml
 
 from tests.acceptance.nursery import Child, Wish, nursery
+from tests.http_server import HttpServer, Request, send
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 TOKEN = "backend-token-for-tests"
@@ -208,28 +208,10 @@ class ReceiverServer:
         self.lock = threading.Lock()
         self.busy: dict[str, int] = {}
         self.most_busy: dict[str, int] = {}
-        receiver = self
+        self.server = HttpServer(self.handle, host)
+        self.url = self.server.url
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                receiver.handle(self)
-
-            def log_message(self, *_: object) -> None: ...
-
-        class Server(http.server.ThreadingHTTPServer):
-            daemon_threads = True
-            request_queue_size = 1024
-
-            def handle_error(self, *_: object) -> None: ...
-
-        self.server = Server((host, 0), Handler)
-        self.url = f"http://{host}:{self.server.server_address[1]}"
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True)
-        self.thread.start()
-
-    def handle(self, request: http.server.BaseHTTPRequestHandler) -> None:
+    def handle(self, request: Request) -> None:
         body = request.rfile.read(int(request.headers.get("content-length", "0")))
         at = time.time()
         with self.lock:
@@ -242,11 +224,7 @@ class ReceiverServer:
             self.busy[request.path] -= 1
             headers = {name.lower(): value for name, value in request.headers.items()}
             self.hooks.append(Hook(request.path, headers, body, at, status))
-        request.send_response(status)
-        for name, value in extra.items():
-            request.send_header(name, value)
-        request.send_header("content-length", "0")
-        request.end_headers()
+        send(request, status, b"", **extra)
 
     def at(self, path: str) -> list[Hook]:
         with self.lock:
@@ -257,8 +235,7 @@ class ReceiverServer:
             return [hook for hook in self.hooks if 200 <= hook.status < 300]
 
     def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
+        self.server.close()
 
 
 @contextmanager

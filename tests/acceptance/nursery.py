@@ -108,18 +108,20 @@ def tell(text: str) -> None:
     os.write(1, f"{text}\n".encode())
 
 
-def bury() -> None:
+def bury(living: set[int]) -> None:
     """Tell of each child that died."""
     with contextlib.suppress(ChildProcessError):
         while True:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if not pid:
                 return
+            living.remove(pid)
             tell(f"died {pid} {os.waitstatus_to_exitcode(status)}")
 
 
 def next_wish() -> Wish:
-    """Comes back in a child; the process itself ends when nobody can wish any more."""
+    """Comes back in a child; the process itself ends when nobody can wish any more, and its children with it."""
+    living: set[int] = set()
     bell, ring = os.pipe()
     os.set_blocking(bell, False)
     os.set_blocking(ring, False)
@@ -130,9 +132,11 @@ def next_wish() -> Wish:
         ready, _, _ = select.select([0, bell], [], [])
         if bell in ready:
             os.read(bell, 4096)
-            bury()
+            bury(living)
         if 0 in ready:
             if not (line := wishes.readline()):
+                for pid in living:
+                    os.kill(pid, signal.SIGKILL)
                 sys.exit()
             if not (pid := os.fork()):
                 signal.set_wakeup_fd(-1)
@@ -140,6 +144,7 @@ def next_wish() -> Wish:
                 os.close(bell)
                 os.close(ring)
                 return Wish(**json.loads(line))
+            living.add(pid)
             tell(f"born {pid}")
 
 

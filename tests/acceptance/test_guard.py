@@ -153,7 +153,7 @@ def refuse_spellings(daemon: DaemonProcess, port: int) -> None:
 def test_a_network_that_is_listed_no_more_is_not_called(tmp_path: Path, simulator: Simulator) -> None:
     """After a reload that takes a network off the list, not even a connection that was kept to it is used."""
     receiver = ReceiverServer(host="127.0.0.2")
-    port = receiver.server.server_address[1]
+    port = int(receiver.url.rpartition(":")[2])
     daemon = named_daemon(tmp_path, {"providers": simulator.provider(), "webhooks": {"retry": ["100ms"]}}, "")
     with running(daemon):
         simulator.script("task", queued=0, processing=0)

@@ -24,7 +24,7 @@ from tests.acceptance.cluster import (
     by_path,
     in_ten_seconds,
 )
-from tests.acceptance.harness import TOKEN, ReceiverServer, wait_until
+from tests.acceptance.harness import TOKEN, DaemonProcess, ReceiverServer, wait_until
 from tests.acceptance.postgres_server import PostgresServer
 from tests.acceptance.provider_server import ProviderServer
 
@@ -111,6 +111,35 @@ def test_any_node_shows_cancels_and_redelivers(cluster: Cluster) -> None:
     time.sleep(1)
     found = by_path(cluster.receiver.hooks)
     assert [len(found[f"/{name}"]) for name in names] == [0, 0, 0, 2, 2, 2, 1, 1, 1]
+
+
+def test_every_node_shows_all_of_them(cluster: Cluster) -> None:
+    """In its status and its metrics: who is there with how much of the work, that nothing is nobody's, and what each
+    may take of a rate that they share."""
+    seen = [cluster[name].call("GET", "/v1/status")[1]["cluster"] for name in "abc"]
+    for name, one in zip("abc", seen, strict=True):
+        assert {node["name"]: node["this"] for node in one["nodes"] if node["alive"]} == {
+            other: other == name for other in "abc"
+        }
+        assert sum(node["shards"] for node in one["nodes"]) == 256
+        assert (one["unowned_shards"], one["age_seconds"] < 5) == (0, True)
+        assert sum(node["tasks"] for node in one["nodes"]) >= len([*BUSY, *RATED])
+    figures = [metrics(cluster[name]) for name in "abc"]
+    assert [each["notifier_nodes"] for each in figures] == [3.0, 3.0, 3.0]
+    assert sum(each["notifier_node_shards"] for each in figures) == 256
+    assert all(each["notifier_node_lease_seconds"] > 3 for each in figures)
+
+    def shared() -> bool:
+        shares = [metrics(cluster[name])['notifier_provider_share{provider="rated"}'] for name in "abc"]
+        return 0.9 * RATE <= sum(shares) <= 1.001 * RATE and min(shares) > 0
+
+    wait_until(shared, "the rate is divided among them")
+
+
+def metrics(node: DaemonProcess) -> dict[str, float]:
+    """Each sample by its name and labels."""
+    lines = node.call("GET", "/metrics")[1].splitlines()
+    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if line[:1] != "#")}
 
 
 def test_an_endpoint_registered_at_one_node_is_known_to_all(cluster: Cluster) -> None:

@@ -1,6 +1,5 @@
 """The running intake against its own OpenAPI document, with requests that a generator makes up."""
 
-import os
 import re
 import subprocess
 import sys
@@ -8,9 +7,10 @@ from pathlib import Path
 
 from tests.acceptance.harness import TOKEN, DaemonProcess, ReceiverServer, running, wait_until
 from tests.acceptance.simulator import Simulator
+from tests.thoroughness import CI
 
-EXAMPLES_PER_CALL, LEAST_EXAMPLES = (600, 5000) if os.environ.get("CI") else (80, 500)
-"""The thorough run belongs to CI: it takes a core for over a minute."""
+EXAMPLES_PER_CALL, LEAST_EXAMPLES = (200, 1500) if CI else (40, 250)
+"""A core makes about fifty a second."""
 CHECKS = (
     "not_a_server_error",
     "status_code_conformance",

@@ -1,6 +1,5 @@
 """The real daemon against a server that plays the APIs of the presets."""
 
-import http.server
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from urllib.parse import urljoin
 import pytest
 
 from tests.acceptance.harness import DaemonProcess, ReceiverServer, running, wait_until
+from tests.http_server import HttpServer, Request, send
 from tests.recorded import Api, Recorded, Said, apis
 
 PLAIN = [api for api in apis() if not api.variables]
@@ -29,38 +29,20 @@ class Apis:
         self.polls: Counter[str] = Counter()
         self.keys: dict[str, set[str]] = {}
         self.lock = threading.Lock()
-        played = {api.preset: api for api in PLAIN}
-        outer = self
+        self.played = {api.preset: api for api in PLAIN}
+        self.server = HttpServer(self.handle)
+        self.url = self.server.url
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                self.play()
-
-            def do_POST(self) -> None:
-                self.play()
-
-            def play(self) -> None:
-                name, _, path = self.path.partition("?")[0].removeprefix("/").partition("/")
-                body = self.rfile.read(int(self.headers.get("content-length", "0")))
-                with outer.lock:
-                    outer.keys.setdefault(name, set()).update(
-                        header for header, value in self.headers.items() if "KEY" in value
-                    )
-                    outer.keys[name].update(["the body"] if b"KEY" in body else [])
-                    said = outer.said(played[name], f"/{path}")
-                self.send_response(said.http)
-                self.send_header("content-length", str(len(said.body)))
-                self.end_headers()
-                self.wfile.write(said.body)
-
-            def log_message(self, *_: object) -> None: ...
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
-        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+    def handle(self, request: Request) -> None:
+        name, _, path = request.path.partition("?")[0].removeprefix("/").partition("/")
+        body = request.rfile.read(int(request.headers.get("content-length", "0")))
+        with self.lock:
+            self.keys.setdefault(name, set()).update(
+                header for header, value in request.headers.items() if "KEY" in value
+            )
+            self.keys[name].update(["the body"] if b"KEY" in body else [])
+            said = self.said(self.played[name], f"/{path}")
+        send(request, said.http, said.body)
 
     def said(self, api: Api, path: str) -> Said:
         end = first_end(api)
@@ -72,16 +54,12 @@ class Apis:
             return next(one for one in api.answers if one.means["is"] == "running").said
         return end.said
 
-    def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-
 
 @pytest.fixture
 def played() -> Iterator[Apis]:
-    server = Apis()
-    yield server
-    server.close()
+    apis = Apis()
+    yield apis
+    apis.server.close()
 
 
 def test_a_daemon_tells_the_ends_of_tasks_of_every_plain_preset(

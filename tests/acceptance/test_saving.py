@@ -3,7 +3,6 @@ those who may not read the disk."""
 
 import hashlib
 import http.client
-import http.server
 import json
 import re
 import subprocess
@@ -18,6 +17,7 @@ from urllib.parse import urlsplit
 from tests.acceptance.film_server import MP4, FilmServer, film_server, send, serve_film
 from tests.acceptance.harness import TOKEN, DaemonProcess, Hook, ReceiverServer, running, wait_until
 from tests.acceptance.test_archive import archiving, path_of
+from tests.http_server import Request
 
 MIB = 1024 * 1024
 BLOCK = (MP4 + bytes(range(256)) * 4096)[:MIB]
@@ -40,7 +40,7 @@ class Blocks:
         self.before = before
         self.begins: list[int] = []
 
-    def __call__(self, request: http.server.BaseHTTPRequestHandler, task_id: str, count: int) -> None:
+    def __call__(self, request: Request, task_id: str, count: int) -> None:
         found = re.fullmatch(r"bytes=([0-9]+)-", request.headers.get("range", ""))
         begin, size = int(found[1]) if found else 0, self.blocks * MIB
         self.begins.append(begin)
@@ -153,7 +153,7 @@ def test_a_result_without_end_stops_at_the_limit(tmp_path: Path, receiver: Recei
     memory, and the event says that it is too large."""
     sent = 0
 
-    def endless(request: http.server.BaseHTTPRequestHandler, task_id: str, count: int) -> None:
+    def endless(request: Request, task_id: str, count: int) -> None:
         nonlocal sent
         request.protocol_version = "HTTP/1.0"
         request.send_response(200)
@@ -184,7 +184,7 @@ def test_an_event_does_not_wait_for_ever(tmp_path: Path, receiver: ReceiverServe
     """When `wait` is over it goes out with the file pending; when that is saved, `result.saved` follows."""
     told = threading.Event()
 
-    def late(request: http.server.BaseHTTPRequestHandler, task_id: str, count: int) -> None:
+    def late(request: Request, task_id: str, count: int) -> None:
         told.wait(20)
         serve_film(request, task_id, count)
 
@@ -205,7 +205,7 @@ def test_an_event_does_not_wait_for_ever(tmp_path: Path, receiver: ReceiverServe
 def test_an_expired_url_is_asked_for_again(tmp_path: Path, receiver: ReceiverServer) -> None:
     """The provider's fresh URL is fetched at once, and the event carries that one."""
 
-    def expiring(request: http.server.BaseHTTPRequestHandler, task_id: str, count: int) -> None:
+    def expiring(request: Request, task_id: str, count: int) -> None:
         if request.path.endswith("?poll=1"):
             send(request, 403, b"expired")
         else:

@@ -1,6 +1,6 @@
 """What one machine manages: the daemon as a process on one core, everything that it talks to on another.
 
-    python -m tests.benchmarks [rates] [crowd] [--rounds 3] [--seconds 8] [--watches 100000]
+    python -m tests.benchmarks [rates] [crowd] [flow] [--rounds 3] [--seconds 8] [--watches 100000]
 
 No test: it only measures. Figures are medians over the rounds. Those of one run can be compared with each other; with
 those of another run or machine only as ratios. Run it while nothing else does.

@@ -35,8 +35,8 @@ class Provider(Process):
     def __init__(self, folder: Path) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        super().__init__([str(self.port)], folder / "provider.log", program=("-m", "tests.benchmarks.answering"))
-        self.environment = {"PYTHONPATH": str(Path(__file__).parents[2])}
+        here = {"PYTHONPATH": str(Path(__file__).parents[2])}
+        super().__init__([str(self.port)], folder / "provider.log", here, "tests.benchmarks.answering", fresh=True)
 
     def start(self) -> None:
         super().start()
@@ -61,7 +61,7 @@ class Daemon(DaemonProcess):
         self._provider = provider
         webhooks = {"allow_networks": ["192.0.2.0/24"]}
         super().__init__(folder, {"providers": {}, "webhooks": webhooks, "log": {"level": "info"}})
-        self.fresh = True
+        self.fresh = True  # what it takes is its own, nothing is shared with a process that it was forked from
         self.poll(every=3600.0, rate=1)
 
     def poll(self, *, every: float, rate: int = 100_000) -> None:

@@ -79,7 +79,7 @@ def test_the_sums_of_ten_million_tasks_are_right(column: int):
         "row writes": ends * ROWS,
         "the database's CPU": ends * database,
         "write-ahead log": ends * log,
-        "connections": round(nodes) * unit(r"connections \((\d+) a node"),
+        "connections": round(nodes) * unit(r"connections \(at most (\d+) a node"),
         "disk": ends * 86_400 * disk,
     }
     for name, expected in figures.items():

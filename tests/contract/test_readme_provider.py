@@ -1,9 +1,7 @@
 """The README's provider in ten lines is what readers copy: it polls a real server here, word for word."""
 
-import http.server
 import json
 import re
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from notifier.adapters.providers import DescribedApi
 from notifier.app.describing import credentials, describe
 from notifier.config import Loaded, ProviderSettings, parse
 from notifier.domain.answer import Completed, Failed, Missed, Running, TaskError
+from tests.http_server import Request, http_server, send
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 SECTION = README.partition("## A provider of your own")[2].partition("\n## ")[0]
@@ -33,23 +32,13 @@ JOBS: dict[str, tuple[int, Any]] = {
 def jobs_api() -> Iterator[str]:
     """Plays the API of the README, for those who have its key."""
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            assert self.headers["authorization"] == "Bearer planted-key"
-            status, body = JOBS[self.path.removeprefix("/v1/jobs/")]
-            self.send_response(status)
-            self.end_headers()
-            self.wfile.write(json.dumps(body).encode())
+    def play(request: Request) -> None:
+        assert request.headers["authorization"] == "Bearer planted-key"
+        status, body = JOBS[request.path.removeprefix("/v1/jobs/")]
+        send(request, status, json.dumps(body).encode())
 
-        def log_message(self, *_: object) -> None: ...
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with http_server(play) as url:
+        yield url
 
 
 async def test_ten_lines_are_a_provider(jobs_api: str) -> None:

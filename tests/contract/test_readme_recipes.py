@@ -1,12 +1,10 @@
 """The README's recipes for verifying a webhook are what readers copy: they run here, word for word."""
 
 import base64
-import http.server
 import json
 import os
 import re
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Any
 import pytest
 
 from notifier.domain.signature import Ed25519Key, HmacKey, public_jwk, sign
+from tests.http_server import Request, http_server, send
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 BODY = b'{"type":"task.completed","data":{"task_id":"vid_1"}}'
@@ -38,22 +37,12 @@ def signed(*keys: HmacKey | Ed25519Key, body: bytes = BODY, at: int | None = Non
 def notifier_url() -> Iterator[str]:
     """Serves the key set as the intake does."""
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            assert self.path == "/.well-known/webhook-keys"
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(json.dumps({"keys": [public_jwk(NEW), public_jwk(OLD)], "whpk": []}).encode())
+    def serve_keys(request: Request) -> None:
+        assert request.path == "/.well-known/webhook-keys"
+        send(request, 200, json.dumps({"keys": [public_jwk(NEW), public_jwk(OLD)], "whpk": []}).encode())
 
-        def log_message(self, *_: object) -> None: ...
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with http_server(serve_keys) as url:
+        yield url
 
 
 def test_the_ed25519_recipe_takes_our_webhooks_and_nothing_else(notifier_url: str) -> None:

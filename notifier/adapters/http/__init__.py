@@ -1,9 +1,9 @@
 """The one place for outgoing HTTP: one deadline round everything, a size cap, and the address guard at dial time.
 
-Requests are ready-made `httpx.Request` objects handed to the aiohttp transport, because httpx's own pool slows down
-with the number of connections. Nothing is followed, inflated, retried or remembered: no redirects, no compression, no
-cookies, no proxies from the environment. What goes wrong on the other side comes back as data (`Fault`). Downloads of
-files (`Downloads`) are the one exception: they follow redirects, and read bodies of any length.
+Requests are ready-made `httpx.Request` objects, handed to a transport over aiohttp's connections, because httpx's own
+pool slows down with their number. Nothing is followed, inflated, retried or remembered: no redirects, no compression,
+no cookies, no proxies from the environment. What goes wrong on the other side comes back as data (`Fault`). Downloads
+of files (`Downloads`) are the one exception: they follow redirects, and read bodies of any length.
 """
 
 from notifier.adapters.http.client import CHECK_SECONDS, Http

@@ -4,8 +4,8 @@ from collections.abc import Collection, Sequence
 
 from sqlalchemy import Connection, bindparam, exists, literal_column, select, update
 
-from notifier.adapters.stores.database_clock import NOW
-from notifier.adapters.stores.deliveries import OURS, WAITING
+from notifier.adapters.stores.database_clock import STARTED
+from notifier.adapters.stores.deliveries import WAITING
 from notifier.adapters.stores.schema import HELD, PENDING, deliveries, nodes
 from notifier.ports import Waiting
 
@@ -18,7 +18,7 @@ _NOBODYS = deliveries.c.leased_by.is_(None)
 _FREE = (
     select(deliveries.c.id)
     .where(PENDING, ~HELD, _NOBODYS)
-    .where(deliveries.c.next_attempt_at <= literal_column(f"{NOW} + {SOON_MICROSECONDS}"))
+    .where(deliveries.c.next_attempt_at <= literal_column(f"{STARTED} + {SOON_MICROSECONDS}"))
     .where(deliveries.c.callback_url.not_in(bindparam("crowded", expanding=True)))
     .order_by(deliveries.c.next_attempt_at)
     .limit(bindparam("most"))
@@ -34,12 +34,14 @@ _CLAIM = (
     .values(leased_by=bindparam("node"))
     .returning(deliveries.c.id, deliveries.c.callback_url, deliveries.c.next_attempt_at)
 )
-_STRAYS = WAITING.where(
-    OURS, deliveries.c.next_attempt_at <= literal_column(f"{NOW} - {LATE_MICROSECONDS}")
-).order_by(deliveries.c.next_attempt_at)
+_STRAYS = (
+    WAITING.where(deliveries.c.leased_by == bindparam("node"))
+    .where(deliveries.c.next_attempt_at <= literal_column(f"{STARTED} - {LATE_MICROSECONDS}"))
+    .order_by(deliveries.c.next_attempt_at)
+)
 _ORPHANS = (
     update(deliveries)
-    .where(PENDING, deliveries.c.leased_by.is_not(None), ~exists().where(nodes.c.id == deliveries.c.leased_by))
+    .where(deliveries.c.leased_by.is_not(None), ~exists().where(nodes.c.id == deliveries.c.leased_by))
     .values(leased_by=None)
 )
 
@@ -56,7 +58,7 @@ def claim(connection: Connection, ids: Sequence[str], node: str) -> list[Waiting
 
 
 def strays(connection: Connection, node: str) -> list[Waiting]:
-    return [Waiting(*row) for row in connection.execute(_STRAYS, {"lessee": node})]
+    return [Waiting(*row) for row in connection.execute(_STRAYS, {"node": node})]
 
 
 def free_orphans(connection: Connection) -> int:

@@ -12,7 +12,9 @@ from typing import TypeVar
 
 import psycopg
 import structlog
+from psycopg.abc import Buffer
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.types.string import StrDumperUnknown
 from sqlalchemy import Connection, Engine, QueuePool, create_engine, event, inspect, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
@@ -47,6 +49,8 @@ _DEFAULTS: Mapping[str, str | int] = {
     "tcp_user_timeout": 11_000,
 }
 _WRITES = "BEGIN ISOLATION LEVEL READ COMMITTED"
+_DURABLE = "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'"
+"""What was answered with a success is on the disk, whatever the server does for others."""
 _READS = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"  # one consistent view
 _LOCK_MILLISECONDS = 2_000
 """Less than the 5 s after which many clients of the intake give up: they are to hear that the store is locked."""
@@ -78,7 +82,7 @@ async def open_postgres(url: str, *, patience: float = PATIENCE_SECONDS) -> Shar
 
 def _put_together(url: str) -> SharedStore:
     explain = explainer(shown(url))
-    writes = new_engine(url, size=1, begin=begin(_WRITES, _WRITE_MILLISECONDS))
+    writes = new_engine(url, size=1, begin=begin(_WRITES, _WRITE_MILLISECONDS, _DURABLE))
     reads = new_engine(url, size=READERS, begin=begin(_READS, _READ_MILLISECONDS))
     outage = Outage()
     writer = Writer(writes, explain, relieve=lambda _: None, outage=outage, collides=collides)
@@ -100,7 +104,9 @@ def new_engine(url: str, *, size: int, begin: str) -> Engine:
     where = conninfo(url)
 
     def connect() -> psycopg.Connection[tuple[object, ...]]:
-        return psycopg.connect(where, autocommit=True, prepare_threshold=None)  # we say ourselves when one begins
+        connection = psycopg.connect(where, autocommit=True, prepare_threshold=None)  # we say when a transaction begins
+        connection.adapters.register_dumper(str, _WithoutNul)
+        return connection
 
     def start(connection: Connection) -> None:
         connection.exec_driver_sql(begin, execution_options={"no_parameters": True})
@@ -119,19 +125,26 @@ def new_engine(url: str, *, size: int, begin: str) -> Engine:
     return engine
 
 
+class _WithoutNul(StrDumperUnknown):
+    """PostgreSQL's texts cannot hold it, and SQLite's can: nothing that is asked for with one in it is found."""
+
+    def dump(self, obj: str) -> Buffer | None:
+        return super().dump(obj.replace("\0", "\ufffd") if "\0" in obj else obj)
+
+
 def long_work(url: str) -> Engine:
     """One connection whose statements may take as long as they need."""
-    return new_engine(url, size=1, begin=begin(_WRITES, 0))
+    return new_engine(url, size=1, begin=begin(_WRITES, 0, _DURABLE))
 
 
-def begin(opening: str, milliseconds: int) -> str:
+def begin(opening: str, milliseconds: int, *more: str) -> str:
     """What a transaction begins with; `milliseconds` is how long each of its statements may take, 0 for ever."""
     limits = {
         "lock_timeout": _LOCK_MILLISECONDS if milliseconds else 0,
         "statement_timeout": milliseconds,
         "idle_in_transaction_session_timeout": _IDLE_MILLISECONDS if milliseconds else 0,
     }
-    return "; ".join((opening, *(f"SET LOCAL {name} = {value}" for name, value in limits.items())))
+    return "; ".join((opening, *(f"SET LOCAL {name} = {value}" for name, value in limits.items()), *more))
 
 
 def conninfo(url: str) -> str:

@@ -7,13 +7,14 @@ is told, and only the words of the answer are there to go by.
 import re
 from collections.abc import Callable, Mapping, Sequence
 
+import psycopg
 from sqlalchemy import ExceptionContext
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from notifier.ports import StoreFault, StoreUnavailableError
 
 _BACK = "it works again as soon as the server takes connections"
-_CROWDED = "close what else is connected, or raise max_connections or the role's limit; a daemon takes six connections"
+_CROWDED = "raise max_connections or the role's limit, or close what else is connected; a daemon takes seven"
 _LOCKED = "another program holds a lock on a row or table; it works again as soon as that lets go"
 _LOGIN = "correct user and password in store.url"
 _PARAMETERS = "correct the parameters behind the ? in store.url"
@@ -62,6 +63,8 @@ def explainer(store: str) -> Callable[[Exception], StoreUnavailableError | None]
             return None
         fault, hint = known or ("failing", "the server's log says more")
         if not code:
+            if not isinstance(_cause_of(error), psycopg.OperationalError | psycopg.InterfaceError):
+                return None
             fault, hint = _by_words(text)
         return StoreUnavailableError(f"{store}: {text}; {hint}", fault)
 
@@ -94,12 +97,15 @@ def without_details(context: ExceptionContext) -> None:
 
 def code_of(error: BaseException) -> str:
     """Five characters; empty where the server told none, as while a connection is made."""
-    cause = (error.orig if isinstance(error, DBAPIError) else None) or error
-    return getattr(cause, "sqlstate", None) or ""
+    return getattr(_cause_of(error), "sqlstate", None) or ""
+
+
+def _cause_of(error: BaseException) -> BaseException:
+    return (error.orig if isinstance(error, DBAPIError) else None) or error
 
 
 def _text_of(error: Exception) -> str:
-    cause = (error.orig if isinstance(error, DBAPIError) else None) or error
+    cause = _cause_of(error)
     primary = getattr(getattr(cause, "diag", None), "message_primary", None)
     return " ".join((primary or str(cause)).split())[:_LONGEST]
 

@@ -18,11 +18,12 @@ class Shared(Generic[Wanted, Result]):
     asked, and answers each. What a caller gets does not depend on whether there are others.
 
     With `early` it may be done before other shared work that was asked for earlier: what both do never meets in a row
-    while somebody waits for it.
+    while somebody waits for it. When it is `patient`, nobody is held up by it, and it waits a moment for company.
     """
 
     run: Callable[[Connection, Sequence[Wanted]], Sequence[Result]]
     early: bool = False
+    patient: bool = False
 
 
 def together(jobs: Sequence[Job], shared: Callable[[Job], Shared[Any, Any] | None]) -> Sequence[Sequence[Job]]:

@@ -104,6 +104,7 @@ class SqlStore:
         self._settle: Shared[tuple[Delivery, Attempt], Settlement] = Shared(
             lambda on, wanted: deliveries.settle(on, wanted, self.lessee),
             early=True,  # a delivery is attempted only when what made it due has been committed
+            patient=True,
         )
 
     async def close(self) -> None:

@@ -12,7 +12,7 @@ from typing import TypeAlias, TypeVar
 from sqlalchemy import BigInteger, Connection, bindparam, func, insert, literal_column, select, update
 
 from notifier.adapters.stores import deliveries, files
-from notifier.adapters.stores.database_clock import NOW
+from notifier.adapters.stores.database_clock import STARTED
 from notifier.adapters.stores.lessee import Lessee
 from notifier.adapters.stores.rows import (
     ENDLESS,
@@ -63,7 +63,7 @@ _WATCHED = _with_terms(_TERMS)
 _OF_SHARDS = select(tasks.c.key).where(WATCHED, SHARD.in_(bindparam("shards", expanding=True)))
 _WATCHED_OF = _with_terms(_TERMS.where(watches.c.task_key.in_(_OF_SHARDS)))
 _CURRENT = _with_terms(_TERMS.where(watches.c.task_key.in_(bindparam("keys", expanding=True))))
-_SINCE = literal_column(NOW, BigInteger) - bindparam("microseconds", type_=BigInteger)
+_SINCE = literal_column(STARTED, BigInteger) - bindparam("microseconds", type_=BigInteger)
 _TOUCHED = select(tasks.c.key, tasks.c.touched_at).where(tasks.c.touched_at > _SINCE)
 _NAMED = (
     select(tasks)

@@ -23,6 +23,8 @@ from notifier.ports import StoreUnavailableError
 
 MAX_BATCH = 500
 """When so many writes wait for a commit, no more are gathered for it: the first of them waits for the last."""
+PATIENCE_SECONDS = 0.01
+"""How long what is patient waits for others, to share their commit."""
 TOLD_AT_ONCE = 32
 T = TypeVar("T")
 Relieve: TypeAlias = Callable[[Exception], None]
@@ -80,6 +82,8 @@ class Writer:
         self._outage = outage
         self._collides = collides
         self._asked: list[_Job[Any]] = []
+        self._hand_over_at: asyncio.Handle | None = None
+        self._soon = False
         self._queue: queue.SimpleQueue[list[_Job[Any]] | None] = queue.SimpleQueue()
         self._closed = False
         self._herald = _Herald()
@@ -99,11 +103,9 @@ class Writer:
     ) -> T:
         if self._closed:
             raise StoreUnavailableError("the store is closed")
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[T] = loop.create_future()
-        if not self._asked:  # what is asked for in one turn of the loop goes together: the thread is woken up once
-            loop.call_soon(self._hand_over)
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._asked.append(_Job(run, shared, wanted, future))
+        self._plan(patient=shared is not None and shared.patient)
         try:
             written = await future
         except StoreUnavailableError as error:
@@ -120,7 +122,22 @@ class Writer:
             self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
 
+    def _plan(self, *, patient: bool) -> None:
+        """What is asked for in one turn of the loop is handed over together: the thread is woken up once for it."""
+        if self._soon or (patient and self._hand_over_at is not None):
+            return
+        loop = asyncio.get_running_loop()
+        if self._hand_over_at is not None:
+            self._hand_over_at.cancel()
+        self._soon = not patient
+        self._hand_over_at = (
+            loop.call_later(PATIENCE_SECONDS, self._hand_over) if patient else loop.call_soon(self._hand_over)
+        )
+
     def _hand_over(self) -> None:
+        if self._hand_over_at is not None:
+            self._hand_over_at.cancel()
+        self._hand_over_at, self._soon = None, False
         asked, self._asked = self._asked, []
         for start in range(0, len(asked), MAX_BATCH):
             self._queue.put(asked[start : start + MAX_BATCH])

@@ -4,9 +4,7 @@ import base64
 import json
 import socket
 import sys
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import quote
 
@@ -14,6 +12,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from notifier.cli.root import app
+from tests.http_server import HttpServer, Request, send
 
 KEY = "k3y/with+odd=chars"
 DONE = {"id": "a/b", "state": "done", "url": "https://cdn.example/v.mp4"}
@@ -26,27 +25,14 @@ class Api:
         self.answers: list[tuple[int, dict[str, str], object]] = [(200, {}, DONE)]
         self.echo = False
         self.heard: list[tuple[str, dict[str, str], bytes]] = []
-        api = self
+        self.server = HttpServer(self.handle)
+        self.url = self.server.url
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                length = int(self.headers.get("content-length") or 0)
-                api.heard.append((f"{self.command} {self.path}", dict(self.headers), self.rfile.read(length)))
-                status, headers, body = api.answers.pop(0) if len(api.answers) > 1 else api.answers[0]
-                raw = json.dumps(api.mirror() if api.echo else body).encode()
-                self.send_response(status)
-                for name, value in {**headers, "content-length": str(len(raw))}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(raw)
-
-            do_POST = do_GET  # noqa: N815  # the name that the library calls
-
-            def log_message(self, *_: object) -> None:
-                """Nothing on stderr."""
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
+    def handle(self, request: Request) -> None:
+        length = int(request.headers.get("content-length") or 0)
+        self.heard.append((f"{request.command} {request.path}", dict(request.headers), request.rfile.read(length)))
+        status, headers, body = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        send(request, status, json.dumps(self.mirror() if self.echo else body).encode(), **headers)
 
     def mirror(self) -> object:
         line, headers, body = self.heard[-1]
@@ -55,13 +41,9 @@ class Api:
 
 @pytest.fixture
 def api() -> Iterator[Api]:
-    server = Api()
-    thread = threading.Thread(target=server.server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server
-    server.server.shutdown()
-    thread.join()
-    server.server.server_close()
+    api = Api()
+    yield api
+    api.server.close()
 
 
 @pytest.fixture

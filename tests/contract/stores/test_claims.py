@@ -1,14 +1,22 @@
 """Deliveries of nodes that share a PostgreSQL: each is one node's or nobody's, and no write changes another's."""
 
 import asyncio
+import itertools
+import random
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
+from sqlalchemy import event
 
+from notifier.adapters.stores import claims, tasks
 from notifier.adapters.stores.lessee import OneOfMany
+from notifier.adapters.stores.postgres import new_engine
 from notifier.domain.delivery import Attempt
-from notifier.ports import Waiting
+from notifier.domain.saving import with_file
+from notifier.ports import StoreUnavailableError, Waiting
 from tests.contract.stores.building import (
     HOOK,
     Announcer,
@@ -18,6 +26,7 @@ from tests.contract.stores.building import (
     registration,
 )
 from tests.contract.stores.nodes import bury, open_node
+from tests.contract.stores.test_results import Holding, ended, saved
 from tests.fake_pool import FakeTenure
 from tests.fakes import START
 from tests.postgres_server import shared_server
@@ -190,3 +199,91 @@ async def test_a_node_that_has_not_joined_owes_for_others(nodes, url):
     assert not delivery.ours
     assert (list(await full.claim(10, ())), list(await full.strays())) == ([], [])
     assert len(await one.claim(10, ())) == 1
+
+
+async def test_what_is_held_is_nobodys_until_it_is_released(nodes, url):
+    """It goes with its task; then it is the node's that released it, or without room whoever's is free."""
+    one, two, full = nodes
+    holding = Holding()
+    _, (first, second), key = await ended(one, holding, registration(1), registration(2, url=OTHER))
+    leased = "SELECT count(*) FROM deliveries WHERE leased_by IS NOT NULL"
+    assert shared_server().execute(leased, url.rpartition("/")[2]) == [(0,)]
+    assert list(await two.claim(10, ())) == []
+    released = await one.release(first.id, PAST, holding.retell)
+    assert released.ours
+    assert await one.settle(*delivered(released)) == "freed"
+    task = await full.result(key)
+    told = await full.keep(with_file(task, saved(task.end.files[0])), (0,), PAST, holding.retell)
+    assert [(each.id == second.id, each.ours) for each in told] == [(False, False), (True, False)]
+    assert {each.id for each in await two.claim(10, ())} == {each.id for each in told}
+
+
+async def test_nothing_is_lost_or_done_twice_whoever_dies_when(url):
+    """Nodes owe, claim, attempt and die in the middle, again and again: in the end each delivery was settled once."""
+    dice, nodes, names = random.Random(7), {}, (f"node_{n}" for n in itertools.count(1))
+
+    async def born():
+        name = next(names)
+        nodes[name] = await open_node(url, name, room=dice.random() < 0.5)
+
+    async def act(node, count):
+        with suppress(StoreUnavailableError):
+            for one in list(await node.claim(count, ())) + list(await node.strays()):
+                known = await node.delivery(one.id)
+                if known.state == "pending" and dice.random() < 0.8:
+                    await node.settle(*(delivered(known) if dice.random() < 0.5 else tried_until(known, 90)))
+
+    everything, made = set(), itertools.count(1)
+    for _ in range(3):
+        await born()
+    for _ in range(12):
+        number = next(made)
+        owing = nodes[dice.choice(sorted(nodes))]
+        everything |= {each.id for each in await owed(owing, 5, first=5 * number)}
+        acts = asyncio.gather(*(act(node, dice.randrange(1, 9)) for node in nodes.values()))
+        victim = dice.choice(sorted(nodes))
+        bury(url, victim)
+        dead = nodes.pop(victim)
+        await asyncio.gather(acts, dead.close())
+        await born()
+        await nodes[max(nodes)].free_orphans()
+    execute = partial(shared_server().execute, database=url.rpartition("/")[2])
+    survivor, *others = nodes.values()
+    for other in others:
+        await other.close()
+    execute("DELETE FROM nodes WHERE id <> '" + survivor.lessee.node + "'")
+    execute("UPDATE deliveries SET next_attempt_at = 0 WHERE state = 'pending'")
+    await survivor.free_orphans()
+    taken = {each.id for each in [*await survivor.claim(1000, ()), *await survivor.strays()]}
+    for one in taken:
+        assert await survivor.settle(*delivered(await survivor.delivery(one))) == "freed"
+    states = dict(execute("SELECT id, state FROM deliveries"))
+    assert states == dict.fromkeys(everything, "delivered")
+    twice = "SELECT delivery_id FROM attempts WHERE outcome = 'delivered' GROUP BY 1 HAVING count(*) > 1"
+    assert execute(twice) == []
+    await survivor.close()
+
+
+@pytest.mark.parametrize(
+    ("statement", "params", "searched"),
+    [
+        (claims._FREE, {"most": 10, "crowded": [HOOK]}, "ix_deliveries_free"),
+        (claims._STRAYS, {"node": "node_1"}, "ix_deliveries_leased_by"),
+        (claims._ORPHANS, {}, "ix_deliveries_leased_by"),
+        (tasks._TOUCHED, {"microseconds": 10**6}, "ix_tasks_touched_at"),
+    ],
+)
+async def test_what_is_asked_every_few_seconds_is_found_by_an_index(nodes, url, statement, params, searched):
+    """By its condition: a full store must not be looked through for what is not there."""
+    engine = new_engine(url, size=1, begin="BEGIN; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
+
+    def explained(connection, cursor, text, *others):
+        return text if text.startswith("BEGIN") else f"EXPLAIN {text}", others[0]
+
+    event.listen(engine, "before_cursor_execute", explained, retval=True)
+    with engine.begin() as connection:
+        result = connection.execute(statement, params)
+        plan = " ".join(row[0] for row in result.cursor.fetchall())
+    engine.dispose()
+    assert searched in plan, plan
+    assert "Index Cond" in plan, plan

@@ -8,15 +8,15 @@ import time
 import psycopg
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from structlog.testing import capture_logs
 
 from notifier.adapters.stores import postgres
 from notifier.adapters.stores.errors import StoreError
 from notifier.adapters.stores.postgres import open_postgres
 from notifier.adapters.stores.postgres_errors import explainer, passes
-from notifier.ports import StoreUnavailableError
-from tests.contract.stores.building import T0, Announcer, registration
+from notifier.ports import Page, StoreUnavailableError
+from tests.contract.stores.building import T0, Announcer, nothing_known, registration
 from tests.postgres_server import PostgresServer, shared_server
 from tests.small_disk import small_disk
 
@@ -257,6 +257,26 @@ def test_what_the_server_says_becomes_a_word(code, fault):
     assert (reason and reason.fault) == fault
 
 
+async def test_a_text_that_no_row_can_hold_is_no_outage(store):
+    """Whoever may call the intake may ask for it; SQLite's rows can hold NUL, and nothing is found there either."""
+    with capture_logs() as lines:
+        assert await store.watch("wch_\0") is None
+        assert await store.cancel("wch_\0", T0, nothing_known) is None
+        assert (await store.watches(Page(), task_id="vid\0")).watches == ()
+        (made,) = await store.register([registration(1, metadata='{"a": "\0"}')], T0, Announcer())
+    assert made.created
+    assert lines == []
+
+
+async def test_what_the_driver_refuses_is_a_fault_of_ours(store):
+    """Not the server's: nobody is told that the store is away."""
+    with capture_logs() as lines, pytest.raises(UnicodeEncodeError):
+        await store._writer.write(lambda on: on.execute(text("SELECT :half"), {"half": "\ud800"}))
+    error = DBAPIError("SELECT 1", {}, psycopg.DataError("cannot be sent"))
+    assert explainer("postgresql://h/d")(error) is None
+    assert lines == []
+
+
 @pytest.mark.parametrize(
     ("words", "fault", "waits"),
     [
@@ -281,6 +301,20 @@ def test_while_connecting_only_words_tell(words, fault, waits):
     reason = explainer("postgresql://h/d")(error)
     assert (reason.fault, passes(error)) == (fault, waits)
     assert "\n" not in str(reason)
+
+
+async def test_a_commit_is_on_the_disk_whatever_the_server_does_for_others(url):
+    """A server, database or role may be set to answer earlier, for programs that can lose their latest writes."""
+    shared_server().execute(f"ALTER DATABASE {database_of(url)} SET synchronous_commit = off")
+    store = await open_postgres(url)
+    told = await store._writer.write(lambda on: on.execute(text("SHOW synchronous_commit")).scalar_one())
+    assert told == "on"
+    shared_server().execute(f"ALTER DATABASE {database_of(url)} SET synchronous_commit = remote_apply")
+    await store.close()
+    store = await open_postgres(url)
+    told = await store._writer.write(lambda on: on.execute(text("SHOW synchronous_commit")).scalar_one())
+    assert told == "remote_apply"
+    await store.close()
 
 
 # Starting

@@ -20,6 +20,7 @@ from notifier.domain.saving import (
     with_file,
     with_files,
 )
+from notifier.domain.shard import shard_of
 from notifier.ports import Outdated, Waiting
 from tests.contract.stores.building import (
     T0,
@@ -99,6 +100,15 @@ async def test_an_end_keeps_its_files_with_what_is_held_for_them(backend, holdin
     assert [await store.delivery(one.id) for one in owed] == list(owed)
     assert (await store.counts()).files_pending == 2
     await store.close()
+
+
+async def test_what_is_unsettled_belongs_to_the_shards_of_its_tasks(store, holding):
+    """Whoever takes over a shard asks for that alone."""
+    _, _, key = await ended(store, holding, urls=("a:",))
+    whole = await store.unsettled()
+    assert await store.unsettled({shard_of(key), shard_of(key + 1)}) == whole
+    others = await store.unsettled({shard_of(key + 1)})
+    assert (others.tasks, list(others.held)) == ({}, [])
 
 
 async def test_an_end_that_is_none_keeps_no_files(store, holding):

@@ -4,12 +4,23 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import event
 from sqlalchemy.exc import IntegrityError
 
 from notifier.adapters.stores import writer
 from notifier.adapters.stores.sqlite import open_sqlite
 from notifier.ports import Page, StoreUnavailableError
-from tests.contract.stores.building import T0, Announcer, at, completed, nothing_known, registration, watch_id
+from tests.contract.stores.building import (
+    T0,
+    Announcer,
+    at,
+    completed,
+    delivered,
+    nothing_known,
+    registration,
+    tried,
+    watch_id,
+)
 
 
 class OurFaultError(Exception):
@@ -142,3 +153,56 @@ async def test_callers_are_told_in_order_and_a_few_at_a_time(store, monkeypatch)
     assert [number for number, _ in told] == list(range(20))
     at = [when for _, when in told]
     assert max(at.count(when) for when in at) <= 3
+
+
+async def test_each_of_those_that_go_together_gets_its_own_answer(store, announcer):
+    """Ends, attempts and registrations that share their statements are answered as if each had come alone."""
+    tasks = await registered(store, 4)
+    await store.cancel(watch_id(1), at(1), nothing_known)
+    owed = await asyncio.gather(*(store.end(completed(task), announcer) for task in [*tasks, tasks[0]]))
+    assert [[delivery.watch_id for delivery in one] for one in owed] == [
+        [watch_id(0)], [], [watch_id(2)], [watch_id(3)], [],
+    ]  # fmt: skip
+    first, third, fourth = (owed[n][0] for n in (0, 2, 3))
+    await store.settle(*tried(third))
+    kept = await asyncio.gather(*(store.settle(*delivered(one)) for one in (first, third, fourth)))
+    assert kept == ["kept", "known", "kept"]
+    assert [len((await store.delivery_view(one.id)).log) for one in (first, third, fourth)] == [1, 1, 1]
+    same, other = registration(8, task="vid_8"), registration(9, task="vid_8", url="https://other.example.com/")
+    asked = await asyncio.gather(*(store.register(ones, T0, announcer) for ones in ([same], [same, other], [])))
+    assert [[one.created for one in answers] for answers in asked] == [[True], [False, True], []]
+    assert {one.task.key for answers in asked for one in answers if one.created} == {asked[0][0].view.task_key}
+
+
+async def test_what_is_alike_shares_its_statements(tmp_path, announcer):
+    """Two hundred ends at once, and their attempts, take hardly more statements than one."""
+    store = await open_sqlite(tmp_path / "notifier.db")
+    tasks, statements = await registered(store, 200), []
+    event.listen(store._writer._engine, "before_cursor_execute", lambda *execution: statements.append(execution[2]))
+    owed = await asyncio.gather(*(store.end(completed(task), announcer) for task in tasks))
+    await asyncio.gather(*(store.settle(*delivered(one)) for (one,) in owed))
+    assert 5 < len(statements) < 100
+    assert (await store.counts()).deliveries["delivered"] == 200
+    await store.close()
+
+
+async def test_what_is_patient_goes_along_with_what_is_not(store, announcer, monkeypatch):
+    """Nobody is held up by an attempt that is saved a moment later; whoever comes meanwhile shares the commit."""
+    monkeypatch.setattr(writer, "PATIENCE_SECONDS", 3600.0)
+    tasks = await registered(store, 2)
+    owed = [(await store.end(completed(task), announcer))[0] for task in tasks]
+    attempts = [asyncio.ensure_future(store.settle(*delivered(one))) for one in owed]
+    await asyncio.sleep(0)
+    await store.ping()
+    assert [await one for one in attempts] == ["kept", "kept"]
+
+
+async def test_what_is_patient_waits_no_longer_than_for_a_moment(store, announcer):
+    """Nobody else need come; and what still waits when the store closes is written."""
+    tasks = await registered(store, 2)
+    owed = [(await store.end(completed(task), announcer))[0] for task in tasks]
+    assert await store.settle(*delivered(owed[0])) == "kept"
+    last = asyncio.ensure_future(store.settle(*delivered(owed[1])))
+    await asyncio.sleep(0)
+    await store.close()
+    assert await last == "kept"

@@ -16,12 +16,13 @@ WORK_EVERY = 1.0
 
 class Desk:
     """A holder that writes to every task of its shards about once a second, each write some time after its fence was
-    captured: `shards` is what it works on. `broken`: its store does not let it load anything."""
+    captured: `shards` is what it works on. `broken`: its store does not let it load anything;
+    `slow`: what it learned takes a minute to save."""
 
     def __init__(self, node: "Node") -> None:
         self._node = node
         self.shards: set[int] = set()
-        self.broken = False
+        self.broken = self.slow = False
 
     async def adopt(self, shards: Collection[int]) -> None:
         await self._node.takes_a_while()
@@ -32,6 +33,8 @@ class Desk:
     async def disown(self, shards: Collection[int], *, save: bool) -> None:
         if save:
             await self._node.takes_a_while()
+            if self.slow:
+                await self._node.crew.sleep(60.0)
         self.shards -= set(shards)
 
 
@@ -119,7 +122,7 @@ class Node:
 
     async def _leave(self) -> None:
         try:
-            await self.membership.retire()
+            await self.membership.retire(3.0)
             await self.membership.leave()
         except StoreUnavailableError:
             pass

@@ -156,6 +156,7 @@ async def test_nothing_is_attempted_or_claimed_while_the_lease_does_not_hold(nod
     await node.sends()
     await node.seconds(11)
     assert (times(node), times(node, OTHER), node.store.claims) == ([], [], [])
+    assert node.alarms.rung == []  # however many wait, one call for later is enough
     assert not node.dispatcher.stuck()
     node.tenure.holding = True
     await node.seconds(2)

@@ -128,7 +128,7 @@ async def test_an_orderly_stop_hands_over_at_once(cluster):
     """The others have everything within tenths of seconds; the row goes with the leave, not before."""
     first, second = await cluster.start(), await cluster.start()
     await cluster.passes(5.0)
-    await second.membership.retire()
+    await second.membership.retire(3.0)
     assert second.membership.holds()
     assert second.membership.node in cluster.database.nodes
     await cluster.passes(0.5)
@@ -143,10 +143,25 @@ async def test_an_orderly_stop_hands_over_at_once(cluster):
     assert second.desk.shards == set()
 
 
+async def test_a_hand_over_that_takes_too_long_is_made_without_saving(cluster):
+    """A store that hangs, or more tasks than can be saved in time: the shards are free all the same."""
+    first, second = await cluster.start(), await cluster.start()
+    await cluster.passes(5.0)
+    second.desk.slow = True
+    with capture_logs() as lines:
+        second.crew.spawn(second.membership.retire(3.0))
+        await cluster.passes(2.5)
+        assert len(first.desk.shards) == SHARDS // 2
+        await cluster.passes(1.0)
+    assert len(first.desk.shards) == SHARDS
+    (line,) = [line for line in lines if line["event"] == "shards.handed_over"]
+    assert not line["saved"]
+
+
 async def test_a_beat_after_the_leave_says_nothing(cluster):
     """One that was under way finds its row gone, which is as it should be."""
     node = await cluster.start()
-    await node.membership.retire()
+    await node.membership.retire(3.0)
     cluster.database.nodes.clear()
     with capture_logs() as lines:
         await cluster.passes(3.0)
@@ -249,3 +264,48 @@ async def test_others_are_shown_a_report_and_told_of_each_roll(cluster):
     assert json.loads(row.report) == {"tasks": SHARDS}
     assert len(node.heard) >= 4
     assert node.heard[-1].me == node.membership.node
+
+
+async def test_a_node_that_another_has_buried_already_is_no_news(cluster):
+    """Two find it dead by the same roll: one of them buries it, and says so."""
+    first, second = await cluster.start(), await cluster.start()
+    await cluster.passes(5.0)
+
+    async def too_late(_):
+        return False
+
+    first.roster.bury = too_late
+    await second.die()
+    with capture_logs() as lines:
+        await cluster.passes(12.0)
+    assert lines == []
+
+
+async def test_a_rejoin_that_takes_long_is_not_made_twice(cluster):
+    """What would be the next beats finds it under way."""
+    first = await cluster.start()
+    await cluster.passes(5.0)
+    await first.roster.leave()
+    cluster.slow = 4.0
+    await cluster.passes(20.0)
+    cluster.slow = 0.0
+    await cluster.passes(20.0)
+    assert first.membership.node == "node_n1_2"
+    assert len(first.desk.shards) == SHARDS
+
+
+async def test_shards_in_which_others_still_write_are_claimed_later(cluster):
+    """A claim that got nothing is no fault: the next roll tells what is free then."""
+    node = await cluster.start(live=False)
+    claim, node.roster.claim = node.roster.claim, nothing
+    with capture_logs() as lines:
+        await node.membership.start()
+        assert node.desk.shards == set()
+        node.roster.claim = claim
+        await cluster.passes(1.0)
+    assert len(node.desk.shards) == SHARDS
+    assert events(lines) == ["node.joined", "shards.claimed"]
+
+
+async def nothing(_):
+    return ()

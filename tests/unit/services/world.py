@@ -114,8 +114,8 @@ class World:
             meter=self.meter,
             archivist=self.archivist,
             rhythms=Rhythms(self.store, chance=self.chance),
-            shared=self.shared,
             tenure=self.tenure,
+            shared=self.shared,
         )
         if self.shared:  # with nobody, as far as tasks go
             self.poller.owned.update(range(SHARDS))
