@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from notifier.domain.share import Wish, granted
+from notifier.domain.share import Wish, granted, is_news
 from notifier.ports import Buried, StoreUnavailableError
 from tests.fake_roster import FakeDatabase
 
@@ -32,5 +32,7 @@ class FakeShares:
     def _take(self, node_id: str, provider: str, wish: Wish) -> float:
         rates = self.rates.setdefault(provider, {})
         others = sum(rate for node, rate in rates.items() if node != node_id and node in self.database.nodes)
-        rates[node_id] = granted(wish, others)
+        before, rates[node_id] = rates.get(node_id, 0.0), granted(wish, others)
+        if is_news(before, rates[node_id], wish.rate):
+            self.database.wake()
         return rates[node_id]

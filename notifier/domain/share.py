@@ -9,10 +9,13 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-CATCH_UP_SECONDS = 5.0
+CATCH_UP_SECONDS = 2.0
 """In how many seconds a node wants to have polled the tasks that wait for their turns."""
 REMEMBERED_SECONDS = 10.0
-"""Over how long a node looks at how many polls it made."""
+"""Over how long a node looks at how many polls it made, unless so many are enough to tell by (`TELLING_POLLS`)."""
+TELLING_POLLS = 20
+NEWS = 0.1
+"""What part of a rate must become free for others to hear of it at once."""
 SLACK = 0.02
 """By what part of a share it may differ from what is wanted: less is not worth a write."""
 
@@ -38,12 +41,17 @@ class Demand:
 
     def note(self, now: float, *, taken: int, waiting: int, rationed: bool, share: float) -> float:
         """The demand now: `taken` polls were begun so far, so many tasks wait, and whether they do so for the rate."""
-        while len(self._seen) > 1 and self._seen[0][0] < now - REMEMBERED_SECONDS:
+        while len(self._seen) > 1 and self._is_enough(self._seen[1], now, taken):
             self._seen.popleft()
         since, before = self._seen[0] if self._seen else (now, taken)
         self._seen.append((now, taken))
         made = (taken - before) / max(now - since, 1.0)
         return max(made, share) + waiting / CATCH_UP_SECONDS if rationed else made
+
+    def _is_enough(self, seen: tuple[float, int], now: float, taken: int) -> bool:
+        """Whether so many polls were made since then, or it is so long ago, that what was before says no more."""
+        since, before = seen
+        return now - since >= REMEMBERED_SECONDS or (taken - before >= TELLING_POLLS and now - since >= 1.0)
 
 
 def wanted(rate: float, demands: Mapping[str, float], node: str) -> float:
@@ -64,6 +72,11 @@ def granted(wish: Wish, others: float) -> float:
     """The share that a node may take, of what the others' shares leave of the rate: also when that rate has become less
     meanwhile."""
     return max(min(wish.share, wish.rate - others), 0.0)
+
+
+def is_news(before: float, after: float, rate: float) -> bool:
+    """Whether so much became free when a share was lowered that others had better not wait for their next beats."""
+    return before - after > NEWS * rate
 
 
 def asks_for_more(share: float, want: float) -> bool:

@@ -12,6 +12,8 @@ from notifier.ports import Cancelled, Declared, Registered, Tenure
 T = TypeVar("T")
 
 CHANNEL = "notifier_news"
+ROSTER = "roster"
+"""What nodes hear when some of them have come or gone, or have left something that others can have."""
 MOST_BYTES = 7900
 """PostgreSQL takes less than 8,000 (https://www.postgresql.org/docs/current/sql-notify.html)."""
 UNKNOWN = "-"

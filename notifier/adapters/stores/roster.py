@@ -10,15 +10,13 @@ from sqlalchemy import ColumnElement, Connection, bindparam, delete, literal_col
 from sqlalchemy.dialects.postgresql import insert
 
 from notifier.adapters.stores.database_clock import NOW
-from notifier.adapters.stores.herald import tell
+from notifier.adapters.stores.herald import ROSTER, tell
 from notifier.adapters.stores.leases import Leases
 from notifier.adapters.stores.schema import Moment, deliveries, nodes, shards, shares
 from notifier.adapters.stores.shares import Transactions
 from notifier.domain.lease import TTL_SECONDS, Lease, NodeRow, Roll
 from notifier.ports import Buried
 
-ROSTER = "roster"
-"""What the others hear when nodes or shards have changed."""
 _TTL = int(TTL_SECONDS * 1_000_000)
 _ALIVE_UNTIL = literal_column(f"{NOW} + {_TTL}", Moment)
 _NOW = literal_column(NOW, Moment)

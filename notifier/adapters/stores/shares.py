@@ -4,14 +4,16 @@ A provider has a row of nobody's beside those of the nodes: who takes a share of
 that no two nodes take what only one of them can have.
 """
 
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, insert, select, text, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, insert, select, text, update
 from sqlalchemy.dialects import postgresql
 
+from notifier.adapters.stores.herald import ROSTER, tell
 from notifier.adapters.stores.schema import nodes, shares
-from notifier.domain.share import Wish, granted
+from notifier.domain.share import Wish, granted, is_news
 from notifier.ports import Buried
 
 T = TypeVar("T")
@@ -49,10 +51,12 @@ def _take(connection: Connection, node_id: str, wishes: Mapping[str, Wish]) -> M
     if connection.execute(_IS_THERE, {"me": node_id}).first() is None:
         return Buried()
     _lock(connection, sorted(wishes))
-    others = _others(connection, node_id, sorted(wishes))
+    others, mine = _sums(connection, node_id, sorted(wishes))
     taken = {provider: granted(wish, others.get(provider, 0.0)) for provider, wish in wishes.items()}
     for provider, rate in taken.items():
         _write(connection, provider, node_id, rate)
+    if any(is_news(mine.get(provider, 0.0), taken[provider], wish.rate) for provider, wish in wishes.items()):
+        tell(connection, ROSTER)
     return taken
 
 
@@ -67,14 +71,21 @@ def _lock(connection: Connection, providers: Sequence[str]) -> None:
         connection.execute(locked)
 
 
-def _others(connection: Connection, node_id: str, providers: Sequence[str]) -> Mapping[str, float]:
-    """What the other nodes have. A statement of its own: only so it sees what was committed while the lock was waited
-    for."""
-    living = select(nodes.c.id).where(nodes.c.id != node_id)
-    rates = select(shares.c.provider, func.sum(shares.c.rate)).where(
-        shares.c.provider.in_(providers), shares.c.node.in_(living)
+def _sums(
+    connection: Connection, node_id: str, providers: Sequence[str]
+) -> tuple[Mapping[str, float], Mapping[str, float]]:
+    """What the other nodes have, and what this one has. A statement of its own: only so it sees what was committed
+    while the lock was waited for."""
+    rates = select(shares.c.provider, shares.c.node, shares.c.rate).where(
+        shares.c.provider.in_(providers), shares.c.node.in_(select(nodes.c.id))
     )
-    return {row[0]: row[1] for row in connection.execute(rates.group_by(shares.c.provider))}
+    others, mine = defaultdict[str, float](float), dict[str, float]()
+    for provider, node, rate in connection.execute(rates):
+        if node == node_id:
+            mine[provider] = rate
+        else:
+            others[provider] += rate
+    return others, mine
 
 
 def _write(connection: Connection, provider: str, node_id: str, rate: float) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from datetime import UTC, datetime
 
+import psycopg
 import pytest
 from sqlalchemy import insert, select, text
 
@@ -154,6 +155,17 @@ async def test_a_node_that_stopped_in_between_is_not_waited_for_long(postgres):
             await asyncio.wait_for(two.take("two", wish(5.0)), 1.9)
     engine.dispose()
     assert await two.take("two", wish(5.0)) == {"videos": 5.0}
+
+
+async def test_others_hear_of_what_became_free(postgres):
+    """When it is a part worth taking, and not each time that something moves."""
+    (one,) = await postgres.join("one")
+    with psycopg.connect(postgres._url, autocommit=True) as listener:
+        listener.execute("LISTEN notifier_news")
+        for share in (9.0, 8.5, 2.0):
+            await one.take("one", wish(share))
+        assert [each.payload for each in listener.notifies(timeout=5, stop_after=1)] == ["roster"]
+        assert not list(listener.notifies(timeout=0.2))
 
 
 async def test_a_beat_does_not_wait_for_a_share(postgres):

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import settings as with_settings
 from hypothesis import strategies as st
 
-from notifier.domain.share import Demand, Wish, asks_for_more, granted, is_part, lowered, wanted
+from notifier.domain.share import Demand, Wish, asks_for_more, granted, is_news, is_part, lowered, wanted
 
 
 def note(demand, now, **found):
@@ -59,6 +59,13 @@ def test_nobody_gets_more_than_the_others_leave():
     assert granted(Wish(9.0, 10.0), 12.0) == 0.0
 
 
+def test_others_hear_at_once_of_what_is_worth_it():
+    """A tenth of the rate; a share that grew is nobody's news."""
+    assert is_news(6.0, 4.0, 10.0)
+    assert not is_news(6.0, 5.5, 10.0)
+    assert not is_news(4.0, 6.0, 10.0)
+
+
 def test_a_share_of_nearly_all_is_no_part():
     """What nobody else asks for is not worth a write either."""
     assert is_part(5.0, 10.0)
@@ -75,7 +82,17 @@ def test_the_demand_is_what_was_polled_lately():
     assert latest == pytest.approx(1.0, abs=0.1)
 
 
+def test_a_demand_that_fell_is_seen_soon():
+    """Where polls are many, a second tells; where they are few, it takes ten."""
+    many, few = Demand(), Demand()
+    for second in range(21):
+        note(many, float(second), taken=30 * second)
+        note(few, float(second), taken=second)
+    assert note(many, 22.0, taken=600 + 2 * 15) == pytest.approx(15, abs=5)
+    assert note(few, 22.0, taken=20) == pytest.approx(0.8, abs=0.1)
+
+
 def test_what_waits_for_the_rate_is_to_be_caught_up_with():
     """Beside what the share allows; what waits for something else needs no greater share."""
-    assert note(Demand(), 0.0, waiting=20, rationed=True, share=3.0) == 7.0
+    assert note(Demand(), 0.0, waiting=20, rationed=True, share=3.0) == 13.0
     assert note(Demand(), 0.0, waiting=20, share=3.0) == 0.0

@@ -229,7 +229,7 @@ async def test_a_report_says_how_the_node_fares(two):
         await world.accept(f"vid_{number}")
     await world.crew.advance(2)
     assert World().poller.shares() == {}
-    assert read_report(two.budgets[0].report()) == NodeReport(30, 1.2, 2.0, {"videos": 6.0})
+    assert read_report(two.budgets[0].report()) == NodeReport(30, 1.2, 2.0, {"videos": 15.0})
 
 
 async def test_a_node_knows_how_long_it_may_go_on_without_the_database(two):

@@ -2,6 +2,7 @@
 
 import random
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from notifier.domain.lease import BEAT_SECONDS, TTL_SECONDS, NodeRow, Roll
 from notifier.domain.pace import Line
-from notifier.domain.share import Demand, granted, is_part
+from notifier.domain.share import Demand, granted, is_news, is_part
 from notifier.ports import Buried
 from notifier.services.budget import Budget
 from tests.fakes import FakeClock
@@ -23,17 +24,20 @@ NOW = datetime(2026, 11, 22, tzinfo=UTC)
 
 @dataclass
 class Shared:
-    """The database: who is there with which report, and their shares."""
+    """The database: who is there with which report, and their shares. `wake` calls nodes to their beats."""
 
     nodes: dict[str, str] = field(default_factory=dict)
     rates: dict[str, float] = field(default_factory=dict)
+    wake: Callable[[], None] = lambda: None
 
     async def take(self, node_id, wishes):
         if node_id not in self.nodes:
             return Buried()
         for wish in wishes.values():
             others = sum(rate for node, rate in self.rates.items() if node != node_id)
-            self.rates[node_id] = granted(wish, others)
+            before, self.rates[node_id] = self.rates.get(node_id, 0.0), granted(wish, others)
+            if is_news(before, self.rates[node_id], wish.rate):
+                self.wake()
         return {"videos": self.rates[node_id]}
 
     def forget(self, node_id):
@@ -62,8 +66,10 @@ class Node:
         self.budget = Budget(shares=shared, poller=self, crew=AtOnce(), clock=FakeClock(), tempo=lambda: 0.0)
         self.beat_at = now
         self.arrivals, self._owed = 0.0, 0.0
-        self._numbers = iter(range(10**9))
+        self._numbers = iter(range(1000, 10**9))
         self.waits = deque()
+        self.tasks = {}
+        """When each is due: those that come again, an interval of a second after their polls."""
 
     followed = 0
 
@@ -95,9 +101,14 @@ class Node:
         while self._owed >= 1:
             self._owed -= 1
             self.due(now)
+        for task, at in self.tasks.items():
+            if now >= at:
+                self.line.join(task, now)
         polls = 0
         while (turn := self.line.take(now)) is not None:
             self.line.leave(turn.key)
+            if turn.key in self.tasks:
+                self.tasks[turn.key] = now + 1.0
             self.waits.append((now, now - turn.due))
             polls += 1
         if now >= self.beat_at:
@@ -114,7 +125,7 @@ class Cluster:
 
     def __init__(self, rate, seed=1):
         self.rate, self.now = rate, 1000.0
-        self.shared = Shared()
+        self.shared = Shared(wake=self._wake)
         self.alive, self._buried_at, self._weights = {}, {}, {}
         self.polls, self.load = [], 0.0
         self._names = (f"node_{number}" for number in range(10**9))
@@ -137,6 +148,20 @@ class Cluster:
             self.busy(self.load)
             for number in range(orphans):
                 list(self.alive.values())[number % len(self.alive)].due(self.now)
+
+    def deal(self, tasks):
+        """So many tasks of an interval of a second, to all nodes in turn; whoever had them before has them no more."""
+        for node in self.alive.values():
+            for task in range(tasks):
+                node.line.drop(task)
+            node.tasks.clear()
+        nodes = list(self.alive.values())
+        for task in range(tasks):
+            nodes[task % len(nodes)].tasks[task] = self.now + self._chance.random()
+
+    def _wake(self):
+        for node in self.alive.values():
+            node.beat_at = min(node.beat_at, self.now + 0.1)
 
     def busy(self, load):
         self.load = load
@@ -195,6 +220,24 @@ async def test_nodes_together_keep_to_the_rate_and_use_it():
     windows = cluster.windows(began)
     assert 0.9 * 200 <= min(windows) <= max(windows) <= 1.1 * 200
     assert max(cluster.windows()) <= 1.1 * 200
+
+
+async def test_the_rate_moves_to_nodes_that_join_with_the_tasks():
+    """Two at once, which get two thirds of the tasks: the rate is lost to nobody for longer than a beat or so."""
+    cluster = Cluster(30.0)
+    cluster.join()
+    cluster.deal(45)
+    await cluster.run(15)
+    began = cluster.now - WINDOW
+    cluster.join()
+    cluster.join()
+    cluster.deal(45)
+    await cluster.run(20)
+    windows = cluster.windows(began)
+    assert 0.88 * 300 <= min(windows) <= max(windows) <= 1.1 * 300
+    assert min(windows[-100:]) >= 0.96 * 300
+    counts = [node.own for node in cluster.alive.values()]
+    assert max(counts) <= 1.2 * min(counts)
 
 
 async def test_the_share_of_a_dead_node_is_nobodys_until_it_is_bereaved():
