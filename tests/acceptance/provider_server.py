@@ -32,8 +32,8 @@ class ProviderServer:
     def __init__(self) -> None:
         self.polls: list[Poll] = []
         self.completed: dict[str, float] = {}
-        self.told: dict[str, float] = {}
-        """When somebody was first told of each end."""
+        self.told: dict[str, Poll] = {}
+        """The poll that was first told of each end."""
         self.overlaps: list[tuple[Poll, Poll]] = []
         """Polls of one task by two nodes, the second while the first waited for its answer."""
         self.waiting: dict[tuple[str, str], Poll] = {}
@@ -77,7 +77,7 @@ class ProviderServer:
         body = {"id": poll.task_id, "object": "video", "created": 1, "model": "m", "status": "processing"}
         if poll.task_id in self.completed:
             body |= {"status": "completed", "video_url": f"https://files.example.com/{poll.task_id}.mp4"}
-            self.told.setdefault(poll.task_id, time.monotonic())
+            self.told.setdefault(poll.task_id, poll)
         reply(json.dumps(body).encode())
 
     def since(self, at: float, until: float = float("inf"), *, provider: str | None = None) -> list[Poll]:
