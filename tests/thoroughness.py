@@ -3,8 +3,10 @@
 import os
 
 CI = bool(os.environ.get("CI"))
+"""The examples are the same each time; elsewhere they are new each time."""
+THOROUGH = CI and os.environ.get("EXAMPLES") != "few"
 
 
 def examples(most: int) -> int:
-    """All of them in CI, whose examples are the same each time; a quarter elsewhere, where they are new each time."""
-    return most if CI else max(10, most // 4)
+    """All of them where everything is tried, a quarter elsewhere."""
+    return most if THOROUGH else max(10, most // 4)

@@ -59,6 +59,8 @@ _IDLE_MILLISECONDS = 5_000
 _WRITE_MILLISECONDS = 10_000
 _READ_MILLISECONDS = 120_000
 """Loading what a full store has to be polled takes its time."""
+_AT_LEISURE = f"SET LOCAL idle_in_transaction_session_timeout = {_READ_MILLISECONDS}"
+"""So does making tasks of its rows; a reader holds no lock meanwhile."""
 _NEW = f"CREATE TABLE IF NOT EXISTS {VERSIONS} (version_num VARCHAR(32) NOT NULL CONSTRAINT {VERSIONS}_pkc PRIMARY KEY)"
 _LOCK = text(f"SELECT version_num FROM {VERSIONS} FOR UPDATE")  # noqa: S608 -- the name is ours
 _WAY_BACK = "restore the dump from before the upgrade (pg_restore)"
@@ -83,7 +85,7 @@ async def open_postgres(url: str, *, patience: float = PATIENCE_SECONDS) -> Shar
 def _put_together(url: str) -> SharedStore:
     explain = explainer(shown(url))
     writes = new_engine(url, size=1, begin=begin(_WRITES, _WRITE_MILLISECONDS, _DURABLE))
-    reads = new_engine(url, size=READERS, begin=begin(_READS, _READ_MILLISECONDS))
+    reads = new_engine(url, size=READERS, begin=begin(_READS, _READ_MILLISECONDS, _AT_LEISURE))
     outage = Outage()
     writer = Writer(writes, explain, relieve=lambda _: None, outage=outage, collides=collides)
     reader = Reader(reads, explain, threads=READERS - LIST_READERS, outage=outage)
