@@ -6,7 +6,7 @@ import pytest
 
 from notifier.adapters import connections
 from notifier.adapters.api import body, framing, streaming
-from notifier.adapters.stores import store
+from notifier.adapters.stores import lists
 from notifier.domain.headers import LONGEST_NAME, LONGEST_VALUE, MOST_HEADERS
 from notifier.services import endpoints, registrar
 
@@ -21,7 +21,7 @@ ENDPOINTS = README.partition("## Endpoints")[2].partition("## How polls are unde
         f"and {connections.MOST_HEAD_BYTES // 1024} KiB, its body {body.PATIENCE_SECONDS:g} s",
         f"At most {connections.MOST_CONNECTIONS} connections",
         f"more than {registrar.MOST_WAITING:,} watches wait",
-        f"while {store.MOST_LISTS} others are read",
+        f"while {lists.MOST_LISTS} others are read",
         f"while {framing.MOST_BYTES >> 20} MiB of others are",
     ],
 )

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from notifier.ports import StoreFault, StoreUnavailableError
 
 _BACK = "it works again as soon as the server takes connections"
-_CROWDED = "raise max_connections or the role's limit, or close what else is connected; a daemon takes seven"
+_CROWDED = "raise max_connections or the role's limit, or close what else is connected; a daemon takes up to eight"
 _LOCKED = "another program holds a lock on a row or table; it works again as soon as that lets go"
 _LOGIN = "correct user and password in store.url"
 _PARAMETERS = "correct the parameters behind the ? in store.url"

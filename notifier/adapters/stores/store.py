@@ -10,7 +10,6 @@ from sqlalchemy import Connection
 
 from notifier.adapters.stores import (
     bodies,
-    catalog,
     deliveries,
     endpoints,
     files,
@@ -23,47 +22,40 @@ from notifier.adapters.stores import (
 from notifier.adapters.stores.herald import SILENCE, Herald, of_cancelled, of_declared, of_registered, telling
 from notifier.adapters.stores.leases import UNFENCED, Fences, Held, knowing, prove, proven
 from notifier.adapters.stores.lessee import SOLE, Lessee
+from notifier.adapters.stores.lists import Lists
 from notifier.adapters.stores.outage import Outage
 from notifier.adapters.stores.reader import Reader
 from notifier.adapters.stores.sharing import Shared
 from notifier.adapters.stores.writer import Writer
-from notifier.domain.delivery import Attempt, Delivery, DeliveryView
+from notifier.domain.delivery import Attempt, Delivery
 from notifier.domain.endpoint import Endpoint, Overfull
 from notifier.domain.lifetimes import Life
 from notifier.domain.task import Task
-from notifier.domain.watch import Registration, WatchView
+from notifier.domain.watch import Registration
 from notifier.ports import (
     Alter,
     Announce,
     Cancelled,
-    Counts,
     Declared,
-    DeliveryPage,
     Expired,
     Known,
     Outdated,
-    Page,
     Registered,
-    Results,
     Retell,
     Settlement,
     Space,
     StoreFault,
     StoreUnavailableError,
     Subject,
-    TooManyListsError,
     Unsettled,
     Waiting,
-    WatchPage,
 )
 
-PageT = TypeVar("PageT")
 T = TypeVar("T")
-MOST_LISTS = 32
-"""Pages of lists that are read or wait for it: a page of a full store takes a tenth of a second or so."""
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
-class SqlStore:
+
+class SqlStore(Lists):
     """WatchStore, TaskStore, History, DeliveryStore, ResultStore, BodyStore, EndpointStore, Catalog and Upkeep.
 
     It remembers the providers' usual intervals as `watched`, `register` and `declare` last told them: a watch without
@@ -84,10 +76,9 @@ class SqlStore:
         outage: Outage,
         space: Callable[[], Space],
     ) -> None:
+        super().__init__(lists)
         self._writer = writer
         self._reader = reader
-        self._lists = lists
-        self._listing = 0
         self._release = release
         self._outage = outage
         self._space = space
@@ -268,37 +259,6 @@ class SqlStore:
             return result
 
         return told
-
-    # Catalog
-
-    async def watch(self, watch_id: str) -> WatchView | None:
-        return await self._lists.read(lambda on: catalog.watch(on, watch_id))
-
-    async def watches(
-        self, page: Page, *, state: str | None = None, provider: str | None = None, task_id: str | None = None
-    ) -> WatchPage:
-        return await self._list(lambda on: catalog.watches_page(on, page, state, provider, task_id))
-
-    async def delivery_view(self, delivery_id: str) -> DeliveryView | None:
-        return await self._lists.read(lambda on: catalog.delivery(on, delivery_id))
-
-    async def deliveries(self, page: Page, *, state: str | None = None, watch_id: str | None = None) -> DeliveryPage:
-        return await self._list(lambda on: catalog.deliveries_page(on, page, state, watch_id))
-
-    async def results(self, task_key: int) -> Results:
-        return await self._lists.read(lambda on: catalog.results(on, task_key))
-
-    async def counts(self) -> Counts:
-        return await self._lists.read(catalog.counts)
-
-    async def _list(self, page: Callable[[Connection], PageT]) -> PageT:
-        if self._listing >= MOST_LISTS:
-            raise TooManyListsError(f"{MOST_LISTS} lists are being read; ask again in a moment")
-        self._listing += 1
-        try:
-            return await self._lists.read(page)
-        finally:
-            self._listing -= 1
 
     # Upkeep
 
