@@ -38,13 +38,16 @@
     │   ├── circuit.py    when a callback URL that keeps failing is left alone but for a probe
     │   ├── content.py    what a file is, told by its first bytes
     │   ├── tempo.py      how often something happens, over the last minute
+    │   ├── lease.py      many nodes: which shards (shard.py) are whose, and who may act for how long
     │   └── moment.py, retry_after.py   how times and waits are written
-    ├── ports/            what the services need from the world (Protocols): world, store, catalog, meter, archive
+    ├── ports/            what the services need from the world (Protocols): world, store, catalog, meter, archive,
+    │                     cluster
     ├── services/         the verbs: ask a port, apply the domain, tell a port
     │   ├── registrar.py  accept a watch once, reject a bad one, reconcile the file's watches
-    │   ├── poller.py     one poll: fetch, advance, save – or end the task
+    │   ├── poller.py     one poll: fetch, advance, save – or end the task (adoption.py: which tasks are polled here)
     │   ├── ends.py       ends, by an answer or a deadline: saved with the deliveries they owe, and told once
     │   ├── channel.py    one provider: whose turn it is, and the pause when it will not talk to us
+    │   ├── membership.py many nodes: this one joins, beats, claims its shards, hands over and leaves
     │   ├── budget.py     many nodes: this one's shares of the providers' rates
     │   ├── news.py       many nodes: what others did to this one's tasks
     │   ├── rhythms.py    what each provider's tasks taught, and whose next poll goes by it

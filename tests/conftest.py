@@ -24,6 +24,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
 
+@pytest.hookimpl(optionalhook=True)  # `-p no:xdist`, as for coverage
 def pytest_xdist_auto_num_workers() -> int:
     return 1 + len(os.sched_getaffinity(0))
 
