@@ -10,7 +10,7 @@ from typing import assert_never
 
 import structlog
 
-from notifier.domain.lease import BEAT_SECONDS, Plan, Pulse, Roll, abandoned, dead, free_since, plan
+from notifier.domain.lease import BEAT_SECONDS, STEADY_SECONDS, Plan, Pulse, Roll, abandoned, dead, free_since, plan
 from notifier.ports import Buried, Chance, Clock, Crew, Holder, Roster, StoreUnavailableError
 from notifier.services.wakeup import WakeUp
 
@@ -55,7 +55,7 @@ class Membership:
         self._node: str | None = None
         self._held: set[int] = set()
         self._roll: Roll | None = None
-        self._changed_at = clock.monotonic()
+        self._changed_at = self._sent_at = clock.monotonic()
         self._free: Mapping[int, float] = {}
         self._at_work = asyncio.Lock()
         self._beating = self._lapsed = self._unread = False
@@ -124,13 +124,15 @@ class Membership:
 
     def _ring(self) -> None:
         self._wakeup.by(self._clock.monotonic() + (SOON_SECONDS if self._beating else BEAT_SECONDS))
-        if self._node is not None and not self._beating:
+        if self._beating:
+            self._wait()
+        elif self._node is not None:
             self._crew.spawn(self._beat())
-        elif self._node is None and not self._at_work.locked():
+        elif not self._at_work.locked():
             self._crew.spawn(self._work())
 
     async def _beat(self) -> None:
-        self._beating, sent = True, self._clock.monotonic()
+        self._beating, self._sent_at = True, (sent := self._clock.monotonic())
         try:
             roll = await self._ask()
         except StoreUnavailableError as error:
@@ -171,10 +173,19 @@ class Membership:
 
     def _miss(self, error: StoreUnavailableError) -> None:
         self._pulse.miss()
+        self._lapse(str(error))
+
+    def _wait(self) -> None:
+        """A store that says nothing is as good as none."""
+        silent_for = self._clock.monotonic() - self._sent_at
+        if silent_for > STEADY_SECONDS:
+            self._lapse(f"the store has not answered for {silent_for:.0f} s")
+
+    def _lapse(self, error: str) -> None:
         if not self._lapsed and not self.holds():
             self._lapsed = True
             hint = "nothing is polled or attempted here until the store answers; others may take over"
-            log.warning("node.lapsed", node=self._node, error=str(error), hint=hint)
+            log.warning("node.lapsed", node=self._node, error=error, hint=hint)
 
     # Shards
 

@@ -4,7 +4,7 @@ import threading
 import time
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,11 +27,21 @@ Result = TypeVar("Result")
 
 
 class Cluster:
-    """Nodes `a`, `b` and `c`, and 105 tasks that never end: those of `videos` are polled each second."""
+    """Nodes `a`, `b` and `c`, and 105 tasks that never end: those of `videos` are polled each second. `roundabout` is
+    the URL by which `c` reaches the store, if it is not the others'."""
 
-    def __init__(self, folder: Path, store_url: str, provider: ProviderServer, receiver: ReceiverServer) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        store_url: str,
+        provider: ProviderServer,
+        receiver: ReceiverServer,
+        *,
+        roundabout: str | None = None,
+    ) -> None:
         self.provider, self.receiver = provider, receiver
-        self.nodes = {name: self._node(folder / name, name, store_url) for name in "abc"}
+        urls = {"a": store_url, "b": store_url, "c": roundabout or store_url}
+        self.nodes = {name: self._node(folder / name, name, url) for name, url in urls.items()}
         self.alone = 0.0
         """Polls a second of the tasks of `videos` while there was one node."""
 
@@ -118,6 +128,24 @@ class Cluster:
         """These run, and everything that moves when a node comes or goes has moved."""
         self.start_all(names)
         wait_until(lambda: self.spread(names), f"tasks are spread over {names}; polled by {self.owners()}")
+
+    def gaps(self, since: float) -> Iterator[float]:
+        """Seconds between two polls of a busy task, until now."""
+        last = dict.fromkeys(BUSY, since)
+        for poll in self.provider.since(since, provider="videos"):
+            if poll.task_id in last:
+                yield poll.at - last[poll.task_id]
+                last[poll.task_id] = poll.at
+        yield from (time.monotonic() - at for at in last.values())
+
+    def settled(self, event: str) -> bool:
+        """Waits until all nodes say that it is delivered."""
+
+        def said() -> bool:
+            answers = [self[name].call("GET", f"/v1/deliveries/{event}")[1] for name in "abc"]
+            return {answer["state"] for answer in answers} == {"delivered"}
+
+        return bool(wait_until(said, f"{event} is delivered"))
 
     def told(self, task_ids: Iterable[str]) -> bool:
         """Whether each callback was answered with success."""

@@ -3,11 +3,10 @@
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 
 import httpx
-import pytest
 from standardwebhooks import Webhook
 
 from notifier.domain.signature import new_secret
@@ -24,34 +23,11 @@ from tests.acceptance.cluster import (
     by_path,
     in_ten_seconds,
 )
-from tests.acceptance.harness import TOKEN, DaemonProcess, ReceiverServer, wait_until
+from tests.acceptance.harness import TOKEN, DaemonProcess, wait_until
 from tests.acceptance.postgres_server import PostgresServer
-from tests.acceptance.provider_server import ProviderServer
+from tests.acceptance.wire import Wire
 
 Record = Callable[[str, object], None]
-
-
-@pytest.fixture(scope="module")
-def three_nodes(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """One cluster for the tests of this file that run in this process."""
-    provider, receiver = ProviderServer(), ReceiverServer()
-    cluster = Cluster(tmp_path_factory.mktemp("nodes"), postgres.new_database(), provider, receiver)
-    try:
-        cluster.start()
-        yield cluster
-    finally:
-        cluster.kill()
-        receiver.close()
-        provider.close()
-
-
-@pytest.fixture
-def cluster(three_nodes: Cluster) -> Iterator[Cluster]:
-    """Three nodes that share the work, whatever the test before did; afterwards what always holds is checked."""
-    three_nodes.receiver.answer = lambda path, count: 204
-    three_nodes.settle()
-    yield three_nodes
-    three_nodes.check()
 
 
 def test_work_is_spread_and_stays_where_it_is(cluster: Cluster, record_property: Record) -> None:
@@ -105,7 +81,7 @@ def test_any_node_shows_cancels_and_redelivers(cluster: Cluster) -> None:
     assert not {poll.task_id for poll in cluster.provider.since(cancelled)} & set(names[:3]), "polled though cancelled"
     events = [watch["delivery"]["id"] for watch in cluster.register("b", names[3:])]
     for event, name in zip(events[:3], "abc", strict=True):
-        assert settled(cluster, event)
+        assert cluster.settled(event)
         assert cluster[name].call("POST", f"/v1/deliveries/{event}/redeliver")[0] == 202
     wait_until(lambda: len(by_path(cluster.receiver.hooks)[f"/{names[5]}"]) == 2, "redelivered", 2 + MACHINE_SECONDS)
     time.sleep(1)
@@ -158,16 +134,6 @@ def test_an_endpoint_registered_at_one_node_is_known_to_all(cluster: Cluster) ->
         Webhook(secret).verify(hook.body, hook.headers)
 
 
-def settled(cluster: Cluster, event: str) -> bool:
-    """Waits until all nodes say that it is delivered."""
-
-    def said() -> bool:
-        answers = [cluster[name].call("GET", f"/v1/deliveries/{event}")[1] for name in "abc"]
-        return {answer["state"] for answer in answers} == {"delivered"}
-
-    return bool(wait_until(said, f"{event} is delivered"))
-
-
 def test_what_a_killed_node_had_in_flight_is_done_by_the_others(cluster: Cluster, record_property: Record) -> None:
     """After kill -9 in the middle of attempts others poll its tasks within 20 s, and every event that it owed arrives
     under the same id and with the same body."""
@@ -212,6 +178,29 @@ def test_a_node_that_hung_changes_nothing_when_it_wakes(cluster: Cluster, record
     record_property("figure", f"relieved after {relieved:.1f} s, back after {time.monotonic() - woken:.1f} s")
     for task, nodes in cluster.provider.askers(woken, provider="videos").items():
         assert "c" not in nodes[:-1], f"{task} was polled by {nodes}: c polled what others went on with"
+    assert all(len(cluster.receiver.at(f"/{name}")) == 1 for name in names), "each was told once"
+
+
+def test_a_node_that_loses_the_database_is_relieved(cluster: Cluster, wire: Wire, record_property: Record) -> None:
+    """Nothing that it sends arrives, and nobody tells it: it stops polling before others poll its tasks, tells nothing
+    that they tell, and goes on when it hears of the database again."""
+    names = [f"cut-{number}" for number in range(30)]
+    cluster.register("c", names)
+    wait_until(lambda: cluster.polled(names), "all are polled")
+    lost = cluster.of("c")
+    wire.cut()
+    cut = time.monotonic()
+    try:
+        cluster.provider.end(names)
+        wait_until(lambda: cluster.polled(lost, cut + 1.5, by="ab"), "it is relieved", RELIEVED_WITHIN)
+        relieved = time.monotonic() - cut
+        assert cluster["c"].call("GET", "/readyz", token=None)[0] == 503
+        wait_until(lambda: cluster.told(names), "what ended meanwhile is told by the others")
+    finally:
+        wire.mend()
+    cluster.settle()
+    record_property("figure", f"relieved after {relieved:.1f} s")
+    assert cluster["c"].events("node.lapsed")
     assert all(len(cluster.receiver.at(f"/{name}")) == 1 for name in names), "each was told once"
 
 
@@ -263,7 +252,7 @@ def test_a_rolling_restart_is_hardly_noticed(cluster: Cluster, record_property: 
         cluster.settle()
     wait_until(lambda: cluster.told(names), "all ends are told")
     time.sleep(max(0.0, began + 15 - time.monotonic()))
-    ended, longest = time.monotonic(), max(gaps(cluster, began))
+    ended, longest = time.monotonic(), max(cluster.gaps(began))
     least, most = in_ten_seconds([poll.at for poll in cluster.provider.since(began, ended, provider="rated")], ended)
     rate = f"{least / 10:.1f} to {most / 10:.1f} polls/s in any 10 s of {ended - began:.0f} s"
     record_property("figure", f"longest time without a poll of a task {longest:.1f} s; {rate}")
@@ -271,16 +260,6 @@ def test_a_rolling_restart_is_hardly_noticed(cluster: Cluster, record_property: 
     assert all(len(cluster.receiver.at(f"/{name}")) == 1 for name in names), "each was told once"
     assert RATE * 10 * 0.9 <= least <= most <= RATE * 10 * 1.1
     assert cluster.polled(RATED, began), "late but fair"
-
-
-def gaps(cluster: Cluster, since: float) -> Iterator[float]:
-    """Seconds between two polls of a busy task, until now."""
-    last = dict.fromkeys(BUSY, since)
-    for poll in cluster.provider.since(since, provider="videos"):
-        if poll.task_id in last:
-            yield poll.at - last[poll.task_id]
-            last[poll.task_id] = poll.at
-    yield from (time.monotonic() - at for at in last.values())
 
 
 def test_no_connection_is_left_for_some_seconds(

@@ -108,6 +108,23 @@ async def test_without_its_store_a_node_stands_still_and_goes_on_later(cluster):
     assert len(first.works_on()) == len(second.works_on()) == SHARDS // 2
 
 
+async def test_a_store_that_says_nothing_is_none(cluster):
+    """It neither answers nor refuses: the lease lapses as well, and that is said while it lasts, once."""
+    first, second = await cluster.start(), await cluster.start()
+    await cluster.passes(5.0)
+    cluster.delay = lambda: 20.0
+    with capture_logs() as lines:
+        await cluster.passes(12.0)
+    assert first.works_on() == second.works_on() == set()
+    assert [line["event"] for line in lines] == ["node.lapsed"] * 2
+    assert "not answered for" in lines[0]["error"]
+    del cluster.delay
+    with capture_logs() as lines:
+        await cluster.passes(15.0)
+    assert events(lines) == ["node.recovered"] * 2
+    assert len(first.works_on()) == len(second.works_on()) == SHARDS // 2
+
+
 async def test_after_an_outage_everybody_may_beat_first(cluster):
     """Nobody is buried by a node that has only just reached the store again itself."""
     nodes = [await cluster.start() for _ in range(3)]
