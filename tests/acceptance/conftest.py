@@ -10,7 +10,7 @@ from tests.acceptance.harness import ReceiverServer, running
 from tests.acceptance.postgres_server import PostgresServer, postgres_server
 from tests.acceptance.provider_server import ProviderServer
 from tests.acceptance.simulator import Simulator
-from tests.acceptance.wire import Wire
+from tests.cuttable_wire import Wire
 
 
 @pytest.fixture

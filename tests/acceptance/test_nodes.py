@@ -25,7 +25,7 @@ from tests.acceptance.cluster import (
 )
 from tests.acceptance.harness import TOKEN, DaemonProcess, wait_until
 from tests.acceptance.postgres_server import PostgresServer
-from tests.acceptance.wire import Wire
+from tests.cuttable_wire import Wire
 
 Record = Callable[[str, object], None]
 

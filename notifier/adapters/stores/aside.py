@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from notifier.adapters.stores.address import shown
 from notifier.adapters.stores.outage import Outage
-from notifier.adapters.stores.postgres import begin, conninfo, new_engine
+from notifier.adapters.stores.postgres import conninfo, limited
 from notifier.adapters.stores.postgres_errors import explainer
 from notifier.adapters.stores.reader import Reader
 
@@ -29,8 +29,7 @@ class Aside:
     def __init__(self, url: str) -> None:
         where = _quick(url)
         explain = explainer(shown(url))
-        opening = begin(_WRITES, _MILLISECONDS)
-        self._engines = [new_engine(where, size=size, begin=opening) for size in (1, _MOVES)]
+        self._engines = [limited(where, size, _WRITES, _MILLISECONDS) for size in (1, _MOVES)]
         self._beats = Reader(self._engines[0], explain, threads=1, outage=Outage())
         self._moves = Reader(self._engines[1], explain, threads=_MOVES, outage=Outage())
 

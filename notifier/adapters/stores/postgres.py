@@ -5,14 +5,16 @@ it to another daemon for the next one (pgbouncer, `pool_mode = transaction`).
 """
 
 import asyncio
+import logging
+import math
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psycopg
 import structlog
-from psycopg.abc import Buffer
+from psycopg.abc import Buffer, PQGen
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.types.string import StrDumperUnknown
 from sqlalchemy import Connection, Engine, QueuePool, create_engine, event, inspect, text
@@ -31,11 +33,13 @@ from notifier.adapters.stores.writer import Writer
 from notifier.ports import Space
 
 log = structlog.get_logger()
+
+# It tells of each connection that breaks, in several lines; ours are `store.unavailable` and `node.lapsed`.
+logging.getLogger("psycopg").setLevel(logging.ERROR)
 T = TypeVar("T")
 
 LIST_READERS = 2
-READERS = LIST_READERS + 1
-"""One is the daemon's own, as with SQLite."""
+"""Beside the daemon's own one, as with SQLite."""
 PATIENCE_SECONDS = 30.0
 """How long a start waits for a server that does not answer: machines boot in any order."""
 AGAIN_SECONDS = 1.0
@@ -59,6 +63,9 @@ _IDLE_MILLISECONDS = 5_000
 _WRITE_MILLISECONDS = 10_000
 _READ_MILLISECONDS = 120_000
 """Loading what a full store has to be polled takes its time."""
+_LIST_MILLISECONDS = 20_000
+_SLACK_SECONDS = 2.0
+"""So much later than a statement's own limit its server is taken for dead: it would have said that it is over."""
 _AT_LEISURE = f"SET LOCAL idle_in_transaction_session_timeout = {_READ_MILLISECONDS}"
 """So does making tasks of its rows; a reader holds no lock meanwhile."""
 _NEW = f"CREATE TABLE IF NOT EXISTS {VERSIONS} (version_num VARCHAR(32) NOT NULL CONSTRAINT {VERSIONS}_pkc PRIMARY KEY)"
@@ -84,29 +91,64 @@ async def open_postgres(url: str, *, patience: float = PATIENCE_SECONDS) -> Shar
 
 def _put_together(url: str) -> SharedStore:
     explain = explainer(shown(url))
-    writes = new_engine(url, size=1, begin=begin(_WRITES, _WRITE_MILLISECONDS, _DURABLE))
-    reads = new_engine(url, size=READERS, begin=begin(_READS, _READ_MILLISECONDS, _AT_LEISURE))
+    writes = limited(url, 1, _WRITES, _WRITE_MILLISECONDS, _DURABLE)
+    reads = limited(url, 1, _READS, _READ_MILLISECONDS, _AT_LEISURE)
+    looks = limited(url, LIST_READERS, _READS, _LIST_MILLISECONDS)
     outage = Outage()
     writer = Writer(writes, explain, relieve=lambda _: None, outage=outage, collides=collides)
-    reader = Reader(reads, explain, threads=READERS - LIST_READERS, outage=outage)
-    lists = Reader(reads, explain, threads=LIST_READERS, outage=outage)
+    reader = Reader(reads, explain, threads=1, outage=outage)
+    lists = Reader(looks, explain, threads=LIST_READERS, outage=outage)
 
     async def release() -> None:
-        for engine in (writes, reads):
+        for engine in (writes, reads, looks):
             await asyncio.to_thread(engine.dispose)
 
-    return SharedStore(writer, reader, lists, release=release, outage=outage, space=lambda: _space(reads))
+    return SharedStore(writer, reader, lists, release=release, outage=outage, space=lambda: _space(looks))
 
 
 # Connections
 
 
-def new_engine(url: str, *, size: int, begin: str) -> Engine:
-    """`size` connections at most; `begin` is what each transaction begins with, in one round trip."""
+def limited(url: str, size: int, opening: str, milliseconds: int, *more: str) -> Engine:
+    """Its statements may take so long, and a server that says nothing for longer is gone."""
+    opening = begin(opening, milliseconds, *more)
+    return new_engine(url, size=size, begin=opening, answers=milliseconds / 1000 + _SLACK_SECONDS)
+
+
+class _Impatient(psycopg.Connection[tuple[object, ...]]):
+    """Waits for the server's next answer for `answers` seconds at most. Where something between acknowledges what is
+    sent (a proxy, a pool of connections), neither the network's time-outs nor the server's own end such a wait."""
+
+    answers = math.inf
+
+    def wait(self, gen: PQGen[T], *args: Any, **options: Any) -> T:
+        return super().wait(_within(self.answers, gen), *args, **options)
+
+
+def _within(seconds: float, gen: PQGen[T]) -> PQGen[T]:
+    """psycopg comes back ten times a second while there is nothing to read."""
+    until = time.monotonic() + seconds
+    try:
+        wanted = next(gen)
+        while True:
+            ready = yield wanted
+            if not ready and time.monotonic() >= until:
+                raise psycopg.OperationalError(f"the server has said nothing for {seconds:g} s")
+            wanted = gen.send(ready)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+
+
+def new_engine(url: str, *, size: int, begin: str, answers: float = math.inf) -> Engine:
+    """`size` connections at most; `begin` is what each transaction begins with, in one round trip; `answers` is within
+    how many seconds the server says something."""
     where = conninfo(url)
 
     def connect() -> psycopg.Connection[tuple[object, ...]]:
-        connection = psycopg.connect(where, autocommit=True, prepare_threshold=None)  # we say when a transaction begins
+        # It is we who say when a transaction begins.
+        connection = _Impatient.connect(where, autocommit=True, prepare_threshold=None)
+        connection.answers = answers
         connection.adapters.register_dumper(str, _WithoutNul)
         return connection
 

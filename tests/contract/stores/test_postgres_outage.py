@@ -4,6 +4,7 @@ lost, and it works again by itself."""
 import asyncio
 import shutil
 import time
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -17,6 +18,7 @@ from notifier.adapters.stores.postgres import open_postgres
 from notifier.adapters.stores.postgres_errors import explainer, passes
 from notifier.ports import Page, StoreUnavailableError
 from tests.contract.stores.building import T0, Announcer, nothing_known, registration
+from tests.cuttable_wire import Wire
 from tests.postgres_server import PostgresServer, shared_server
 from tests.small_disk import small_disk
 
@@ -129,6 +131,31 @@ async def test_a_commit_whose_outcome_is_unknown_is_no_success(url, store):
     shared_server().execute("DROP TRIGGER at_commit ON watches", database_of(url))
     (again,) = await register(store, 1)
     assert again.created
+
+
+async def test_a_server_that_says_nothing_is_not_waited_for_for_ever(url, monkeypatch):
+    """Where a proxy acknowledges what is sent, no time-out of the network ends the wait: writes and lists are refused
+    all the same, no thread is lost to it, and it works again by itself."""
+    for name in ("_WRITE_MILLISECONDS", "_LIST_MILLISECONDS"):
+        monkeypatch.setattr(postgres, name, 300)
+    monkeypatch.setattr(postgres, "_SLACK_SECONDS", 0.2)
+    port = urlsplit(url).port
+    wire = Wire(port)
+    store = await open_postgres(url.replace(f":{port}/", f":{wire.port}/") + "?connect_timeout=2")
+    await register(store, 1)
+    assert len((await store.watches(Page())).watches) == 1
+    wire.cut()
+    began = time.monotonic()
+    for attempt in (register(store, 2), store.watches(Page()), store.watches(Page()), store.watches(Page())):
+        with pytest.raises(StoreUnavailableError) as refused:
+            await attempt
+        assert refused.value.fault == "unreachable"
+    assert time.monotonic() - began < 10
+    wire.mend()
+    await register(store, 3)
+    assert len((await store.watches(Page())).watches) >= 2
+    await store.close()
+    wire.close()
 
 
 async def test_a_crowded_server_is_named_so(url):

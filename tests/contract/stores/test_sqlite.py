@@ -19,8 +19,8 @@ from structlog.testing import capture_logs
 
 from notifier.adapters.stores import catalog, hints
 from notifier.adapters.stores.errors import StoreBusyError, StoreError
-from notifier.adapters.stores.sqlite import LIST_READERS, open_sqlite
 from notifier.adapters.stores.lists import MOST_LISTS
+from notifier.adapters.stores.sqlite import LIST_READERS, open_sqlite
 from notifier.adapters.stores.store import SqlStore
 from notifier.ports import Page, StoreUnavailableError, TooManyListsError, WatchPage
 from tests.contract.stores.building import (
