@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -69,7 +70,7 @@ class Adoption:
         self._chance = chance
         self._crew = crew
         self._last_looks: dict[int, datetime] = {}
-        self._readings: list[set[int]] = []
+        self._readings: dict[int, set[int]] = {}
 
     def has(self, key: int) -> bool:
         """Whether this task is polled here, if it is to be polled at all."""
@@ -77,7 +78,7 @@ class Adoption:
 
     def heard(self, key: int) -> None:
         """Something newer is known of this task than what is being read from the store."""
-        for newer in self._readings:
+        for newer in self._readings.values():
             newer.add(key)
 
     def last_look(self, key: int) -> datetime | None:
@@ -97,20 +98,22 @@ class Adoption:
             await self._take_up(shards)
 
     async def _take_up(self, shards: Collection[int] | None) -> None:
-        newer = set[int]()
-        tasks = await self._read(newer, shards)
-        counts = Counter(task.provider for task in tasks)
-        now = self._clock.now()
-        for number, task in enumerate(tasks):
-            if number % PORTION == 0:
-                await asyncio.sleep(0)  # a full store must not make the loop deaf
-            if task.key in newer or not self.has(task.key):
-                continue
-            if task.deadline_at <= now:
-                self._last_looks[task.key] = task.deadline_at
-                self._polled.follow(replace(task, deadline_at=now + timedelta(seconds=LAST_LOOK_SECONDS)))
-            else:
-                self._polled.follow(task, delay=self._delay(task, counts[task.provider], shards, now))
+        with self._listening() as newer:
+            tasks = await self._read(shards)
+            counts = Counter(task.provider for task in tasks)
+            now = self._clock.now()
+            for number, task in enumerate(tasks):
+                if number % PORTION == 0:
+                    await asyncio.sleep(0)  # a full store must not make the loop deaf
+                if task.key not in newer and self.has(task.key):
+                    self._follow(task, self._delay(task, counts[task.provider], shards, now), now)
+
+    def _follow(self, task: Task, delay: float, now: datetime) -> None:
+        if task.deadline_at <= now:
+            self._last_looks[task.key] = task.deadline_at
+            self._polled.follow(replace(task, deadline_at=now + timedelta(seconds=LAST_LOOK_SECONDS)))
+        else:
+            self._polled.follow(task, delay=delay)
 
     def _delay(self, task: Task, tasks: int, shards: Collection[int] | None, now: datetime) -> float:
         window = self._window(task, tasks)
@@ -128,19 +131,24 @@ class Adoption:
     async def refresh(self) -> None:
         """After a reload: take over intervals that changed with their provider's. What was registered, changed or ended
         while the store was read is known better already."""
-        newer = set[int]()
-        for task in await self._read(newer, self.owned):
-            if self._polled.task(task.key) is not None and task.key not in newer:
-                self._polled.follow(task)
+        with self._listening() as newer:
+            for task in await self._read(self.owned):
+                if self._polled.task(task.key) is not None and task.key not in newer:
+                    self._polled.follow(task)
 
-    async def _read(self, newer: set[int], shards: Collection[int] | None) -> Sequence[Task]:
-        """`newer` collects what was heard of meanwhile."""
-        usual = {name: channel.limits.interval for name, channel in self._channels.items()}
-        self._readings.append(newer)
+    @contextmanager
+    def _listening(self) -> Iterator[set[int]]:
+        """The tasks of which something was heard since the block began: what was read of them is old."""
+        newer = set[int]()
+        self._readings[id(newer)] = newer
         try:
-            tasks = await self._store.watched(usual, shards)
+            yield newer
         finally:
-            self._readings.remove(newer)
+            del self._readings[id(newer)]
+
+    async def _read(self, shards: Collection[int] | None) -> Sequence[Task]:
+        usual = {name: channel.limits.interval for name, channel in self._channels.items()}
+        tasks = await self._store.watched(usual, shards)
         orphans = Counter(task.provider for task in tasks if task.provider not in self._channels)
         for name, count in orphans.items():
             log.error("provider.missing", provider=name, tasks=count, hint=f"name {name} under providers: again")

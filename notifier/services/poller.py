@@ -293,5 +293,5 @@ class Poller:
         tasks = [self._tasks[key] for key in (self._tasks if keys is None else keys) if key in self._tasks]
         await asyncio.gather(*(self._ends.save(task) for task in tasks if task.end is not None))
         learned = [task for task in tasks if task.polls and task.end is None]
-        for start in range(0, len(learned), PORTION):
-            await self._store.save(learned[start : start + PORTION])
+        portions = [learned[start : start + PORTION] for start in range(0, len(learned), PORTION)]
+        await asyncio.gather(*map(self._store.save, portions))  # at once: whoever has no time to wait has asked for all

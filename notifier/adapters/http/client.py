@@ -152,6 +152,7 @@ def _request(method: str, url: str, headers: Mapping[str, str], body: bytes | No
     fields = {_field_name(name): value.encode("utf-8") for name, value in headers.items()}
     fields.setdefault(b"user-agent", _USER_AGENT)
     fields[b"accept-encoding"] = b"identity"
+    fields.pop(b"host", None)  # it is the URL's
     return httpx.Request(
         method, start, headers=list(fields.items()), stream=httpx.ByteStream(body or b""), extensions={"target": target}
     )

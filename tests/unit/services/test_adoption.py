@@ -104,6 +104,42 @@ async def test_a_shard_that_is_gone_before_its_tasks_are_read_brings_none(world)
     assert world.poller.followed == 0
 
 
+async def test_what_ends_while_others_are_taken_up_is_not_taken_up_again(world, monkeypatch):
+    """Between two portions of a full store others get their turns: one of them cancels what comes later."""
+    monkeypatch.setattr(adoption, "PORTION", 1)
+    await stored(world, 1, 2, 3)
+    taking = asyncio.create_task(world.poller.adopt(ALL))
+    while world.poller.task(1) is None:
+        await asyncio.sleep(0)
+    assert world.poller.task(3) is None
+    await world.registrar.cancel("wch_3")
+    await taking
+    assert world.poller.followed == 2
+
+
+async def test_two_readings_at_a_time_hear_of_the_same(world):
+    """A reload reads while a shard is taken up: whichever is over first, the other one still hears of cancels."""
+    await stored(world, 1)
+    stale, going_on = await world.store.watched({"videos": 30.0}), [asyncio.Event(), asyncio.Event()]
+    turns = iter(going_on)
+
+    async def slowly(*_):
+        await next(turns).wait()
+        return stale
+
+    world.store.watched = slowly
+    adopting = asyncio.create_task(world.poller.adopt(ALL))
+    await asyncio.sleep(0)
+    refreshing = asyncio.create_task(world.poller.refresh())
+    await asyncio.sleep(0)
+    going_on[1].set()
+    await refreshing
+    await world.registrar.cancel("wch_1")
+    going_on[0].set()
+    await adopting
+    assert world.poller.followed == 0
+
+
 async def test_a_reload_reads_only_what_is_held(world):
     """Intervals of other nodes' tasks are their affair."""
     await stored(world, 1, 2)

@@ -1,5 +1,6 @@
 """Deadlines, restarts and stops of the poller."""
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
@@ -8,6 +9,7 @@ from structlog.testing import capture_logs
 
 from notifier.domain.answer import Completed, Running, Throttled, Unauthorized, Unavailable
 from notifier.ports import StoreUnavailableError
+from notifier.services import poller
 from tests.fakes import START
 from tests.unit.services.world import LIMITS
 
@@ -293,6 +295,24 @@ async def test_a_stop_saves_what_polls_learned(world):
 async def _note(saved, tasks, save):
     saved.extend(tasks)
     await save(tasks)
+
+
+async def test_a_stop_asks_for_everything_at_once(world, monkeypatch):
+    """It has three seconds: what the store has been asked for by then it writes before it closes."""
+    monkeypatch.setattr(poller, "PORTION", 1)
+    for number in range(3):
+        await world.watch(f"vid_{number}")
+    asked, hangs = [], asyncio.Event()
+
+    async def slowly(tasks):
+        asked.extend(tasks)
+        await hangs.wait()
+
+    world.store.save = slowly
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0):
+            await world.poller.flush()
+    assert len(asked) == 3
 
 
 async def test_a_stop_saves_ends_that_the_store_did_not_take(world):
