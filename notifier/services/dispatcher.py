@@ -159,7 +159,9 @@ class Dispatcher:
 
     def vacancy(self) -> Vacancy:
         """How many more deliveries this node could attempt soon."""
-        return Vacancy(0, ()) if self._shared is None else self._shared.survey(self._circuits.is_open)
+        if self._shared is None:
+            return Vacancy(0, ())
+        return self._shared.survey(self._circuits.is_open, self._policy.per_host)
 
     def take(self, claimed: Sequence[Waiting]) -> None:
         """These are this node's, in the store as well; those that it knows of are not disturbed."""
