@@ -297,6 +297,63 @@ async def test_a_database_that_is_away_is_asked_again(node):
     assert times(node) == [11]
 
 
+# The stop
+
+
+async def stops(node) -> None:
+    node.dispatcher.close()
+    await node.claims.give_up()
+    await node.crew.run()
+
+
+async def test_what_waits_at_the_stop_is_for_others(node):
+    """For its turn or for another attempt; the attempt in flight is finished and counts."""
+    node.apply(per_host=1)
+    await node.sends(DOWN, url=OTHER, number=3)
+    node.sender.hold()
+    await node.sends()
+    await node.sends(number=2)
+    await node.owes("node_2", "https://third.example/", 4)
+    await stops(node)
+    assert node.store.leases == {"evt_01": "node_1", "evt_04": "node_2"}
+    node.sender.release()
+    await node.crew.run()
+    assert (len(times(node)), node.delivery("evt_01").state) == (1, "delivered")
+
+
+async def test_an_attempt_that_fails_during_the_stop_leaves_the_next_one_to_others(node):
+    """It is soon, so this node would have made it: now it gives the delivery up with the next look."""
+    node.sender.hold()
+    await node.sends(DOWN)
+    await stops(node)
+    node.sender.release()
+    await node.crew.run()
+    assert (node.store.leases, node.delivery("evt_01").attempts) == ({"evt_01": "node_1"}, 1)
+    await stops(node)
+    assert node.store.leases == {}
+
+
+async def test_what_is_not_saved_at_the_stop_is_not_given_up(node):
+    """Others would make the same attempt again, and it could not be saved any more."""
+    node.store.fail(1)
+    await node.sends()
+    await stops(node)
+    assert node.store.leases == {"evt_01": "node_1"}
+    await node.dispatcher.flush()
+    assert node.delivery("evt_01").state == "delivered"
+
+
+async def test_a_stop_without_the_database_gives_up_nothing(node):
+    """It is no fault, and tried again."""
+    await node.sends(DOWN)
+    node.store.down = True
+    await stops(node)
+    assert node.store.leases == {"evt_01": "node_1"}
+    node.store.down = False
+    await stops(node)
+    assert node.store.leases == {}
+
+
 # Room
 
 
