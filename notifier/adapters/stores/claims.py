@@ -2,7 +2,8 @@
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import ARRAY, Connection, Text, all_, bindparam, exists, literal_column, select, update
+from sqlalchemy import Connection, Text, all_, bindparam, exists, literal_column, select, update
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from notifier.adapters.stores.database_clock import STARTED
 from notifier.adapters.stores.deliveries import WAITING
