@@ -63,6 +63,13 @@ class SharedStore(FakeStore):
         self._reach()
         return [one for one in self._due(-LATE) if self.leases.get(one.id) == self._tenure.node]
 
+    async def give_up(self, but: Collection[str]) -> int:
+        self._reach()
+        mine = [one for one, node in self.leases.items() if node == self._tenure.node and one not in but]
+        for one in mine:
+            del self.leases[one]
+        return len(mine)
+
     async def free_orphans(self) -> int:
         self._reach()
         orphans = [one for one, node in self.leases.items() if node not in self.living]

@@ -121,8 +121,14 @@ class Cluster:
         scheduler.every("news", LOOK_EVERY_SECONDS, self._news.tick)
 
     async def retire(self) -> None:
-        """Hand over the tasks; attempts in flight finish under the lease that goes on."""
+        """Hand over the tasks, and deliveries that wait; attempts in flight finish under the lease that goes on."""
+        self._crew.spawn(self._give_up())
         await _in_time(RETIRE_SECONDS, self.membership.retire(SAVE_SECONDS))
+
+    async def _give_up(self) -> None:
+        while True:  # until all are gone
+            await self._claims.give_up()
+            await asyncio.sleep(LOOK_EVERY_SECONDS)
 
     async def leave(self) -> None:
         """Everything was saved that could be."""

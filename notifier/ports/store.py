@@ -194,6 +194,10 @@ class DeliveryPool(Protocol):
         """Those that are this node's and have been due for ten seconds: it may not know of them."""
         ...
 
+    async def give_up(self, but: Collection[str]) -> int:
+        """Make nobody's what is this node's, `but` for these deliveries (ids); how many there were."""
+        ...
+
     async def free_orphans(self) -> int:
         """Make nobody's what was the deliveries of nodes that are gone; how many there were."""
         ...

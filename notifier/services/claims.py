@@ -40,3 +40,11 @@ class Claims:
             await self._pool.free_orphans()
         except StoreUnavailableError:  # as above
             return
+
+    async def give_up(self) -> None:
+        """At the stop: what only waits here, for its turn or its next attempt, is for others. Called again and again
+        while attempts are under way, for each of them may leave a delivery that waits for another one."""
+        try:
+            await self._pool.give_up(self._dispatcher.under_way())
+        except StoreUnavailableError:  # as above
+            return

@@ -1,7 +1,7 @@
 """Deliveries: whose turn it is. A receiver holds up nobody else."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -159,7 +159,9 @@ class Dispatcher:
 
     def vacancy(self) -> Vacancy:
         """How many more deliveries this node could attempt soon."""
-        return Vacancy(0, ()) if self._shared is None else self._shared.survey(self._circuits.is_open)
+        if self._shared is None:
+            return Vacancy(0, ())
+        return self._shared.survey(self._circuits.is_open, self._policy.per_host)
 
     def take(self, claimed: Sequence[Waiting]) -> None:
         """These are this node's, in the store as well; those that it knows of are not disturbed."""
@@ -168,6 +170,10 @@ class Dispatcher:
             self._custody.keep(one.id, one.callback_url)
         self._expect(new, CLAIMED_WAIT)
         self._pump()
+
+    def under_way(self) -> Collection[str]:
+        """Deliveries that this node is attempting, or whose attempts it has to save."""
+        return {*self._turns.at_work, *self._ledger.unsaved}
 
     def disown(self) -> None:
         """Others took this node for dead: forget everything that was its own. Attempts in flight finish, and count only

@@ -1,5 +1,6 @@
 """Attempts as the store is told of them: each is kept until it is written down, and is not made again meanwhile."""
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import assert_never
 
@@ -65,6 +66,11 @@ class Ledger:
             return False
         self._crew.spawn(self.save(*unsaved, again=True))
         return True
+
+    @property
+    def unsaved(self) -> Collection[str]:
+        """The deliveries whose attempts the store does not know yet."""
+        return self._unsaved.keys()
 
     async def flush(self) -> None:
         """At the stop: one more try to save attempts that the store did not take."""

@@ -47,10 +47,11 @@ class Tray:
         """The delivery, which is pending. None: it is settled, gone or another node's; or it cannot be read now and
         will be due again soon."""
         fresh = self._fresh.pop(delivery_id, None)
+        if fresh is not None:
+            self._fresh_bytes -= _size(fresh)
         if delivery_id not in self._custody:
             return None
         if fresh is not None:
-            self._fresh_bytes -= _size(fresh)
             return fresh
         try:
             delivery = await self._store.delivery(delivery_id)
@@ -66,6 +67,7 @@ class Tray:
     def clear(self) -> None:
         """Forget all of them; the store knows them."""
         self._fresh.clear()
+        self._fresh_bytes = 0
         self._refreshed.clear()
 
     def put_off(self, delivery_id: str, url: str, error: StoreUnavailableError) -> None:

@@ -1,6 +1,6 @@
 """One turn of a delivery: an attempt, or fresh result URLs before it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 
 from notifier.domain.delivery import Delivery, RetrySchedule
@@ -44,8 +44,21 @@ class Turns:
         self._alarms = alarms
         self._clock = clock
         self._pump = pump
+        self._at_work: set[str] = set()
+
+    @property
+    def at_work(self) -> Collection[str]:
+        """The deliveries whose turns are not over: each until what came of it was told to the store."""
+        return self._at_work
 
     async def go(self, url: str, turn: Turn[str], schedule: RetrySchedule) -> None:
+        self._at_work.add(turn.key)
+        try:
+            await self._go(url, turn, schedule)
+        finally:
+            self._at_work.discard(turn.key)
+
+    async def _go(self, url: str, turn: Turn[str], schedule: RetrySchedule) -> None:
         late = settled = None
         try:
             ready = self._tray.refreshed(turn.key)

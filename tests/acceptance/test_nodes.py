@@ -1,6 +1,7 @@
 """Three real processes on one real PostgreSQL: what is promised of one daemon holds for all of them together."""
 
 import signal
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -260,6 +261,34 @@ def test_a_rolling_restart_is_hardly_noticed(cluster: Cluster, record_property: 
     assert all(len(cluster.receiver.at(f"/{name}")) == 1 for name in names), "each was told once"
     assert RATE * 10 * 0.9 <= least <= most <= RATE * 10 * 1.1
     assert cluster.polled(RATED, began), "late but fair"
+
+
+def test_a_node_that_stops_holds_up_nothing_that_waits(cluster: Cluster, record_property: Record) -> None:
+    """While its slow attempts are finished, others make the next attempts of what it tried in vain: each within a few
+    seconds, and what it was finishing is told once."""
+    slow, refused = ([f"{kind}-{number}" for number in range(18)] for kind in ("slow", "refused"))
+    well = threading.Event()
+
+    def answer(path: str, count: int) -> int:
+        if path.startswith("/slow-"):
+            time.sleep(10)
+        return 503 if path.startswith("/refused-") and not well.is_set() else 204
+
+    cluster.register("b", slow + refused)
+    wait_until(lambda: cluster.polled(slow + refused), "all are polled")
+    cluster.receiver.answer = answer
+    cluster.provider.end(slow + refused)
+    wait_until(lambda: all(cluster.receiver.at(f"/{name}") for name in refused), "all were tried")
+    wait_until(lambda: sum(cluster.receiver.busy.get(f"/{name}", 0) for name in slow) == len(slow), "all hang")
+    cluster["a"].signal(signal.SIGTERM)
+    stopped = time.monotonic()
+    well.set()
+    wait_until(lambda: cluster.told(refused), "others make the next attempts", 3 + MACHINE_SECONDS)
+    record_property("figure", f"what waited was told {time.monotonic() - stopped:.1f} s after the stop began")
+    assert cluster["a"].running, "its own attempts are finished first"
+    assert cluster["a"].wait() == 0
+    wait_until(lambda: cluster.told(slow), "what was slow is told")
+    assert all(len(cluster.receiver.at(f"/{name}")) == 1 for name in slow), "each was told once"
 
 
 def test_no_connection_is_left_for_some_seconds(

@@ -2,7 +2,8 @@
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import Connection, bindparam, exists, literal_column, select, update
+from sqlalchemy import Connection, Text, all_, bindparam, exists, literal_column, select, update
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from notifier.adapters.stores.database_clock import STARTED
 from notifier.adapters.stores.deliveries import WAITING
@@ -45,6 +46,12 @@ _ORPHANED = (
     .with_for_update(skip_locked=True)  # one that a stopped node holds on to is found the next time
 )
 _ORPHANS = update(deliveries).where(deliveries.c.id.in_(_ORPHANED.scalar_subquery())).values(leased_by=None)
+_WAITING = (
+    select(deliveries.c.id)
+    .where(deliveries.c.leased_by == bindparam("node"), deliveries.c.id != all_(bindparam("but", type_=ARRAY(Text))))
+    .with_for_update(skip_locked=True)
+)
+_GIVE_UP = update(deliveries).where(deliveries.c.id.in_(_WAITING.scalar_subquery())).values(leased_by=None)
 
 
 def free(connection: Connection, most: int, crowded: Collection[str]) -> list[str]:
@@ -60,6 +67,10 @@ def claim(connection: Connection, ids: Sequence[str], node: str) -> list[Waiting
 
 def strays(connection: Connection, node: str) -> list[Waiting]:
     return [Waiting(*row) for row in connection.execute(_STRAYS, {"node": node})]
+
+
+def give_up(connection: Connection, node: str, but: Collection[str]) -> int:
+    return connection.execute(_GIVE_UP, {"node": node, "but": list(but)}).rowcount
 
 
 def free_orphans(connection: Connection) -> int:

@@ -33,6 +33,10 @@ class SharedStore(SqlStore):
         node = self.lessee.node
         return () if node is None else await self._reader.read(lambda on: claims.strays(on, node))
 
+    async def give_up(self, but: Collection[str]) -> int:
+        node = self.lessee.node
+        return 0 if node is None else await self._writer.write(lambda on: claims.give_up(on, node, but))
+
     async def free_orphans(self) -> int:
         return await self._writer.write(claims.free_orphans)
 

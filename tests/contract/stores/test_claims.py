@@ -178,6 +178,26 @@ async def test_strays_are_ours_and_due_for_long(nodes):
     assert list(await two.strays()) == []
 
 
+async def test_what_a_node_gives_up_is_claimed_by_others(nodes):
+    """But for what it has under way, and never what is another's."""
+    one, two, full = nodes
+    moving, *waiting = await owed(one, 3)
+    (others,) = await owed(two, 1, first=4)
+    assert await one.give_up({moving.id}) == 2
+    assert {each.id for each in await two.claim(10, ())} == {each.id for each in waiting}
+    assert await one.settle(*delivered(moving)) == "freed"
+    assert await two.settle(*delivered(others)) == "freed"
+    assert [await full.give_up(()), await two.give_up(()), await one.give_up(())] == [0, 2, 0]
+
+
+async def test_more_than_a_statement_has_parameters_may_be_under_way(nodes):
+    """65,535 is the most: an outage leaves as many attempts unsaved as there were."""
+    one, _, _ = nodes
+    (delivery,) = await owed(one)
+    under_way = {delivery.id, *(f"evt_{number}" for number in range(70_000))}
+    assert await one.give_up(under_way) == 0
+
+
 async def test_a_redelivery_is_the_nodes_that_was_asked(nodes):
     """Any node can be asked, also for what another attempted; without room it is nobody's."""
     one, two, full = nodes
@@ -195,6 +215,7 @@ async def test_a_node_that_has_not_joined_owes_for_others(nodes, url):
     """It names nobody, and claims nothing."""
     one, _, full = nodes
     full.lessee = OneOfMany(FakeTenure(None), lambda _: True)
+    assert await full.give_up(()) == 0
     (delivery,) = await owed(full)
     assert not delivery.ours
     assert (list(await full.claim(10, ())), list(await full.strays())) == ([], [])
@@ -270,6 +291,7 @@ async def test_nothing_is_lost_or_done_twice_whoever_dies_when(url):
         (claims._FREE, {"most": 10, "crowded": [HOOK]}, "ix_deliveries_free"),
         (claims._STRAYS, {"node": "node_1"}, "ix_deliveries_leased_by"),
         (claims._ORPHANS, {}, "ix_deliveries_leased_by"),
+        (claims._GIVE_UP, {"node": "node_1", "but": ["evt_1"]}, "ix_deliveries_leased_by"),
         (tasks._TOUCHED, {"microseconds": 10**6}, "ix_tasks_touched_at"),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 from notifier.domain.delivery import Answered, RetrySchedule
 from notifier.ports import Waiting
 from notifier.services.claims import MOST_AT_ONCE, Claims
-from notifier.services.custody import MOST_AT_ONE_URL, MOST_MOVING, Custody
+from notifier.services.custody import MOST_AT_ONE_URL, MOST_MOVING, SOON_AT_ONE_HOST, Custody, Vacancy
 from tests.fake_pool import FakeTenure, SharedStore
 from tests.fakes import FakeClock
 from tests.unit.services.mail import DOWN, HUNG, OK, OTHER, times
@@ -297,6 +297,63 @@ async def test_a_database_that_is_away_is_asked_again(node):
     assert times(node) == [11]
 
 
+# The stop
+
+
+async def stops(node) -> None:
+    node.dispatcher.close()
+    await node.claims.give_up()
+    await node.crew.run()
+
+
+async def test_what_waits_at_the_stop_is_for_others(node):
+    """For its turn or for another attempt; the attempt in flight is finished and counts."""
+    node.apply(per_host=1)
+    await node.sends(DOWN, url=OTHER, number=3)
+    node.sender.hold()
+    await node.sends()
+    await node.sends(number=2)
+    await node.owes("node_2", "https://third.example/", 4)
+    await stops(node)
+    assert node.store.leases == {"evt_01": "node_1", "evt_04": "node_2"}
+    node.sender.release()
+    await node.crew.run()
+    assert (len(times(node)), node.delivery("evt_01").state) == (1, "delivered")
+
+
+async def test_an_attempt_that_fails_during_the_stop_leaves_the_next_one_to_others(node):
+    """It is soon, so this node would have made it: now it gives the delivery up with the next look."""
+    node.sender.hold()
+    await node.sends(DOWN)
+    await stops(node)
+    node.sender.release()
+    await node.crew.run()
+    assert (node.store.leases, node.delivery("evt_01").attempts) == ({"evt_01": "node_1"}, 1)
+    await stops(node)
+    assert node.store.leases == {}
+
+
+async def test_what_is_not_saved_at_the_stop_is_not_given_up(node):
+    """Others would make the same attempt again, and it could not be saved any more."""
+    node.store.fail(1)
+    await node.sends()
+    await stops(node)
+    assert node.store.leases == {"evt_01": "node_1"}
+    await node.dispatcher.flush()
+    assert node.delivery("evt_01").state == "delivered"
+
+
+async def test_a_stop_without_the_database_gives_up_nothing(node):
+    """It is no fault, and tried again."""
+    await node.sends(DOWN)
+    node.store.down = True
+    await stops(node)
+    assert node.store.leases == {"evt_01": "node_1"}
+    node.store.down = False
+    await stops(node)
+    assert node.store.leases == {}
+
+
 # Room
 
 
@@ -330,7 +387,44 @@ async def test_a_crowded_receiver_takes_no_room_from_others(node):
     node.custody.keep("evt_more", HOOK)
     node.custody.drop("evt_more")
     node.custody.drop("evt_0")
-    assert node.dispatcher.vacancy().room == MOST_MOVING - MOST_AT_ONE_URL + 1
+    assert node.dispatcher.vacancy() == Vacancy(MOST_MOVING - SOON_AT_ONE_HOST, frozenset())
+
+
+async def test_a_slow_host_with_several_urls_takes_no_room_from_others(node):
+    """None of its URLs is crowded, and together they have more waiting than there is room for: it is counted for as
+    many as may go to it soon, so what others are owed starts at once, whether it is claimed or owed here."""
+    for number in range(MOST_MOVING + 300):
+        node.custody.keep(f"evt_slow_{number}", f"https://slow.example/{number % 12}")
+    assert node.custody.takes(OTHER)
+    await node.owes(None, OTHER)
+    await node.seconds(1)
+    assert times(node, OTHER) == [1]
+
+
+async def test_where_many_hosts_are_behind_room_is_for_those_that_are_not(node):
+    """A full node takes no more for URLs that have as much as can go soon; they count again when some went."""
+    behind = [f"https://{number}.example/" for number in range(MOST_MOVING // SOON_AT_ONE_HOST)]
+    for number in range(MOST_MOVING):
+        node.custody.keep(f"evt_{number}", behind[number % len(behind)])
+    assert not node.custody.takes(OTHER)
+    assert node.dispatcher.vacancy() == Vacancy(MOST_MOVING, frozenset(behind))
+    assert [node.custody.takes(url) for url in (OTHER, behind[0])] == [True, False]
+    node.custody.drop("evt_0")
+    assert node.dispatcher.vacancy() == Vacancy(1, frozenset())
+    assert node.custody.takes(behind[0])
+
+
+async def test_a_host_makes_room_when_little_of_it_is_left(node):
+    """Before, the next one of its own moves up. How many go soon follows from how many may go at once."""
+    node.apply(per_host=1)
+    node.dispatcher.vacancy()
+    for number in range(3 * (MOST_MOVING // 2)):
+        node.custody.keep(f"evt_{number}", f"https://{number % (MOST_MOVING // 2)}.example/{number % 2}")
+    assert not node.custody.takes(OTHER)
+    node.custody.drop("evt_0")
+    assert not node.custody.takes(OTHER)
+    node.custody.drop(f"evt_{MOST_MOVING // 2}")
+    assert node.custody.takes(OTHER)
 
 
 async def test_one_delivery_is_enough_for_a_receiver_that_is_left_alone(node):
