@@ -163,7 +163,7 @@ class Membership:
                 assert_never(answer)
 
     def _hear(self, roll: Roll, sent: float) -> None:
-        self._pulse.beat(sent)
+        self._pulse.beat(sent, self._clock.monotonic(), roll.now)
         if self._lapsed:
             self._lapsed = False
             log.info("node.recovered", node=self._node, shards=len(self._held))

@@ -141,6 +141,23 @@ async def test_after_an_outage_everybody_may_beat_first(cluster):
     assert [node.membership.node for node in nodes] == ids
 
 
+@pytest.mark.parametrize("seconds", [12.0, 3600.0, -3600.0])
+async def test_a_clock_that_was_set_buries_nobody_who_lives(cluster, seconds):
+    """By the database's new clock every lease is over at once: each node beats before another one may judge, and who
+    is really dead is relieved within the promised time."""
+    nodes = [await cluster.start() for _ in range(3)]
+    await cluster.passes(5.0)
+    ids = [node.membership.node for node in nodes]
+    await nodes[2].die()
+    cluster.skew += seconds
+    with capture_logs() as lines:
+        await cluster.passes(20.0)
+    assert [node.membership.node for node in nodes] == ids
+    assert events(lines).count("node.buried") == 1
+    assert len(nodes[0].desk.shards) == len(nodes[1].desk.shards) == SHARDS // 2
+    assert not cluster.worked_twice
+
+
 async def test_an_orderly_stop_hands_over_at_once(cluster):
     """The others have everything within tenths of seconds; the row goes with the leave, not before."""
     first, second = await cluster.start(), await cluster.start()
