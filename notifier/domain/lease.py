@@ -19,6 +19,9 @@ STEADY_SECONDS = 2 * BEAT_SECONDS
 set, everybody gets a chance to beat first."""
 ABANDONED_SECONDS = 4.0
 """After so long as nobody's a shard is anybody's, whoever should have claimed it."""
+LEAP_SECONDS = 1.0
+"""Between two beats the database's clock goes as a node's own does, but for this much; else it was set, or is another
+one's since a failover."""
 NEVER = float("-inf")
 _FRESH = timedelta(seconds=TTL_SECONDS - 2 * BEAT_SECONDS - 0.5)
 """Whose lease has less left than this has missed two beats: it keeps what it has, and nobody counts on it for more."""
@@ -72,12 +75,20 @@ class Pulse:
 
     def __init__(self) -> None:
         self._latest = self._since = self._until = NEVER
+        self._ahead = NEVER, -NEVER
 
-    def beat(self, sent: float) -> None:
-        """A beat that was sent then was answered: it holds for a beat's time less than others wait."""
-        if sent - self._latest > STEADY_SECONDS:
+    def beat(self, sent: float, answered: float, now: datetime) -> None:
+        """A beat that was sent then was answered then, and meanwhile it was `now` in the database: it holds for a
+        beat's time less than others wait."""
+        leapt = self._look_at_clock(now.timestamp() - answered, now.timestamp() - sent)
+        if leapt or sent - self._latest > STEADY_SECONDS:
             self._since = sent
         self._latest, self._until = sent, sent + TTL_SECONDS - BEAT_SECONDS
+
+    def _look_at_clock(self, least: float, most: float) -> bool:
+        """How far the database's clock is ahead of this node's lies between these two: whether it leapt."""
+        (before_least, before_most), self._ahead = self._ahead, (least, most)
+        return least - before_most > LEAP_SECONDS or before_least - most > LEAP_SECONDS
 
     def miss(self) -> None:
         """A beat was not answered. What the one before allows holds on."""

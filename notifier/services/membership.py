@@ -5,7 +5,8 @@ from this one. What is to be done comes from the latest roll alone, and after ea
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import assert_never
 
 import structlog
@@ -20,6 +21,10 @@ SOON_SECONDS = 0.1
 """Others' changes come in flocks: one beat finds them all."""
 HAND_OVER_AT_ONCE = 32
 """Shards whose tasks rest at the same time, while what was learned of them is saved."""
+HAND_OVER_SECONDS = 3.0
+"""For saving that: what was not saved by then the next owners learn again."""
+AT_A_STRETCH_SECONDS = 1.0
+"""When handing over takes longer, the rest waits for the next roll: the dead are to be buried meanwhile."""
 
 
 class Membership:
@@ -99,16 +104,12 @@ class Membership:
         learn again. The node lives on, for its attempts in flight."""
         self._closed = True
         held, saved = len(self._held), True
-        limit = asyncio.timeout(None)
-        stop_waiting = self._crew.later(patience, lambda: limit.reschedule(0.0))
         try:
-            async with limit, self._at_work:
+            async with self._at_most(patience), self._at_work:
                 await self._disown(frozenset(self._held), save=True)
                 self._held.clear()
         except TimeoutError:
             saved = False
-        finally:
-            stop_waiting()
         await self._roster.retire()
         log.info("shards.handed_over", node=self._node, shards=held, left=0, saved=saved)
 
@@ -136,7 +137,8 @@ class Membership:
         try:
             roll = await self._ask()
         except StoreUnavailableError as error:
-            self._miss(error)
+            self._pulse.miss()
+            self._lapse(str(error))
             return
         finally:
             self._beating = False
@@ -163,17 +165,13 @@ class Membership:
                 assert_never(answer)
 
     def _hear(self, roll: Roll, sent: float) -> None:
-        self._pulse.beat(sent)
+        self._pulse.beat(sent, self._clock.monotonic(), roll.now)
         if self._lapsed:
             self._lapsed = False
             log.info("node.recovered", node=self._node, shards=len(self._held))
         self._free = free_since(self._free, roll, sent)
         for tell in self._told:
             tell(roll)
-
-    def _miss(self, error: StoreUnavailableError) -> None:
-        self._pulse.miss()
-        self._lapse(str(error))
 
     def _wait(self) -> None:
         """A store that says nothing is as good as none."""
@@ -197,17 +195,15 @@ class Membership:
             roll, self._roll = self._roll, None
             if roll is None or self._closed or not self.holds():
                 return
+            todo = plan(roll, self._held, abandoned(self._free, self._clock.monotonic()))
             try:
-                changed = await self._bury(roll) or await self._follow(self._plan(roll))
+                changed = await self._bury(roll) or await self._follow(todo)
             except StoreUnavailableError as error:  # what of it happened, the next roll says
                 log.debug("shards.unsettled", node=self._node, error=str(error))
                 changed = True
             if changed:
                 self._roll, self._changed_at = None, self._clock.monotonic()
                 self.wake()
-
-    def _plan(self, roll: Roll) -> Plan:
-        return plan(roll, self._held, abandoned(self._free, self._clock.monotonic()))
 
     async def _bury(self, roll: Roll) -> bool:
         buried = False
@@ -233,16 +229,26 @@ class Membership:
         log.warning("shards.lost", node=self._node, shards=len(shards), left=len(self._held))
 
     async def _hand_over(self, shards: Sequence[int]) -> None:
+        began, held = self._clock.monotonic(), len(self._held)
         for start in range(0, len(shards), HAND_OVER_AT_ONCE):
             some = shards[start : start + HAND_OVER_AT_ONCE]
             self._held.difference_update(some)
-            await self._disown(some, save=True)
+            await self._save(some)
             await self._roster.release(some)
-        log.info("shards.handed_over", node=self._node, shards=len(shards), left=len(self._held))
+            if self._clock.monotonic() - began > AT_A_STRETCH_SECONDS:
+                break
+        log.info("shards.handed_over", node=self._node, shards=held - len(self._held), left=len(self._held))
+
+    async def _save(self, shards: Collection[int]) -> None:
+        try:
+            async with self._at_most(HAND_OVER_SECONDS):
+                await self._disown(shards, save=True)
+        except TimeoutError:
+            await self._disown(shards, save=False)
+            log.warning("shards.unsaved", node=self._node, shards=len(shards), hint="the next owner asks again")
 
     async def _claim(self, wanted: Collection[int]) -> None:
-        claimed = await self._roster.claim(wanted)
-        if not claimed:
+        if not (claimed := await self._roster.claim(wanted)):
             return
         try:
             for holder in self._holders:
@@ -260,6 +266,17 @@ class Membership:
     async def _disown(self, shards: Collection[int], *, save: bool) -> None:
         if shards:
             await asyncio.gather(*(holder.disown(shards, save=save) for holder in self._holders))
+
+    @asynccontextmanager
+    async def _at_most(self, seconds: float) -> AsyncIterator[None]:
+        """TimeoutError when it takes longer."""
+        limit = asyncio.timeout(None)
+        stop_waiting = self._crew.later(seconds, lambda: limit.reschedule(0.0))
+        try:
+            async with limit:
+                yield
+        finally:
+            stop_waiting()
 
     # Who this is
 

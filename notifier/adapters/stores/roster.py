@@ -27,7 +27,8 @@ _ME = nodes.c.id == bindparam("me")
 _BEAT = update(nodes).where(_ME).values(alive_until=_ALIVE_UNTIL, report=bindparam("told"))
 _NODES = select(nodes, _ALIVE.label("alive"), _NOW.label("now")).order_by(nodes.c.id)
 _SHARDS = select(shards.c.n, shards.c.owner, shards.c.fence)
-_I_LIVE = select(nodes.c.id).where(_ME).with_for_update(read=True)  # nobody buries it meanwhile
+# Nobody buries it meanwhile, and its beats go on.
+_I_LIVE = select(nodes.c.id).where(_ME).with_for_update(read=True, key_share=True)
 _DEAD = select(nodes.c.id).where(_ME, ~_ALIVE).with_for_update(skip_locked=True)
 _MINE = shards.c.owner == bindparam("me")
 _WANTED = shards.c.n.in_(bindparam("wanted", expanding=True))

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import timedelta
 
+import psycopg
 import pytest
 
 from notifier.adapters.stores.aside import Aside
@@ -276,6 +277,20 @@ async def test_a_write_under_way_is_waited_for(nodes):
     go_on.set()
     with pytest.raises(StoreUnavailableError):
         await writing
+
+
+async def test_a_claim_that_waits_keeps_no_beat_waiting(nodes):
+    """A table is locked by somebody's maintenance: the node that wants shards of it still proves that it lives."""
+    a = await nodes.join("a")
+    with psycopg.connect(nodes.url) as other:
+        other.execute("LOCK TABLE shards IN EXCLUSIVE MODE")
+        claiming = asyncio.ensure_future(a.roster.claim(ALL))
+        waiting = "SELECT count(*) FROM pg_locks WHERE relation = 'shards'::regclass AND NOT granted"
+        while not nodes.execute(waiting)[0][0]:
+            await asyncio.sleep(0.01)
+        assert isinstance(await a.roster.beat("{}"), Roll)
+        assert not claiming.done()
+    assert len(await claiming) == SHARDS
 
 
 async def test_a_full_store_is_loaded_however_slowly(nodes):

@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -168,11 +169,16 @@ def test_the_dead_are_who_is_not_alive():
     assert [one.id for one in dead(roll("a", nodes, {}))] == ["b"]
 
 
+def beat(pulse, sent, *, ahead=0.0, took=0.0, read=0.0):
+    """Answered after so many seconds; the database, whose clock is so far ahead, looked at it so long after `sent`."""
+    pulse.beat(sent, sent + took, NOW + timedelta(seconds=sent + read + ahead))
+
+
 def test_a_pulse_holds_for_less_than_others_wait():
     """A beat's time less than the lease, from when the beat was sent."""
     pulse = Pulse()
     assert not pulse.holds(0.0)
-    pulse.beat(100.0)
+    beat(pulse, 100.0)
     assert pulse.holds(100.0 + TTL_SECONDS - BEAT_SECONDS - 0.01)
     assert not pulse.holds(100.0 + TTL_SECONDS - BEAT_SECONDS)
     pulse.stop()
@@ -183,15 +189,39 @@ def test_only_a_steady_pulse_buries():
     """After three seconds of beats without a gap; a miss, or a pause of this node itself, begins anew."""
     pulse = Pulse()
     for at in (0.0, 1.5):
-        pulse.beat(at)
+        beat(pulse, at)
         assert not pulse.steady()
-    pulse.beat(3.0)
+    beat(pulse, 3.0)
     assert pulse.steady()
     pulse.miss()
     assert not pulse.steady()
-    pulse.beat(6.0)
+    beat(pulse, 6.0)
     assert not pulse.steady()
-    pulse.beat(9.0)
+    beat(pulse, 9.0)
     assert pulse.steady()
-    pulse.beat(12.5)
+    beat(pulse, 12.5)
     assert not pulse.steady()
+
+
+@pytest.mark.parametrize("ahead", [12.0, -12.0, 1.1])
+def test_after_a_leap_of_the_database_s_clock_everybody_may_beat_first(ahead):
+    """It was set, or another server with another clock took over: who was steady is so again after three seconds."""
+    pulse = Pulse()
+    for at in (0.0, 1.5, 3.0):
+        beat(pulse, at)
+    assert pulse.steady()
+    for at in (4.5, 6.0):
+        beat(pulse, at, ahead=ahead)
+        assert not pulse.steady()
+    beat(pulse, 7.5, ahead=ahead)
+    assert pulse.steady()
+
+
+def test_slow_answers_and_a_clock_that_drifts_are_no_leap():
+    """Nobody knows when within a slow beat the database looked at its clock, and clocks are mended little by little."""
+    pulse = Pulse()
+    for at, took, read in ((0.0, 0.0, 0.0), (1.5, 2.9, 2.9), (4.4, 2.9, 0.0), (7.3, 0.0, 0.0)):
+        beat(pulse, at, took=took, read=read, ahead=at * 0.2)
+    assert pulse.steady()
+    beat(pulse, 8.8, ahead=8.8 * 0.2)
+    assert pulse.steady()

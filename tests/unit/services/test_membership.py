@@ -7,6 +7,7 @@ from structlog.testing import capture_logs
 
 from notifier.domain.shard import SHARDS
 from notifier.ports import StoreUnavailableError
+from notifier.services.membership import HAND_OVER_AT_ONCE
 from tests.unit.services.cluster import Cluster
 
 
@@ -141,6 +142,23 @@ async def test_after_an_outage_everybody_may_beat_first(cluster):
     assert [node.membership.node for node in nodes] == ids
 
 
+@pytest.mark.parametrize("seconds", [12.0, 3600.0, -3600.0])
+async def test_a_clock_that_was_set_buries_nobody_who_lives(cluster, seconds):
+    """By the database's new clock every lease is over at once: each node beats before another one may judge, and who
+    is really dead is relieved within the promised time."""
+    nodes = [await cluster.start() for _ in range(3)]
+    await cluster.passes(5.0)
+    ids = [node.membership.node for node in nodes]
+    await nodes[2].die()
+    cluster.skew += seconds
+    with capture_logs() as lines:
+        await cluster.passes(20.0)
+    assert [node.membership.node for node in nodes] == ids
+    assert events(lines).count("node.buried") == 1
+    assert len(nodes[0].desk.shards) == len(nodes[1].desk.shards) == SHARDS // 2
+    assert not cluster.worked_twice
+
+
 async def test_an_orderly_stop_hands_over_at_once(cluster):
     """The others have everything within tenths of seconds; the row goes with the leave, not before."""
     first, second = await cluster.start(), await cluster.start()
@@ -173,6 +191,22 @@ async def test_a_hand_over_that_takes_too_long_is_made_without_saving(cluster):
     assert len(first.desk.shards) == SHARDS
     (line,) = [line for line in lines if line["event"] == "shards.handed_over"]
     assert not line["saved"]
+
+
+async def test_a_slow_hand_over_is_made_in_portions(cluster):
+    """What a node learned takes a minute to save when another one joins: it hands over all the same, and between two
+    portions it looks who is to be buried and what is nobody's."""
+    first = await cluster.start()
+    await cluster.passes(5.0)
+    first.desk.slow = True
+    second = await cluster.start()
+    with capture_logs() as lines:
+        await cluster.passes(16.0)
+    assert len(first.desk.shards) == len(second.desk.shards) == SHARDS // 2
+    assert not cluster.worked_twice
+    portions = [HAND_OVER_AT_ONCE] * (SHARDS // 2 // HAND_OVER_AT_ONCE)
+    for event in ("shards.unsaved", "shards.handed_over", "shards.claimed"):
+        assert [line["shards"] for line in lines if line["event"] == event] == portions
 
 
 async def test_a_beat_after_the_leave_says_nothing(cluster):
