@@ -2,7 +2,8 @@
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import Connection, bindparam, exists, literal_column, select, update
+from sqlalchemy import Connection, Text, all_, bindparam, exists, literal_column, select, update
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from notifier.adapters.stores.database_clock import STARTED
 from notifier.adapters.stores.deliveries import WAITING
@@ -19,7 +20,7 @@ _FREE = (
     select(deliveries.c.id)
     .where(PENDING, ~HELD, _NOBODYS)
     .where(deliveries.c.next_attempt_at <= literal_column(f"{STARTED} + {SOON_MICROSECONDS}"))
-    .where(deliveries.c.callback_url.not_in(bindparam("crowded", expanding=True)))
+    .where(deliveries.c.callback_url != all_(bindparam("crowded", type_=ARRAY(Text))))  # as many as have a circuit
     .order_by(deliveries.c.next_attempt_at)
     .limit(bindparam("most"))
 )
