@@ -120,3 +120,44 @@ async def test_a_daemon_alone_adopts_and_gives_up_nothing():
     await world.archivist.reread()
     await world.told("vid_1", DONE)
     assert told(world) == ["task.completed"]
+
+
+def meanwhile(world, call, happens):
+    """While the store is busy with the first such call, which it then refuses, this happens."""
+    plain = getattr(world.store, call)
+
+    async def slowly(*args):
+        setattr(world.store, call, plain)
+        await happens()
+        raise LeaseLostError(SHARD)
+
+    setattr(world.store, call, slowly)
+
+
+async def test_files_come_back_while_they_are_refused_under_an_old_lease(world):
+    """The shard was another node's for a moment: what was downloaded for nothing is downloaded again, and told."""
+    world.files.hold()
+    await world.told("vid_1", DONE)
+
+    async def back_and_forth():
+        await world.archivist.disown({SHARD}, save=True)
+        await world.archivist.adopt({SHARD})
+
+    meanwhile(world, "keep", back_and_forth)
+    world.files.release()
+    await world.crew.advance(1)
+    assert (told(world), len(world.files.orders)) == (["task.completed"], 2)
+
+
+async def test_a_held_event_comes_back_while_it_is_refused_under_an_old_lease(world):
+    """It is released at the time that it was promised for."""
+    world.files.usual = Unsaved("broken", "the connection broke")
+    await world.told("vid_1", DONE)
+
+    async def back_and_forth():
+        await world.archivist.disown({SHARD}, save=True)
+        await world.archivist.adopt({SHARD})
+
+    meanwhile(world, "release", back_and_forth)
+    await world.crew.advance(601)
+    assert told(world) == ["task.completed"]
