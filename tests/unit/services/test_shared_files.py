@@ -1,5 +1,6 @@
 """Files and held events go with the shard of their task, from node to node."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -153,11 +154,16 @@ async def test_a_held_event_comes_back_while_it_is_refused_under_an_old_lease(wo
     """It is released at the time that it was promised for."""
     world.files.usual = Unsaved("broken", "the connection broke")
     await world.told("vid_1", DONE)
+    answered = asyncio.Event()
 
     async def back_and_forth():
         await world.archivist.disown({SHARD}, save=True)
         await world.archivist.adopt({SHARD})
+        await answered.wait()
 
     meanwhile(world, "release", back_and_forth)
     await world.crew.advance(601)
+    world.store.leases["evt_1"] = "node_1"
+    answered.set()
+    await world.crew.run()
     assert told(world) == ["task.completed"]
