@@ -135,6 +135,12 @@ class Archivist:
             new = {key: at for key, at in unsettled.tasks.items() if key not in self._asleep}
             await self._take_up(replace(unsettled, tasks=new))
 
+    async def unwatched(self, keys: Collection[int]) -> None:
+        """Others did something with these tasks, which are not polled. Who registers a watch of one whose files are
+        being saved holds its event, and only this node can release that in time."""
+        if any(key in self._asleep or self._line.waits(key) or self._line.is_busy(key) for key in keys):
+            await self.reread()
+
     async def _take_up(self, unsettled: Unsettled) -> None:
         now = self._clock.now()
         for number, (key, at) in enumerate(unsettled.tasks.items()):

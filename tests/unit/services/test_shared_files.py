@@ -1,6 +1,7 @@
 """Files and held events go with the shard of their task, from node to node."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -103,6 +104,23 @@ async def test_what_others_owed_is_found(world):
     world.store.leases["evt_1"] = "node_1"
     await world.crew.advance(600)
     assert told(world) == ["task.completed"]
+
+
+async def test_what_others_owed_is_held_as_soon_as_it_is_heard_of(world):
+    """Its files are being tried again and again, and it has waited for long enough."""
+    world.files.usual = Unsaved("broken", "the connection broke")
+    await world.told("vid_1", DONE)
+    await world.crew.advance(599)
+    other = replace(world.store.watches["wch_1"], id="wch_9", callback_url="https://other.example/hook")
+    world.store.watches["wch_9"] = other
+    held = replace(world.delivery(), id="evt_9", watch_id="wch_9")
+    world.store.deliveries["evt_9"], world.store.leases["evt_9"] = held, "node_1"
+    await world.archivist.unwatched([2])
+    await world.crew.advance(5)
+    assert world.delivery("evt_9").held_until is not None
+    await world.archivist.unwatched([2, 1])
+    await world.crew.advance(5)
+    assert world.delivery("evt_9").held_until is None
 
 
 async def test_a_store_that_is_away_lets_nothing_be_adopted(world):
