@@ -119,7 +119,7 @@ class FakeStore:
     async def save(self, tasks: Sequence[Task]) -> None:
         self._reach("save")
         for task in tasks:
-            if task.key in self.tasks and self.tasks[task.key].end is None:
+            if self.tasks[task.key].end is None and self._goes_on(task):
                 self.tasks[task.key] = task
 
     async def end(self, task: Task, announce: Announce) -> Sequence[Delivery]:
@@ -127,7 +127,7 @@ class FakeStore:
         self._prove(task.key)
         assert task.end is not None
         watches = list(self._watching(task.key))
-        if not watches:
+        if not watches or not self._goes_on(task):
             return []
         task = named(task, watches[0].id)
         self.tasks[task.key] = task
@@ -136,12 +136,17 @@ class FakeStore:
     async def expire(self, task: Task, now: datetime, announce: Announce) -> Expired:
         self._reach("expire")
         self._prove(task.key)
+        if not self._goes_on(task):
+            return Expired((), None)
         ended = replace(task, end=End("abandoned", now, reason="deadline"))
         late = [watch for watch in self._watching(task.key) if watch.deadline_at <= now]
         owed = self._end_watches(late, ended, announce)
         left = any(self._watching(task.key))
         self.tasks[task.key] = task if left else ended
         return Expired(tuple(owed), self._merge(task.key) if left else None)
+
+    def _goes_on(self, task: Task) -> bool:
+        return self.tasks[task.key].watched_since == task.watched_since
 
     # EndpointStore
 
@@ -351,7 +356,7 @@ class FakeStore:
     def _cancel(self, watch: Watch, now: datetime, known: Known) -> Cancelled:
         key = self.view(watch.id).task_key
         told = known(key)
-        if told is not None and told.end is None:
+        if told is not None and told.end is None and self._goes_on(told):
             self.tasks[key] = told
         self.watches[watch.id] = replace(watch, state="cancelled", ended_at=now)
         left = any(self._watching(key))

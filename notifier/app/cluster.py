@@ -100,6 +100,7 @@ class Cluster:
             follower=poller,
             rereads=(endpoints, archivist),
             gathered=self.membership.wake,
+            unwatched=archivist.unwatched,
             tenure=self.tenure,
             crew=self._crew,
             clock=clock,

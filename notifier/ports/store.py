@@ -122,7 +122,10 @@ class WatchStore(Protocol):
 
 class TaskStore(Protocol):
     """Where many nodes share the store, a task belongs to the node that holds its shard: `end` and `expire` raise
-    LeaseLostError when that is not this one, as it was when they were called and still is in their transaction."""
+    LeaseLostError when that is not this one, as it was when they were called and still is in their transaction.
+
+    What is known of a task counts for as long as it is watched as it was then: of one that was given up and is watched
+    anew (`watched_since` says it) no call below changes anything."""
 
     async def watched(
         self, usual_intervals: Mapping[str, float], shards: Collection[int] | None = None

@@ -88,6 +88,7 @@ class Archivist:
         self._line = Line[int](concurrency=1)
         self._asleep = Sleepers[int]()
         self._impatient = set[int]()
+        self._recalled = set[int]()
         self._wakeup = WakeUp(self._pump, crew=crew, clock=clock)
         self._holds = Holds(store=store, crew=crew, clock=clock, retell=self._retell, accept=accept)
         self._storehouse = Storehouse(self._line, clock=clock, chance=chance)
@@ -133,6 +134,12 @@ class Archivist:
             unsettled = await self._store.unsettled(frozenset(self._owned))
             new = {key: at for key, at in unsettled.tasks.items() if key not in self._asleep}
             await self._take_up(replace(unsettled, tasks=new))
+
+    async def unwatched(self, keys: Collection[int]) -> None:
+        """Others did something with these tasks, which are not polled. Who registers a watch of one whose files are
+        being saved holds its event, and only this node can release that in time."""
+        if any(key in self._asleep or self._line.waits(key) or self._line.is_busy(key) for key in keys):
+            await self.reread()
 
     async def _take_up(self, unsettled: Unsettled) -> None:
         now = self._clock.now()
@@ -183,7 +190,8 @@ class Archivist:
             return
         now = self._clock.monotonic()
         for key in self._asleep.due(now):
-            self._line.join(key, now)
+            if not self._line.join(key, now) and self._line.is_busy(key):
+                self._recalled.add(key)  # its turn may be one under a lease that was lost since
         while (turn := self._line.take(now)) is not None:
             self._crew.spawn(self._take_turn(turn.key))
         self._wakeup.by(self._line.wake_at(now))
@@ -195,7 +203,10 @@ class Archivist:
             again = await self._visit(key)
         finally:
             self._line.leave(key)
-            if again is not None:
+            if key in self._recalled:
+                self._recalled.remove(key)
+                self._line.join(key, self._clock.monotonic())
+            elif again is not None:
                 self._asleep.put(key, self._clock.monotonic() + again)
             self._pump()
 

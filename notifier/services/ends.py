@@ -59,7 +59,7 @@ class Ends:
     async def save(self, task: Task) -> None:
         """Save an end and what it owes. If the store does not take it, it is kept and the next firing tries again."""
         self._saving.add(task.key)
-        task = self._archivist.plan(task)
+        known, task = task, self._archivist.plan(task)
         try:
             owed = await self._store.end(task, self._archivist.announce)
         except StoreUnavailableError as error:
@@ -67,15 +67,23 @@ class Ends:
             self._timetable.postpone(task.key, SAVE_AGAIN_SECONDS)
             return
         except LeaseLostError:
-            self._leave_to_owner(task)
+            if not self._begun_anew(known):
+                self._leave_to_owner(task)
             return
         finally:
             self._saving.discard(task.key)
-        first = self._followed.task(task.key) is not None
-        self._followed.forget(task.key)
+        anew = self._begun_anew(known)
+        first = not anew and self._followed.task(task.key) is not None
+        if not anew:
+            self._followed.forget(task.key)
         if owed or first:  # else its deadline was saved before, and told
             self._owe(task, owed)
         self._archivist.follow(task)
+
+    def _begun_anew(self, ended: Task) -> bool:
+        """While this end was being saved, its task was given away and came back, or is watched anew: it goes on."""
+        known = self._followed.task(ended.key)
+        return known is not None and known.end is not ended.end
 
     def _owe(self, task: Task, owed: Sequence[Delivery]) -> None:
         """Tell of an end, and hand over what it owes."""
@@ -105,7 +113,11 @@ class Ends:
         try:
             expired = await self._store.expire(task, now, self._archivist.announce)
         except LeaseLostError:
-            self._leave_to_owner(task)
+            known = self._followed.task(task.key)
+            if known is None or known is task:
+                self._leave_to_owner(task)
+            else:  # it came back meanwhile, or was polled: it is looked at again
+                self.expect(known)
             return True
         except Exception as error:  # even after a fault of ours the deadline holds
             self.expect(task)
@@ -114,10 +126,11 @@ class Ends:
             self._tell_untaken(task, error)
             return False
         self._untaken.discard(task.key)
-        if expired.task is None:
-            self._followed.forget(task.key)
-        else:
+        known = self._followed.task(task.key)
+        if expired.task is not None:
             self._followed.follow(expired.task)
+        elif known is None or known.watched_since == task.watched_since:  # else it is watched anew, and goes on
+            self._followed.forget(task.key)
         if expired.owed:
             self._owe(task, expired.owed)
         return True

@@ -37,6 +37,7 @@ class Holds:
         self._retell = retell
         self._accept = accept
         self._asleep = Sleepers[str]()
+        self._recalled = set[str]()
         self._line = Line[str](concurrency=MOST_AT_ONCE)
         self._taken = True
         self._closed = False
@@ -71,7 +72,8 @@ class Holds:
     def _pump(self) -> None:
         now = self._clock.monotonic()
         for delivery_id in self._asleep.due(now):
-            self._line.join(delivery_id, now)
+            if not self._line.join(delivery_id, now) and self._line.is_busy(delivery_id):
+                self._recalled.add(delivery_id)  # its release may be one under a lease that was lost since
         while not self._closed and (turn := self._line.take(now)) is not None:
             self._crew.spawn(self._take_turn(turn.key))
         if not self._closed:
@@ -82,6 +84,9 @@ class Holds:
             await self._release(delivery_id)
         finally:
             self._line.leave(delivery_id)
+            if delivery_id in self._recalled:
+                self._recalled.remove(delivery_id)
+                self._line.join(delivery_id, self._clock.monotonic())
             self._pump()
 
     async def _release(self, delivery_id: str) -> None:

@@ -1,6 +1,6 @@
 """What other nodes did that concerns this one: heard of at once, and looked for in the store now and then."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import datetime
 from itertools import islice
 from typing import Protocol, assert_never
@@ -59,7 +59,8 @@ class Reread(Protocol):
 
 class Newsreader:
     """`rereads` are looked at anew when endpoints have changed, and now and then; `gathered` is called when nodes have
-    come or gone."""
+    come or gone, `unwatched` with tasks of this node's that others changed and nobody watches (any more): there may be
+    a new watch of one that has ended."""
 
     def __init__(
         self,
@@ -69,6 +70,7 @@ class Newsreader:
         follower: Follower,
         rereads: Collection[Reread],
         gathered: Callable[[], None],
+        unwatched: Callable[[Collection[int]], Awaitable[None]],
         tenure: Tenure,
         crew: Crew,
         clock: Clock,
@@ -78,6 +80,7 @@ class Newsreader:
         self._follower = follower
         self._rereads = rereads
         self._gathered = gathered
+        self._unwatched = unwatched
         self._tenure = tenure
         self._crew = crew
         self._clock = clock
@@ -167,6 +170,14 @@ class Newsreader:
             raise
         for key in portion:
             self._renew(key, current.get(key))
+        await self._tell_unwatched(portion - current.keys())
+
+    async def _tell_unwatched(self, keys: Collection[int]) -> None:
+        try:
+            await self._unwatched(keys)
+        except StoreUnavailableError:
+            self._reread_now = True  # these are among what is read then
+            raise
 
     def _renew(self, key: int, task: Task | None) -> None:
         known = self._follower.task(key)

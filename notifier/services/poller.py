@@ -145,11 +145,15 @@ class Poller:
 
     def follow(self, task: Task, *, delay: float = 0.0) -> None:
         """Poll this task from now on, first in `delay` seconds; one that is followed already keeps its phase and what
-        was learned, and takes over interval and deadline. One that is another node's is left to that."""
+        was learned, and takes over interval and deadline, unless it is watched anew: then nothing old is kept. One that
+        is another node's is left to that."""
         self._adoption.heard(task.key)
         if not self._adoption.has(task.key):
             return
         known = self._tasks.get(task.key)
+        if known is not None and known.watched_since != task.watched_since:
+            self.forget(task.key)  # the store takes nothing more of what was known
+            known = None
         if known is None:
             self._tasks[task.key] = task
             self._timetable.repeat(task.key, task.interval, delay=delay)

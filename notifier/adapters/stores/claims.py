@@ -20,7 +20,7 @@ _FREE = (
     select(deliveries.c.id)
     .where(PENDING, ~HELD, _NOBODYS)
     .where(deliveries.c.next_attempt_at <= literal_column(f"{STARTED} + {SOON_MICROSECONDS}"))
-    .where(deliveries.c.callback_url.not_in(bindparam("crowded", expanding=True)))
+    .where(deliveries.c.callback_url != all_(bindparam("crowded", type_=ARRAY(Text))))  # as many as have a circuit
     .order_by(deliveries.c.next_attempt_at)
     .limit(bindparam("most"))
 )

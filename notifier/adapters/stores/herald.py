@@ -3,7 +3,8 @@
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Protocol, TypeVar
 
-from sqlalchemy import Connection, bindparam, func, literal_column, select, update
+from sqlalchemy import BigInteger, Connection, any_, bindparam, func, literal_column, select, update
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from notifier.adapters.stores.database_clock import NOW
 from notifier.adapters.stores.schema import tasks
@@ -21,7 +22,7 @@ UNKNOWN = "-"
 
 _TOUCH = (
     update(tasks)
-    .where(tasks.c.key.in_(bindparam("keys", expanding=True)))
+    .where(tasks.c.key == any_(bindparam("keys", type_=ARRAY(BigInteger))))  # of a file's watches there is no end
     .values(touched_at=literal_column(NOW))
 )
 _TELL = select(func.pg_notify(CHANNEL, bindparam("words")))

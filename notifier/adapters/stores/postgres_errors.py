@@ -50,6 +50,8 @@ _BY_WORDS: Sequence[tuple[re.Pattern[str], StoreFault, str]] = (
 )
 _COLLISIONS = ("40001", "40P01", "23503", "23505")
 _OUR_FAULTS = ("22", "23", "42")
+_OUR_WORDS = re.compile(r"number of parameters")
+"""Of a statement that the client did not send: the server has said nothing."""
 _LONGEST = 300
 
 
@@ -63,7 +65,8 @@ def explainer(store: str) -> Callable[[Exception], StoreUnavailableError | None]
             return None
         fault, hint = known or ("failing", "the server's log says more")
         if not code:
-            if not isinstance(_cause_of(error), psycopg.OperationalError | psycopg.InterfaceError):
+            server = isinstance(_cause_of(error), psycopg.OperationalError | psycopg.InterfaceError)
+            if not server or _OUR_WORDS.search(text):
                 return None
             fault, hint = _by_words(text)
         return StoreUnavailableError(f"{store}: {text}; {hint}", fault)

@@ -18,6 +18,7 @@ from notifier.adapters.stores.rows import (
     ENDLESS,
     UNTOUCHED,
     AnyRow,
+    Params,
     Query,
     Terms,
     end_params,
@@ -76,7 +77,11 @@ _NAMED = (
     .with_for_update()
 )
 _INSERT = insert(tasks).values(state="watching")
-_POLLED = update(tasks).where(tasks.c.key == bindparam("wanted"), tasks.c.state == "watching")
+_POLLED = update(tasks).where(
+    tasks.c.key == bindparam("wanted"),
+    tasks.c.state == "watching",
+    tasks.c.watched_since.is_not_distinct_from(bindparam("since", type_=tasks.c.watched_since.type)),
+)
 _RESTART = (
     update(tasks)
     .where(tasks.c.key == bindparam("wanted"))
@@ -84,7 +89,7 @@ _RESTART = (
 )
 _REST = update(tasks).where(tasks.c.key == bindparam("wanted")).values(state="idle")
 _LOCK = (
-    select(tasks.c.key)
+    select(tasks.c.key, tasks.c.watched_since)
     .where(tasks.c.key.in_(bindparam("keys", expanding=True)), tasks.c.state == "watching")
     .order_by(tasks.c.key)  # as above
     .with_for_update()
@@ -132,7 +137,12 @@ def _terms(row: AnyRow, usual_intervals: Mapping[str, float]) -> Terms:
 
 def save(connection: Connection, learned: Sequence[Task]) -> None:
     if learned:
-        connection.execute(_POLLED, [{"wanted": task.key, **learned_params(task)} for task in learned])
+        connection.execute(_POLLED, [_polled(task) for task in learned])
+
+
+def _polled(task: Task) -> Params:
+    """What polls taught us of a task, for as long as it is watched as it was then."""
+    return {"wanted": task.key, "since": task.watched_since, **learned_params(task)}
 
 
 def catch_up(connection: Connection, keys: Collection[int], known: Known) -> None:
@@ -160,7 +170,7 @@ def end(
     watched = lock(connection, [task.key for task, _ in wanted])
     ends: dict[int, tuple[Task, Announce]] = {}
     for task, announce in wanted:
-        if task.key in watched:
+        if _goes_on(task, watched):
             ends.setdefault(task.key, (task, announce))
     if not ends:
         return [() for _ in wanted]
@@ -173,7 +183,7 @@ def end(
     ]
     files.plan(connection, [(one.task, one.how) for one in endings])
     owed = _end_watches(connection, endings, lessee)
-    return [owed.pop(task.key, ()) for task, _ in wanted]
+    return [owed.pop(task.key, ()) if _goes_on(task, watched) else () for task, _ in wanted]
 
 
 def _end_of(task: Task) -> End:
@@ -191,7 +201,7 @@ def expire(
     *,
     lessee: Lessee,
 ) -> Expired:
-    if not lock(connection, [task.key]):
+    if not _goes_on(task, lock(connection, [task.key])):
         return Expired((), None)
     rows = _open_watches(connection, [task.key]).get(task.key, [])
     due = [row for row in rows if row.deadline_at <= now]
@@ -210,16 +220,22 @@ def _reduced(connection: Connection, task: Task, usual_intervals: Mapping[str, f
     return None if left is None else task.on_terms_of(left)
 
 
-def lock(connection: Connection, keys: Collection[int]) -> set[int]:
-    """Those of the tasks that are still watched; they stay so until the transaction is over."""
+def lock(connection: Connection, keys: Collection[int]) -> Mapping[int, datetime | None]:
+    """Those of the tasks that are still watched, and since when; they stay so until the transaction is over."""
     return {
-        key for portion in portions(list(keys)) for key in connection.execute(_LOCK, {"keys": portion}).scalars()
+        row.key: row.watched_since
+        for portion in portions(list(keys))
+        for row in connection.execute(_LOCK, {"keys": portion})
     }
 
 
+def _goes_on(task: Task, watched: Mapping[int, datetime | None]) -> bool:
+    """It is still watched, and was not given up and watched anew since: what is known of it says nothing of that."""
+    return task.key in watched and watched[task.key] == task.watched_since
+
+
 def _close(connection: Connection, ended: Sequence[tuple[Task, End]]) -> None:
-    params = [{"wanted": task.key, **learned_params(task), **end_params(how)} for task, how in ended]
-    connection.execute(_POLLED, params)
+    connection.execute(_POLLED, [{**_polled(task), **end_params(how)} for task, how in ended])
 
 
 def _open_watches(connection: Connection, keys: Collection[int]) -> dict[int, list[AnyRow]]:

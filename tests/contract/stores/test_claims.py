@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import bindparam, event, text
+from sqlalchemy.exc import OperationalError
 
 from notifier.adapters.stores import claims, tasks
 from notifier.adapters.stores.lessee import OneOfMany
@@ -309,3 +310,32 @@ async def test_what_is_asked_every_few_seconds_is_found_by_an_index(nodes, url, 
     engine.dispose()
     assert searched in plan, plan
     assert "Index Cond" in plan, plan
+
+
+async def test_however_many_receivers_are_in_trouble(nodes):
+    """A statement takes 65,535 parameters, and an outage of the network opens the circuit of every URL."""
+    one, _, full = nodes
+    (delivery,) = await owed(full)
+    crowded = {f"https://app.example.com/{number}" for number in range(70_000)}
+    assert list(await one.claim(10, crowded | {HOOK})) == []
+    assert [each.id for each in await one.claim(10, crowded)] == [delivery.id]
+
+
+async def test_however_many_tasks_are_told_of_at_once(nodes):
+    """A configuration may declare more watches than a statement takes parameters."""
+    one, _, _ = nodes
+    ((registered,),) = [await one.register([registration(1)], START, Announcer())]
+    before = await one.touched(60)
+    keys = range(registered.view.task_key, registered.view.task_key + 70_000)
+    await one._writer.write(lambda on: one.herald.tasks(on, keys))
+    assert (await one.touched(60)).keys() == before.keys() == {registered.view.task_key}
+    assert (await one.touched(60)) != before
+
+
+async def test_a_statement_that_cannot_be_sent_is_no_outage(nodes):
+    """It would be tried again for ever, and an operator would look for a server that is there."""
+    one, _, _ = nodes
+    many = text("SELECT 1 WHERE 1 IN :keys").bindparams(bindparam("keys", expanding=True))
+    with pytest.raises(OperationalError, match="number of parameters"):
+        await one._writer.write(lambda on: on.execute(many, {"keys": range(70_000)}))
+    await one.ping()

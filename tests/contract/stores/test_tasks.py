@@ -255,3 +255,44 @@ async def test_a_new_task_never_gets_the_key_of_a_deleted_one(store, announcer):
     assert await store.clean(at(1000)) == 1
     (fresh,) = await store.register([registration(2, task="vid_2")], at(1001), announcer)
     assert fresh.task.key != task.key
+
+
+# A task that was given up, and is watched anew
+
+
+async def given_up_and_watched_anew(store):
+    """The task as it was, and as it is."""
+    before = await watching(store)
+    await store.cancel(watch_id(1), at(5), nothing_known)
+    ((again,),) = [await store.register([registration(2)], at(6), Announcer())]
+    return before, again.task
+
+
+async def test_what_was_known_of_an_earlier_watch_is_not_kept(store):
+    """Neither by itself nor along with a cancellation: a row of misses is not continued."""
+    before, after = await given_up_and_watched_anew(store)
+    missed = replace(before, misses=3, polls=9, missed_since=at(3))
+    await store.save([missed])
+    assert (await store.watched({"videos": 30.0})) == [after]
+    await store.register([registration(3, url=OTHER)], at(7), Announcer())
+    await store.cancel(watch_id(3), at(8), lambda _: missed)
+    assert (await store.watched({"videos": 30.0})) == [after]
+    await store.save([replace(after, polls=2)])
+    assert [task.polls for task in await store.watched({"videos": 30.0})] == [2]
+
+
+async def test_an_end_of_an_earlier_watch_ends_no_later_one(store, announcer):
+    """By an answer or by the deadline; what is known of the later one does end it."""
+    before, after = await given_up_and_watched_anew(store)
+    assert list(await store.end(given_up(before), announcer)) == []
+    assert await store.expire(before, at(2 * DAY), announcer) == Expired((), None)
+    assert (await store.watched({"videos": 30.0})) == [after]
+    (owed,) = await store.end(completed(after), announcer)
+    assert owed.watch_id == watch_id(2)
+
+
+async def test_old_and_new_ends_that_share_a_commit(store, announcer):
+    """The old one owes nothing, the new one what it owes, in whichever order they were asked for."""
+    before, after = await given_up_and_watched_anew(store)
+    ends = await asyncio.gather(*(store.end(completed(task), announcer) for task in (before, after)))
+    assert [len(owed) for owed in ends] == [0, 1]

@@ -85,12 +85,14 @@ class Node:
         self.crew = FakeCrew(self.clock)
         self.wire, self.follower, self.store = FakeWire(), FakeFollower(), FakeTasks(self.clock)
         self.endpoints, self.tenure, self.woken = Rereader(self.store), FakeTenure(), 0
+        self.unwatched, self.deaf_archive = [], False
         self.news = Newsreader(
             wire=self.wire,
             store=self.store,
             follower=self.follower,
             rereads=(self.endpoints,),
             gathered=self._gathered,
+            unwatched=self._unwatched,
             tenure=self.tenure,
             crew=self.crew,
             clock=self.clock,
@@ -99,6 +101,11 @@ class Node:
 
     def _gathered(self):
         self.woken += 1
+
+    async def _unwatched(self, keys):
+        if self.deaf_archive:
+            raise StoreUnavailableError("connection refused")
+        self.unwatched += sorted(keys)
 
     def watch(self, key, **more):
         """Another node registers a watch."""
@@ -145,6 +152,23 @@ async def test_a_task_that_nobody_watches_any_more_is_forgotten(node):
     node.store.watched.clear()
     await node.hears(1, 2)
     assert (node.follower.tasks, node.follower.forgotten) == ({}, [1])
+
+
+async def test_what_nobody_watches_is_told_of(node):
+    """It may be a task that has ended, and somebody wants to hear of its files; what is polled is no such task."""
+    node.watch(1)
+    await node.hears(1, 2, 9)
+    assert (node.unwatched, node.endpoints.times) == ([2], 0)
+
+
+async def test_what_nobody_watches_is_found_when_the_store_is_back(node):
+    """By the look at everything that comes next."""
+    node.deaf_archive = True
+    await node.hears(2)
+    assert node.endpoints.times == 0
+    node.deaf_archive = False
+    await node.seconds(1)
+    assert node.endpoints.times == 1
 
 
 async def test_a_task_on_other_terms_keeps_what_was_learned(node):

@@ -1,5 +1,7 @@
 """Files and held events go with the shard of their task, from node to node."""
 
+import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -104,6 +106,23 @@ async def test_what_others_owed_is_found(world):
     assert told(world) == ["task.completed"]
 
 
+async def test_what_others_owed_is_held_as_soon_as_it_is_heard_of(world):
+    """Its files are being tried again and again, and it has waited for long enough."""
+    world.files.usual = Unsaved("broken", "the connection broke")
+    await world.told("vid_1", DONE)
+    await world.crew.advance(599)
+    other = replace(world.store.watches["wch_1"], id="wch_9", callback_url="https://other.example/hook")
+    world.store.watches["wch_9"] = other
+    held = replace(world.delivery(), id="evt_9", watch_id="wch_9")
+    world.store.deliveries["evt_9"], world.store.leases["evt_9"] = held, "node_1"
+    await world.archivist.unwatched([2])
+    await world.crew.advance(5)
+    assert world.delivery("evt_9").held_until is not None
+    await world.archivist.unwatched([2, 1])
+    await world.crew.advance(5)
+    assert world.delivery("evt_9").held_until is None
+
+
 async def test_a_store_that_is_away_lets_nothing_be_adopted(world):
     """It is asked for again; ends that come meanwhile are ours already."""
     world.store.down = True
@@ -119,4 +138,50 @@ async def test_a_daemon_alone_adopts_and_gives_up_nothing():
     await world.archivist.adopt({SHARD})
     await world.archivist.reread()
     await world.told("vid_1", DONE)
+    assert told(world) == ["task.completed"]
+
+
+def meanwhile(world, call, happens):
+    """While the store is busy with the first such call, which it then refuses, this happens."""
+    plain = getattr(world.store, call)
+
+    async def slowly(*args):
+        setattr(world.store, call, plain)
+        await happens()
+        raise LeaseLostError(SHARD)
+
+    setattr(world.store, call, slowly)
+
+
+async def test_files_come_back_while_they_are_refused_under_an_old_lease(world):
+    """The shard was another node's for a moment: what was downloaded for nothing is downloaded again, and told."""
+    world.files.hold()
+    await world.told("vid_1", DONE)
+
+    async def back_and_forth():
+        await world.archivist.disown({SHARD}, save=True)
+        await world.archivist.adopt({SHARD})
+
+    meanwhile(world, "keep", back_and_forth)
+    world.files.release()
+    await world.crew.advance(1)
+    assert (told(world), len(world.files.orders)) == (["task.completed"], 2)
+
+
+async def test_a_held_event_comes_back_while_it_is_refused_under_an_old_lease(world):
+    """It is released at the time that it was promised for."""
+    world.files.usual = Unsaved("broken", "the connection broke")
+    await world.told("vid_1", DONE)
+    answered = asyncio.Event()
+
+    async def back_and_forth():
+        await world.archivist.disown({SHARD}, save=True)
+        await world.archivist.adopt({SHARD})
+        await answered.wait()
+
+    meanwhile(world, "release", back_and_forth)
+    await world.crew.advance(601)
+    world.store.leases["evt_1"] = "node_1"
+    answered.set()
+    await world.crew.run()
     assert told(world) == ["task.completed"]
