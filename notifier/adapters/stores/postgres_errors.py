@@ -16,9 +16,10 @@ from notifier.ports import StoreFault, StoreUnavailableError
 _BACK = "it works again as soon as the server takes connections"
 _CROWDED = "raise max_connections or the role's limit, or close what else is connected; a daemon takes up to eight"
 _LOCKED = "another program holds a lock on a row or table; it works again as soon as that lets go"
-_LOGIN = "correct user and password in store.url"
-_PARAMETERS = "correct the parameters behind the ? in store.url"
-_RIGHTS = "grant the role of store.url all rights on the database's tables"
+_LOGIN = "correct user and password in the database's URL, or the password in $PGPASSWORD"
+_NAME = "check the host's name in the database's URL, and that this machine can look it up"
+_PARAMETERS = "correct the parameters behind the ? in the database's URL"
+_RIGHTS = "make the role the owner of the database (ALTER DATABASE … OWNER TO …) and of its tables"
 
 _BY_CODE: Mapping[str, tuple[StoreFault, str]] = {  # a whole code, or the two letters of its class
     "08": ("unreachable", _BACK),
@@ -42,8 +43,9 @@ _BY_CODE: Mapping[str, tuple[StoreFault, str]] = {  # a whole code, or the two l
 _BY_WORDS: Sequence[tuple[re.Pattern[str], StoreFault, str]] = (
     (re.compile(r"too many (clients|connections)|connection slots|no more connections"), "crowded", _CROWDED),
     (re.compile(r"authentication failed|no password supplied|role .* does not exist"), "failing", _LOGIN),
+    (re.compile(r"could not translate host name|failed to resolve host"), "unreachable", _NAME),
     (re.compile(r"no pg_hba\.conf entry"), "failing", "allow this host, user and database in the server's pg_hba.conf"),
-    (re.compile(r"database .* does not exist"), "missing", "create it: createdb --encoding=UTF8, owned by the role"),
+    (re.compile(r"database .* does not exist"), "missing", "create it: createdb --owner=ROLE --encoding=UTF8 --template=template0"),
     (re.compile(r"invalid .* value|certificate|does not support SSL"), "failing", _PARAMETERS),
     (re.compile(r"permission denied"), "failing", _RIGHTS),
     (re.compile(r"not permitted to log in"), "failing", "let it: ALTER ROLE … LOGIN"),
@@ -53,6 +55,8 @@ _OUR_FAULTS = ("22", "23", "42")
 _OUR_WORDS = re.compile(r"number of parameters")
 """Of a statement that the client did not send: the server has said nothing."""
 _LONGEST = 300
+_QUESTION = re.compile(r"\n\s*Is the server running [^\n]*\?")
+"""libpq asks it on a line of its own; the hint of ours answers."""
 
 
 def explainer(store: str) -> Callable[[Exception], StoreUnavailableError | None]:
@@ -84,7 +88,7 @@ def passes(error: SQLAlchemyError) -> bool:
     """Whether waiting may help somebody who cannot connect: a wrong password stays wrong."""
     code, text = code_of(error), _text_of(error)
     if code:
-        return code[:2] in ("08", "53", "57")
+        return code[:2] in ("08", "53", "57") or code == "25006"
     return _by_words(text)[0] in ("unreachable", "crowded")
 
 
@@ -110,7 +114,7 @@ def _cause_of(error: BaseException) -> BaseException:
 def _text_of(error: Exception) -> str:
     cause = _cause_of(error)
     primary = getattr(getattr(cause, "diag", None), "message_primary", None)
-    return " ".join((primary or str(cause)).split())[:_LONGEST]
+    return " ".join(_QUESTION.sub("", primary or str(cause)).split())[:_LONGEST]
 
 
 def _by_words(text: str) -> tuple[StoreFault, str]:

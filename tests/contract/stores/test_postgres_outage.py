@@ -284,6 +284,14 @@ def test_what_the_server_says_becomes_a_word(code, fault):
     assert (reason and reason.fault) == fault
 
 
+def test_a_question_of_the_driver_is_not_glued_to_our_answer():
+    """libpq asks whether the server runs on a line of its own, without a full stop before."""
+    asked = "port 1 failed: Connection refused\n\tIs the server running on that host and accepting TCP/IP connections?"
+    reason = explainer("postgresql://h/d")(OperationalError("", {}, psycopg.OperationalError(f"{asked}\n{asked}")))
+    assert "running" not in str(reason)
+    assert "Connection refused; it works again as soon as" in str(reason)
+
+
 async def test_a_text_that_no_row_can_hold_is_no_outage(store):
     """Whoever may call the intake may ask for it; SQLite's rows can hold NUL, and nothing is found there either."""
     with capture_logs() as lines:
@@ -308,6 +316,7 @@ async def test_what_the_driver_refuses_is_a_fault_of_ours(store):
     ("words", "fault", "waits"),
     [
         ("connection refused", "unreachable", True),
+        ('could not translate host name "db" to address: Name or service not known', "unreachable", True),
         ("FATAL:  the database system is starting up", "unreachable", True),
         ("FATAL:  sorry, too many clients already", "crowded", True),
         ('FATAL:  too many connections for role "n"', "crowded", True),
@@ -373,7 +382,7 @@ async def test_a_start_gives_up_and_says_why(server):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda url: url.replace("notifier@", f"nobody:{PASSWORD}@"), "correct user and password in store.url"),
+        (lambda url: url.replace("notifier@", f"nobody:{PASSWORD}@"), r"correct user and password in the database's URL, .* \$PGPASSWORD"),
         (lambda url: url + "_other", "create it: createdb"),
         (lambda url: url + "?sslmode=sometimes", "invalid sslmode .*; correct the parameters behind"),
         (lambda url: url.replace("notifier@", f"notifier:{PASSWORD}@") + "?quux=1", "is no URL that PostgreSQL under"),
@@ -393,7 +402,7 @@ async def test_a_role_without_rights_hears_what_to_grant(url):
     server = shared_server()
     server.execute("CREATE ROLE guest LOGIN")
     try:
-        with pytest.raises(StoreError, match=r"permission denied .*; grant the role"):
+        with pytest.raises(StoreError, match=r"permission denied .*; make the role the owner .*ALTER DATABASE"):
             await open_postgres(url.replace("notifier@", "guest@"))
     finally:
         server.execute("DROP ROLE guest")
