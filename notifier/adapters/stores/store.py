@@ -90,6 +90,7 @@ class SqlStore(Lists):
         self._save: Shared[tuple[Sequence[Task], Held], None] = Shared(
             self._save_all,
             early=True,  # of a task whose end is being saved nothing else is
+            patient=True,  # nobody waits for it: after a start every first answer is a change
         )
         self._end: Shared[tuple[Task, Announce, Held], Sequence[Delivery]] = Shared(self._end_all)
         self._settle: Shared[tuple[Delivery, Attempt], Settlement] = Shared(
