@@ -8,6 +8,7 @@ import asyncio
 import logging
 import math
 import random
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -70,6 +71,7 @@ _AT_LEISURE = f"SET LOCAL idle_in_transaction_session_timeout = {_READ_MILLISECO
 """So does making tasks of its rows; a reader holds no lock meanwhile."""
 _NEW = f"CREATE TABLE IF NOT EXISTS {VERSIONS} (version_num VARCHAR(32) NOT NULL CONSTRAINT {VERSIONS}_pkc PRIMARY KEY)"
 _LOCK = text(f"SELECT version_num FROM {VERSIONS} FOR UPDATE")  # noqa: S608 -- the name is ours
+_UNKNOWN = re.compile(r'invalid URI query parameter: "([a-z_]{1,40})"', re.IGNORECASE)
 _WAY_BACK = "restore the dump from before the upgrade (pg_restore)"
 
 
@@ -198,9 +200,13 @@ def conninfo(url: str) -> str:
     try:
         given = conninfo_to_dict(url)
         return make_conninfo(url, **{name: value for name, value in _DEFAULTS.items() if name not in given})
-    except psycopg.ProgrammingError:  # its text quotes the URL
+    except psycopg.ProgrammingError as error:  # its text may quote the password
+        unknown = _UNKNOWN.match(str(error))
+        if unknown:
+            told = f"has a parameter that PostgreSQL does not know: {unknown[1]}; correct it, behind the ?"
+            raise StoreError(f"{shown(url)} {told}") from None
         told = "is no URL that PostgreSQL understands; write postgresql://user:password@host/database"
-        raise StoreError(f"{shown(url)} {told}, special characters in user and password as %XX") from None
+        raise StoreError(f"{shown(url)} {told}?name=value, special characters as %XX") from None
 
 
 async def _wait_for(work: Callable[[], None], store: str, patience: float) -> None:

@@ -421,7 +421,8 @@ async def test_a_start_gives_up_and_says_why(server):
         (lambda url: url.replace("notifier@", f"nobody:{PASSWORD}@"), "correct user and password .*PGPASSWORD"),
         (lambda url: url + "_other", "create it: createdb"),
         (lambda url: url + "?sslmode=sometimes", "invalid sslmode .*; correct the parameters behind"),
-        (lambda url: url.replace("notifier@", f"notifier:{PASSWORD}@") + "?quux=1", "is no URL that PostgreSQL under"),
+        (lambda url: url.replace("notifier@", f"notifier:{PASSWORD}@") + "?quux=1", "does not know: quux; correct"),
+        (lambda url: url.replace("notifier@", f"notifier:{PASSWORD}@") + "?quux", "is no URL that PostgreSQL under"),
     ],
 )
 async def test_what_will_not_pass_is_said_at_once(url, change, says):
