@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from notifier.adapters.stores.address import file_of, is_server, shown
+from notifier.adapters.stores.address import file_of, is_server, named
 from notifier.adapters.stores.backup import copy_store
 from notifier.adapters.stores.errors import StoreError
 from notifier.cli.client import stop
@@ -32,13 +32,14 @@ def backup(
     target: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write the copy; it must not exist yet.")],
     config: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
-    """Copy the store that the configuration names to FILE: consistent and checked, also while the daemon runs.
+    """Copy the store that the configuration names to FILE: consistent and checked, also while the daemon runs. A
+    PostgreSQL has its own program for that, and is told how to use it.
 
     To restore it, stop the daemon, remove the store's -wal and -shm files, and copy FILE over the store.
     """
     settings = load_or_exit(config, secrets="optional")
     if is_server(settings.store.url):
-        hint = f"pg_dump -Fc -f {shlex.quote(str(target))} {shown(settings.store.url)}"
+        hint = f"pg_dump -Fc -f {shlex.quote(str(target))} {shlex.quote(named(settings.store.url))}"
         stop(f"the store is a PostgreSQL server's, whose own tools copy it, also while the daemons run: {hint}")
     source = file_of(settings.store.url)
     try:

@@ -17,6 +17,15 @@ from notifier.config import store_url
 BIG = 100_000
 """Rows: fewer are moved before a bar could be read."""
 
+ONE = {
+    "tasks": "task",
+    "watches": "watch",
+    "deliveries": "delivery",
+    "attempts": "attempt",
+    "files": "file",
+    "endpoints": "endpoint",
+}
+
 
 def _url(value: str) -> str:
     try:
@@ -44,7 +53,7 @@ def migrate_store(
             moved = asyncio.run(move_store(file_of(source), target, progress=bar.show))
     except StoreError as error:
         stop(f"nothing was moved: {error}")
-    rows = ", ".join(f"{count} {name}" for name, count in moved.items())
+    rows = ", ".join(f"{count} {ONE.get(name, name) if count == 1 else name}" for name, count in moved.items())
     typer.echo(f"{shown(target)}  {rows}, all counted; write it into store.url, and run no daemon on {source} again")
 
 

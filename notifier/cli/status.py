@@ -38,7 +38,7 @@ def _show(found: Any) -> None:
         ("ready", "yes" if found["ready"] else "NO"),
         *((f"  {name}", what) for name, what in found["checks"].items()),
         ("providers", _providers(found["paused"])),
-        ("polls", f"{found['polls_per_second']:.1f}/s; the one that is due longest waits {_lag(found)}"),
+        ("polls", f"{_rate(found, '/s')}; the one that is due longest waits {_lag(found)}"),
         *_nodes(found.get("cluster")),
         ("watches", _counts(found["watches"])),
         ("deliveries", _counts(found["deliveries"])),
@@ -65,11 +65,15 @@ def _nodes(cluster: Mapping[str, Any] | None) -> list[tuple[str, str]]:
 
 
 def _node(node: Mapping[str, Any]) -> str:
-    work = f"{node['shards']} shards, {node['tasks']} tasks, {node['polls_per_second']:.1f} polls/s"
+    work = f"{node['shards']} shards, {node['tasks']} tasks, {_rate(node, ' polls/s')}"
     mark = "this one, " if node["this"] else ""
     if not node["alive"]:
         return f"{mark}SILENT since {moment(node['seen_at'])}; {node['shards']} shards"
     return f"{mark}{work}, lag {node['poll_lag_seconds']:.1f} s, version {node['version']}"
+
+
+def _rate(found: Mapping[str, Any], unit: str) -> str:
+    return f"{found['polls_per_second']:.1f}{unit} over the last minute"
 
 
 def _lag(found: Any) -> str:
@@ -104,6 +108,8 @@ def _circuits(count: int) -> str:
 
 
 def _store(store: Mapping[str, Any]) -> str:
+    if not store["bytes"]:  # no store is that small
+        return UNKNOWN
     free = "" if store["free_bytes"] is None else f", {format_size(store['free_bytes'])} free on its disk"
     return format_size(store["bytes"]) + free
 

@@ -172,7 +172,8 @@ def store_url(value: Any) -> str:
     if scheme.partition("+")[0] in ("postgresql", "postgres"):
         return _server_url(url)
     if scheme != "sqlite":
-        raise ValueError("is not the URL of a store (write sqlite:///notifier.db; an absolute path has four slashes)")
+        written = "sqlite:///notifier.db; an absolute path has four slashes; or postgresql://user:password@host/database"
+        raise ValueError(f"is not the URL of a store (write {written})")
     path = rest.removeprefix("/")
     if path in ("", ":memory:") or path.startswith("file:"):
         raise ValueError("names no file, and a store in memory would forget every watch (write sqlite:///notifier.db)")

@@ -60,6 +60,16 @@ async def test_what_is_missing_is_named(config: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "copy.db").exists()
 
 
+async def test_a_server_is_copied_by_its_own_program(config: Path) -> None:
+    """What to type, with the user and without the password; it is asked for."""
+    url = "postgresql://notifier:planted-pa55word@db.internal:5433/jobs?password=planted-too"
+    config.write_text(f"store: {{url: '{url}'}}\n{REST}")
+    result = backup(config, Path("copy of it"))
+    assert result.exit_code == 1
+    assert "pg_dump -Fc -f 'copy of it' postgresql://notifier@db.internal:5433/jobs\n" in result.stderr
+    assert "planted" not in result.stderr
+
+
 async def test_a_wrong_configuration_is_78(config: Path, tmp_path: Path) -> None:
     """With its errors, as for every command."""
     config.write_text("stroe: {}\n")

@@ -21,6 +21,13 @@ def shown(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
+def named(url: str) -> str:
+    """As `shown`, with the user: what to give to a server's own programs, which ask for the password."""
+    parts = urlsplit(url)
+    user, at, host = parts.netloc.rpartition("@")
+    return f"{parts.scheme}://{user.partition(':')[0]}{at}{host}{parts.path}"
+
+
 def passwords(url: str) -> frozenset[str]:
     """What no log line may hold of it, as written and as meant."""
     parts = urlsplit(url)

@@ -1,6 +1,7 @@
 """From a file to a server: everything that a store in SQLite holds, in one transaction of PostgreSQL's."""
 
 import asyncio
+import contextlib
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -27,6 +28,8 @@ TABLES = (tasks, watches, deliveries, attempts, files, endpoints)
 _ALIVE = select(nodes.c.id).where(nodes.c.alive_until > literal_column(NOW, BigInteger)).limit(1)
 PORTION = 2_000
 """Rows that are read and written before progress is told, and before an interruption is heard."""
+_MAGIC = b"SQLite format 3\0"
+"""What such a file begins with, unless it is empty (https://www.sqlite.org/fileformat.html)."""
 Progress: TypeAlias = Callable[[int, int], None]
 """How many rows are written, and of how many."""
 
@@ -52,6 +55,9 @@ async def move_store(source: Path, url: str, *, progress: Progress = lambda _mov
 def _judge(source: Path) -> None:
     if not source.is_file():
         raise StoreError(f"there is no store at {source.absolute()}")
+    with contextlib.suppress(OSError), source.open("rb") as file:  # who opens it as a store says why that fails
+        if file.read(len(_MAGIC)) not in (b"", _MAGIC):
+            raise StoreError(f"{source} is no SQLite database; name the file of a store")
 
 
 async def _move(source: Path, url: str, progress: Progress) -> Mapping[str, int]:

@@ -46,7 +46,7 @@ class Outage:
         if self.fault is None or self.damage is not None:
             return
         if self._told:
-            log.warning("store.available", after=self.fault, refused=self._refused)
+            log.info("store.available", after=self.fault, refused=self._refused)
         self.fault, self._told, self._refused = None, False, 0
 
     def _tell(self, error: StoreUnavailableError) -> None:

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import math
 import random
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -70,29 +71,33 @@ _AT_LEISURE = f"SET LOCAL idle_in_transaction_session_timeout = {_READ_MILLISECO
 """So does making tasks of its rows; a reader holds no lock meanwhile."""
 _NEW = f"CREATE TABLE IF NOT EXISTS {VERSIONS} (version_num VARCHAR(32) NOT NULL CONSTRAINT {VERSIONS}_pkc PRIMARY KEY)"
 _LOCK = text(f"SELECT version_num FROM {VERSIONS} FOR UPDATE")  # noqa: S608 -- the name is ours
+_UNKNOWN = re.compile(r'invalid URI query parameter: "([a-z_]{1,40})"', re.IGNORECASE)
 _WAY_BACK = "restore the dump from before the upgrade (pg_restore)"
 
 
 async def open_postgres(url: str, *, patience: float = PATIENCE_SECONDS) -> SharedStore:
     """Create or migrate the tables, and connect. `url` as libpq takes it; it is shown nowhere, as it may hold a
-    password. `patience` (seconds): how long to wait for a server that does not answer. StoreError when the database
-    cannot be used; the message says what to do."""
+    password. `patience` (seconds): how long to wait for a server that does not answer, has no connection left or takes
+    no writes. StoreError when the database cannot be used; the message says what to do."""
     engine = long_work(url)
+    writes = limited(url, 1, _WRITES, _WRITE_MILLISECONDS, _DURABLE)
+    reads = limited(url, 1, _READS, _READ_MILLISECONDS, _AT_LEISURE)
     try:
-        await _wait_for(engine, shown(url), patience)
-        await asyncio.to_thread(_again, lambda: _prepare(engine, shown(url)))
-    except SQLAlchemyError as error:
+        await _wait_for(lambda: _set_up(engine, (writes, reads), shown(url)), shown(url), patience)
+    except BaseException as error:
+        writes.dispose()
+        reads.dispose()
+        if not isinstance(error, SQLAlchemyError):
+            raise
         reason = explainer(shown(url))(error)
         raise StoreError(f"{shown(url)}: {error}" if reason is None else str(reason)) from None
     finally:
         engine.dispose()
-    return _put_together(url)
+    return _put_together(url, writes, reads)
 
 
-def _put_together(url: str) -> SharedStore:
+def _put_together(url: str, writes: Engine, reads: Engine) -> SharedStore:
     explain = explainer(shown(url))
-    writes = limited(url, 1, _WRITES, _WRITE_MILLISECONDS, _DURABLE)
-    reads = limited(url, 1, _READS, _READ_MILLISECONDS, _AT_LEISURE)
     looks = limited(url, LIST_READERS, _READS, _LIST_MILLISECONDS)
     outage = Outage()
     writer = Writer(writes, explain, relieve=lambda _: None, outage=outage, collides=collides)
@@ -195,30 +200,46 @@ def conninfo(url: str) -> str:
     try:
         given = conninfo_to_dict(url)
         return make_conninfo(url, **{name: value for name, value in _DEFAULTS.items() if name not in given})
-    except psycopg.ProgrammingError:  # its text quotes the URL
+    except psycopg.ProgrammingError as error:  # its text may quote the password
+        unknown = _UNKNOWN.match(str(error))
+        if unknown:
+            told = f"has a parameter that PostgreSQL does not know: {unknown[1]}; correct it, behind the ?"
+            raise StoreError(f"{shown(url)} {told}") from None
         told = "is no URL that PostgreSQL understands; write postgresql://user:password@host/database"
-        raise StoreError(f"{shown(url)} {told}, special characters in user and password as %XX") from None
+        raise StoreError(f"{shown(url)} {told}?name=value, special characters as %XX") from None
 
 
-async def _wait_for(engine: Engine, store: str, patience: float) -> None:
-    """Until the server answers. DBAPIError when it does not, or says no."""
+async def _wait_for(work: Callable[[], None], store: str, patience: float) -> None:
+    """Until the server lets this be done. DBAPIError when it does not answer in time, or says no."""
     until, told = time.monotonic() + patience, False
     while True:
         try:
-            return await asyncio.to_thread(_greet, engine)
+            return await asyncio.to_thread(work)
         except DBAPIError as error:
             if not passes(error) or time.monotonic() > until:
                 raise
             if not told:
-                hint = f"the daemon starts as soon as it answers, and gives up after {patience:g} s"
+                hint = f"the daemon starts as soon as that is over, and gives up after {patience:g} s"
                 log.warning("store.awaited", store=store, error=str(explainer(store)(error)), hint=hint)
             told = True
         await asyncio.sleep(AGAIN_SECONDS)
 
 
-def _greet(engine: Engine) -> None:
-    with transaction(engine):
-        pass
+def _set_up(engine: Engine, others: Sequence[Engine], store: str) -> None:
+    """The tables, and the connections that a start needs: made while it can still wait for one that is refused."""
+    _ask_for_writes(engine)
+    _again(lambda: _prepare(engine, store))
+    for other in others:
+        with transaction(other):
+            pass  # the pool keeps it
+
+
+def _ask_for_writes(engine: Engine) -> None:
+    """Where there is nothing to migrate a start writes nothing, and a standby would be found out too late."""
+    with transaction(engine) as connection:
+        asked = "SHOW transaction_read_only"
+        if connection.execute(text(asked)).scalar_one() == "on":
+            raise DBAPIError(asked, None, psycopg.errors.ReadOnlySqlTransaction("the server takes no writes"))
 
 
 # The tables

@@ -15,6 +15,7 @@ from notifier.ports import StoreFault, StoreUnavailableError
 
 _BACK = "it works again as soon as the server takes connections"
 _CROWDED = "raise max_connections or the role's limit, or close what else is connected; a daemon takes up to eight"
+_CREATE = "create it: createdb --owner=ROLE --encoding=UTF8 --template=template0"
 _LOCKED = "another program holds a lock on a row or table; it works again as soon as that lets go"
 _LOGIN = "correct user and password in the database's URL, or the password in $PGPASSWORD"
 _NAME = "check the host's name in the database's URL, and that this machine can look it up"
@@ -45,7 +46,7 @@ _BY_WORDS: Sequence[tuple[re.Pattern[str], StoreFault, str]] = (
     (re.compile(r"authentication failed|no password supplied|role .* does not exist"), "failing", _LOGIN),
     (re.compile(r"could not translate host name|failed to resolve host"), "unreachable", _NAME),
     (re.compile(r"no pg_hba\.conf entry"), "failing", "allow this host, user and database in the server's pg_hba.conf"),
-    (re.compile(r"database .* does not exist"), "missing", "create it: createdb --owner=ROLE --encoding=UTF8 --template=template0"),
+    (re.compile(r"database .* does not exist"), "missing", _CREATE),
     (re.compile(r"invalid .* value|certificate|does not support SSL"), "failing", _PARAMETERS),
     (re.compile(r"permission denied"), "failing", _RIGHTS),
     (re.compile(r"not permitted to log in"), "failing", "let it: ALTER ROLE … LOGIN"),

@@ -377,7 +377,7 @@ async def test_the_status_in_lines_for_people(live: Live) -> None:
         "  store      ok\n"
         "  scheduler  ok\n"
         "providers    videos paused, unauthorized: asked again in 43s\n"
-        "polls        1.2/s; the one that is due longest waits 0.2 s\n"
+        "polls        1.2/s over the last minute; the one that is due longest waits 0.2 s\n"
         "watches      12 watching, 1 failed\n"
         "deliveries   3 pending, 1 exhausted\n"
         "oldest       evt_1, pending for 2m13s\n"
@@ -398,7 +398,8 @@ async def test_the_status_shows_a_line_for_each_node(live: Live) -> None:
     live.world.status = replace(live.world.status, cluster=Cluster(nodes, unowned=40, age=1.0))
     shown = (await live.notifier("status")).stdout
     assert "nodes           1 alive; 40 SHARDS ARE NOBODY'S\n" in shown
-    assert "  host-1        this one, 128 shards, 1200 tasks, 40.0 polls/s, lag 0.2 s, version 1.2.3\n" in shown
+    work = "128 shards, 1200 tasks, 40.0 polls/s over the last minute, lag 0.2 s"
+    assert f"  host-1        this one, {work}, version 1.2.3\n" in shown
     assert "  host-\\x1b[2J  SILENT since 2026-11-22T16:33:00Z; 88 shards\n" in shown
     live.world.status = replace(live.world.status, cluster=Cluster(nodes[:1], unowned=0, age=75.0))
     shown = (await live.notifier("status")).stdout
@@ -421,6 +422,8 @@ async def test_a_daemon_that_is_not_ready_is_exit_1_with_the_reasons(live: Live)
     assert (lines["providers"], lines["store"], lines["circuits"]) == ("none is paused", "17 bytes", "none is open")
     assert {lines[name] for name in ("watches", "deliveries", "oldest")} == {"unknown: the store cannot be read"}
     assert "REFUSED" in lines["reload"]
+    live.world.status = replace(live.world.status, space=Space(0, None))  # of a server that does not answer
+    assert "store       unknown: the store cannot be read\n" in (await live.notifier("status")).stdout
     assert (await live.notifier("status", "--json")).exit_code == 1
     assert (await live.notifier("status", "--url", "unix:/nonexistent")).exit_code == 1
     assert (await live.notifier("status", "--token", "wrong")).exit_code == 1

@@ -206,7 +206,7 @@ def test_the_command_says_what_it_moved(path, url):
     to = url.replace("notifier@", "notifier:planted-pa55word@")
     result = migrate_store(f"sqlite:///{path}", to)
     assert (result.exit_code, result.stderr) == (0, "")
-    assert "9 watches, 3 deliveries, 2 attempts" in result.stdout
+    assert "9 watches, 3 deliveries, 2 attempts, 1 file, " in result.stdout
     assert result.stdout.startswith(url.replace("notifier@", ""))
     again = migrate_store(f"sqlite:///{path}", to)
     assert (again.exit_code, again.stdout) == (1, "")

@@ -62,6 +62,12 @@ async def refused(store):
     return caught.value.fault
 
 
+async def said(lines):
+    async with asyncio.timeout(30):
+        while not lines:
+            await asyncio.sleep(0.02)
+
+
 def told(lines):
     return [(line["event"], line.get("reason") or line.get("after")) for line in lines]
 
@@ -367,7 +373,37 @@ async def test_a_start_waits_for_its_server(server):
     await store.close()
     (line,) = lines
     assert (line["event"], line["log_level"]) == ("store.awaited", "warning")
-    assert line["hint"] == "the daemon starts as soon as it answers, and gives up after 30 s"
+    assert line["hint"] == "the daemon starts as soon as that is over, and gives up after 30 s"
+
+
+async def test_a_start_waits_for_a_server_that_takes_no_writes(server):
+    """A standby is made the primary while daemons start, also where their tables are there already."""
+    await (await open_postgres(server.url())).close()
+    server.execute("ALTER DATABASE postgres SET default_transaction_read_only = on")
+    with pytest.raises(StoreError, match="takes no writes; it is a standby or set read-only"):
+        await open_postgres(server.url(), patience=0.0)
+    with capture_logs() as lines:
+        opening = asyncio.create_task(open_postgres(server.url()))
+        await said(lines)
+        with server.connect(server.url()) as connection:
+            connection.execute("SET default_transaction_read_only = off")
+            connection.execute("ALTER DATABASE postgres RESET default_transaction_read_only")
+        await (await opening).close()
+    assert [line["event"] for line in lines] == ["store.awaited"]
+
+
+async def test_a_start_waits_for_connections_that_others_have(server):
+    """Also for its second and third: they are made while it can wait, and kept."""
+    await (await open_postgres(server.url())).close()
+    server.execute("CREATE ROLE narrow LOGIN CONNECTION LIMIT 1")
+    server.execute("GRANT notifier TO narrow")
+    with capture_logs() as lines:
+        opening = asyncio.create_task(open_postgres(server.url(user="narrow")))
+        await said(lines)
+        server.execute("ALTER ROLE narrow CONNECTION LIMIT 3")
+        await (await opening).close()
+    assert [line["event"] for line in lines] == ["store.awaited"]
+    assert "too many connections for role" in lines[0]["error"]
 
 
 async def test_a_start_gives_up_and_says_why(server):
@@ -382,10 +418,11 @@ async def test_a_start_gives_up_and_says_why(server):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda url: url.replace("notifier@", f"nobody:{PASSWORD}@"), r"correct user and password in the database's URL, .* \$PGPASSWORD"),
+        (lambda url: url.replace("notifier@", f"nobody:{PASSWORD}@"), "correct user and password .*PGPASSWORD"),
         (lambda url: url + "_other", "create it: createdb"),
         (lambda url: url + "?sslmode=sometimes", "invalid sslmode .*; correct the parameters behind"),
-        (lambda url: url.replace("notifier@", f"notifier:{PASSWORD}@") + "?quux=1", "is no URL that PostgreSQL under"),
+        (lambda url: url.replace("notifier@", f"notifier:{PASSWORD}@") + "?quux=1", "does not know: quux; correct"),
+        (lambda url: url.replace("notifier@", f"notifier:{PASSWORD}@") + "?quux", "is no URL that PostgreSQL under"),
     ],
 )
 async def test_what_will_not_pass_is_said_at_once(url, change, says):
