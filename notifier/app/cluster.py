@@ -135,8 +135,7 @@ class Cluster:
         """Everything was saved that could be."""
         await _in_time(LEAVE_SECONDS, self.membership.leave())
         await self._crew.drain(0.0)
-        await self._wire.close()
-        await self._aside.close()
+        await asyncio.gather(self._wire.close(), self._aside.close())
 
 
 async def _in_time(seconds: float, work: Coroutine[Any, Any, None]) -> None:

@@ -31,8 +31,8 @@ EXPIRE_EVERY_SECONDS = 0.5
 CLEAN_EVERY_SECONDS = (1.0, 600.0)
 ATTEMPTS_FINISH_SECONDS = 22.0
 """How long a stop waits for attempts in flight; all of it must fit into 30 s."""
-AMONG_OTHERS_SECONDS = 18.0
-"""The same where shards are handed over first."""
+AMONG_OTHERS_SECONDS = 15.0
+"""The same where shards are handed over first, and a server may have to be left that says nothing."""
 POLLS_FINISH_SECONDS = 2.0
 """Polls are not waited for longer: one that is cut off is simply made again after the start."""
 FLUSH_SECONDS = 3.0

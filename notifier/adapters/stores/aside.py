@@ -1,6 +1,7 @@
 """Connections beside the store's own: whether a node is alive must not depend on how busy it is."""
 
 import asyncio
+import threading
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -29,7 +30,8 @@ class Aside:
     def __init__(self, url: str) -> None:
         where = _quick(url)
         explain = explainer(shown(url))
-        self._engines = [limited(where, size, _WRITES, _MILLISECONDS) for size in (1, _MOVES)]
+        self._over = threading.Event()
+        self._engines = [limited(where, size, _WRITES, _MILLISECONDS, over=self._over) for size in (1, _MOVES)]
         self._beats = Reader(self._engines[0], explain, threads=1, outage=Outage())
         self._moves = Reader(self._engines[1], explain, threads=_MOVES, outage=Outage())
 
@@ -40,6 +42,8 @@ class Aside:
         return await self._moves.read(work)
 
     async def close(self) -> None:
+        """What is under way is of no use any more."""
+        self._over.set()
         await self._moves.close()
         await self._beats.close()
         for engine in self._engines:

@@ -6,16 +6,16 @@ it to another daemon for the next one (pgbouncer, `pool_mode = transaction`).
 
 import asyncio
 import logging
-import math
 import random
 import re
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import psycopg
 import structlog
-from psycopg.abc import Buffer, PQGen
+from psycopg.abc import Buffer
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.types.string import StrDumperUnknown
 from sqlalchemy import Connection, Engine, QueuePool, create_engine, event, inspect, text
@@ -25,6 +25,7 @@ from notifier.adapters.stores.address import shown
 from notifier.adapters.stores.errors import StoreError
 from notifier.adapters.stores.migrate import VERSIONS, examine, migrate
 from notifier.adapters.stores.outage import Outage
+from notifier.adapters.stores.patience import Impatient, impatient
 from notifier.adapters.stores.postgres_errors import collides, explainer, passes, without_details
 from notifier.adapters.stores.reader import Reader
 from notifier.adapters.stores.schema import metadata
@@ -79,9 +80,9 @@ async def open_postgres(url: str, *, patience: float = PATIENCE_SECONDS) -> Shar
     """Create or migrate the tables, and connect. `url` as libpq takes it; it is shown nowhere, as it may hold a
     password. `patience` (seconds): how long to wait for a server that does not answer, has no connection left or takes
     no writes. StoreError when the database cannot be used; the message says what to do."""
-    engine = long_work(url)
-    writes = limited(url, 1, _WRITES, _WRITE_MILLISECONDS, _DURABLE)
-    reads = limited(url, 1, _READS, _READ_MILLISECONDS, _AT_LEISURE)
+    engine, over = long_work(url), threading.Event()
+    writes = limited(url, 1, _WRITES, _WRITE_MILLISECONDS, _DURABLE, over=over)
+    reads = limited(url, 1, _READS, _READ_MILLISECONDS, _AT_LEISURE, over=over)
     try:
         await _wait_for(lambda: _set_up(engine, (writes, reads), shown(url)), shown(url), patience)
     except BaseException as error:
@@ -93,13 +94,13 @@ async def open_postgres(url: str, *, patience: float = PATIENCE_SECONDS) -> Shar
         raise StoreError(f"{shown(url)}: {error}" if reason is None else str(reason)) from None
     finally:
         engine.dispose()
-    return _put_together(url, writes, reads)
+    return _put_together(url, writes, reads, over)
 
 
-def _put_together(url: str, writes: Engine, reads: Engine) -> SharedStore:
+def _put_together(url: str, writes: Engine, reads: Engine, over: threading.Event) -> SharedStore:
     explain = explainer(shown(url))
-    looks = limited(url, LIST_READERS, _READS, _LIST_MILLISECONDS)
     outage = Outage()
+    looks = limited(url, LIST_READERS, _READS, _LIST_MILLISECONDS, over=over)
     writer = Writer(writes, explain, relieve=lambda _: None, outage=outage, collides=collides)
     reader = Reader(reads, explain, threads=1, outage=outage)
     lists = Reader(looks, explain, threads=LIST_READERS, outage=outage)
@@ -108,52 +109,26 @@ def _put_together(url: str, writes: Engine, reads: Engine) -> SharedStore:
         for engine in (writes, reads, looks):
             await asyncio.to_thread(engine.dispose)
 
-    return SharedStore(writer, reader, lists, release=release, outage=outage, space=lambda: _space(looks))
+    return SharedStore(writer, reader, lists, release=release, outage=outage, space=lambda: _space(looks), over=over)
 
 
 # Connections
 
 
-def limited(url: str, size: int, opening: str, milliseconds: int, *more: str) -> Engine:
-    """Its statements may take so long, and a server that says nothing for longer is gone."""
-    opening = begin(opening, milliseconds, *more)
-    return new_engine(url, size=size, begin=opening, answers=milliseconds / 1000 + _SLACK_SECONDS)
+def limited(url: str, size: int, opening: str, milliseconds: int, *more: str, over: threading.Event) -> Engine:
+    """Its statements may take so long, and a server that says nothing for longer is gone; nor is it waited for when it
+    is `over`."""
+    connection = impatient(milliseconds / 1000 + _SLACK_SECONDS, over)
+    return new_engine(url, size=size, begin=begin(opening, milliseconds, *more), kind=connection)
 
 
-class _Impatient(psycopg.Connection[tuple[object, ...]]):
-    """Waits for the server's next answer for `answers` seconds at most. Where something between acknowledges what is
-    sent (a proxy, a pool of connections), neither the network's time-outs nor the server's own end such a wait."""
-
-    answers = math.inf
-
-    def wait(self, gen: PQGen[T], *args: Any, **options: Any) -> T:
-        return super().wait(_within(self.answers, gen), *args, **options)
-
-
-def _within(seconds: float, gen: PQGen[T]) -> PQGen[T]:
-    """psycopg comes back ten times a second while there is nothing to read."""
-    until = time.monotonic() + seconds
-    try:
-        wanted = next(gen)
-        while True:
-            ready = yield wanted
-            if not ready and time.monotonic() >= until:
-                raise psycopg.OperationalError(f"the server has said nothing for {seconds:g} s")
-            wanted = gen.send(ready)
-    except StopIteration as end:
-        result: T = end.value
-        return result
-
-
-def new_engine(url: str, *, size: int, begin: str, answers: float = math.inf) -> Engine:
-    """`size` connections at most; `begin` is what each transaction begins with, in one round trip; `answers` is within
-    how many seconds the server says something."""
+def new_engine(url: str, *, size: int, begin: str, kind: type[Impatient] = Impatient) -> Engine:
+    """`size` connections of this kind at most; `begin` is what each transaction begins with, in one round trip."""
     where = conninfo(url)
 
     def connect() -> psycopg.Connection[tuple[object, ...]]:
         # It is we who say when a transaction begins.
-        connection = _Impatient.connect(where, autocommit=True, prepare_threshold=None)
-        connection.answers = answers
+        connection = kind.connect(where, autocommit=True, prepare_threshold=None)
         connection.adapters.register_dumper(str, _WithoutNul)
         return connection
 

@@ -15,6 +15,7 @@ import psycopg
 import structlog
 
 from notifier.adapters.stores.herald import CHANNEL
+from notifier.adapters.stores.patience import impatient
 from notifier.ports import Changed, Gathered, Missed, News, Readdressed, Tenure
 
 log = structlog.get_logger()
@@ -65,7 +66,7 @@ class PostgresWire:
         while not self._closed.is_set():
             wait = AGAIN_SECONDS
             try:
-                with _connect(self._conninfo) as connection:
+                with self._connect(self._conninfo) as connection:
                     connection.execute(f"LISTEN {CHANNEL}")
                     wait = self._attend(connection)
             except psycopg.Error as error:
@@ -91,7 +92,7 @@ class PostgresWire:
 
     def _say_word(self) -> None:
         self._word, self._said_at = secrets.token_hex(8), time.monotonic()
-        with _connect(self._speak_at) as connection:
+        with self._connect(self._speak_at) as connection:
             connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, f"word {self._word}"))
 
     def _tell_deaf(self) -> None:
@@ -133,6 +134,6 @@ class PostgresWire:
             with suppress(RuntimeError):  # the loop is closed: nobody waits any more
                 self._loop.call_soon_threadsafe(self._heard, news)
 
-
-def _connect(conninfo: str) -> psycopg.Connection[tuple[object, ...]]:
-    return psycopg.connect(conninfo, autocommit=True, prepare_threshold=None)
+    def _connect(self, conninfo: str) -> psycopg.Connection[tuple[object, ...]]:
+        """One that falls silent is given up, and each as soon as this is closed."""
+        return impatient(HEARD_WITHIN_SECONDS, self._closed).connect(conninfo, autocommit=True, prepare_threshold=None)

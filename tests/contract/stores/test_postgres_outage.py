@@ -3,6 +3,7 @@ lost, and it works again by itself."""
 
 import asyncio
 import shutil
+import threading
 import time
 from urllib.parse import urlsplit
 
@@ -13,12 +14,16 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from structlog.testing import capture_logs
 
 from notifier.adapters.stores import postgres
+from notifier.adapters.stores.aside import Aside
 from notifier.adapters.stores.errors import StoreError
-from notifier.adapters.stores.postgres import open_postgres
+from notifier.adapters.stores.patience import CLOSE_SECONDS
+from notifier.adapters.stores.postgres import conninfo, open_postgres
 from notifier.adapters.stores.postgres_errors import explainer, passes
+from notifier.adapters.stores.wire import PostgresWire
 from notifier.ports import Page, StoreUnavailableError
 from tests.contract.stores.building import T0, Announcer, nothing_known, registration
 from tests.cuttable_wire import Wire
+from tests.fake_pool import FakeTenure
 from tests.postgres_server import PostgresServer, shared_server
 from tests.small_disk import small_disk
 
@@ -162,6 +167,35 @@ async def test_a_server_that_says_nothing_is_not_waited_for_for_ever(url, monkey
     assert len((await store.watches(Page())).watches) >= 2
     await store.close()
     wire.close()
+
+
+async def test_a_silent_server_keeps_no_stop_waiting(url):
+    """Whatever waits for it ends as soon as it is of no more use: statements, connections that are being made, beats
+    and news. No thread is left that the process would have to wait for."""
+    port = urlsplit(url).port
+    wire = Wire(port)
+    through = url.replace(f":{port}/", f":{wire.port}/") + "?connect_timeout=60"
+    store, aside, heard = await open_postgres(through), Aside(through), asyncio.Event()
+    news = PostgresWire(conninfo(through), FakeTenure("node_1"))
+    news.listen(lambda _: heard.set())
+    await heard.wait()
+    await store.ping()
+    wire.cut()
+    waiting = [store.ping(), store.counts(), aside.beats(ask), aside.moves(ask)]  # the last three have to connect
+    outcomes = asyncio.gather(*waiting, return_exceptions=True)
+    await asyncio.sleep(0.3)
+    threads = {thread for thread in threading.enumerate() if thread.name.startswith("store")}
+    began = time.monotonic()
+    await asyncio.gather(store.close(), aside.close(), news.close())
+    assert time.monotonic() - began < CLOSE_SECONDS + 3
+    assert [type(outcome) for outcome in await outcomes] == [StoreUnavailableError] * 4
+    assert len(threads) == 5
+    assert not any(thread.is_alive() for thread in threads)
+    wire.close()
+
+
+def ask(connection):
+    return connection.execute(text("SELECT 1")).scalar_one()
 
 
 async def test_a_crowded_server_is_named_so(url):
