@@ -18,7 +18,8 @@
     │   ├── saving.py     which files are saved, and what each try makes of one
     │   ├── delivery.py   Delivery, Attempt, RetrySchedule, settle()
     │   ├── signature.py  sign(), verify(): Standard Webhooks, several secrets, both algorithms
-    │   ├── answer.py     what a provider's answer can mean; reading.py finds out which, explanation.py says why
+    │   ├── answer.py     what a provider's answer can mean; reading.py finds out which
+    │   │                (http_answer.py: what HTTP says), explanation.py says why
     │   ├── description.py   a provider, described (expression.py: JMESPath, template.py: requests with places to fill
     │   │                    in, extract.py: what expressions find in an answer,
     │   │                    masking.py: no secret in what we repeat of it)
@@ -40,8 +41,8 @@
     │   ├── tempo.py      how often something happens, over the last minute
     │   ├── lease.py      many nodes: which shards (shard.py) are whose, and who may act for how long
     │   └── moment.py, retry_after.py   how times and waits are written
-    ├── ports/            what the services need from the world (Protocols): world, store, catalog, meter, archive,
-    │                     cluster
+    ├── ports/            what the services need from the world (Protocols): world, store, deliveries,
+    │                     catalog, meter, archive, cluster
     ├── services/         the verbs: ask a port, apply the domain, tell a port
     │   ├── registrar.py  accept a watch once, reject a bad one, reconcile the file's watches
     │   ├── poller.py     one poll: fetch, advance, save – or end the task (adoption.py: which tasks are polled here)

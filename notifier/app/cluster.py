@@ -94,7 +94,12 @@ class Cluster:
             bereaved=(budget.bereaved, dispatcher.disown),
         )
         self._claims = Claims(pool=self._store, dispatcher=dispatcher, tenure=self.tenure)
-        self._news = Newsreader(
+        self._news = self._newsreader(poller, endpoints, archivist, clock)
+        figures = NodeMetrics(metrics.registry)
+        return NodeBoard(membership=self.membership, budget=budget, poller=poller, metrics=figures, clock=clock)
+
+    def _newsreader(self, poller: Poller, endpoints: Endpoints, archivist: Archivist, clock: Clock) -> Newsreader:
+        return Newsreader(
             wire=self._wire,
             store=self._store,
             follower=poller,
@@ -103,13 +108,6 @@ class Cluster:
             unwatched=archivist.unwatched,
             tenure=self.tenure,
             crew=self._crew,
-            clock=clock,
-        )
-        return NodeBoard(
-            membership=self.membership,
-            budget=budget,
-            poller=poller,
-            metrics=NodeMetrics(metrics.registry),
             clock=clock,
         )
 

@@ -32,7 +32,7 @@ class NodeBoard:
             alive=sum(node.alive for node in known.nodes),
             unowned=known.unowned,
             shards=len(self._membership.shards),
-            tasks=self._poller.followed,
+            tasks=len(self._poller.followed),
             lease_seconds=self._membership.lease_left(),
         )
         self._metrics.shares(self._poller.shares())

@@ -12,8 +12,9 @@ from notifier.config import ProviderSettings
 from notifier.domain.answer import Answer, Completed, outcome_name
 from notifier.domain.description import Description, HintHeader
 from notifier.domain.explanation import decided_by, decided_by_result, findings, what_follows
+from notifier.domain.http_answer import HttpAnswer
 from notifier.domain.masking import MASK
-from notifier.domain.reading import HttpAnswer, Reading
+from notifier.domain.reading import Reading
 
 SHOWN_CHARACTERS = 4096
 """Of a body; the whole of it is read all the same."""

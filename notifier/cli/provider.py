@@ -23,7 +23,8 @@ from notifier.config.provider_agreement import API_KEY, uses_key
 from notifier.domain.answer import MAX_ANSWER_BYTES, Answer, Completed, Unauthorized, Unavailable
 from notifier.domain.description import Description
 from notifier.domain.extract import first
-from notifier.domain.reading import HttpAnswer, parse_document, read, read_result
+from notifier.domain.http_answer import HttpAnswer, parse_document
+from notifier.domain.reading import read, read_result
 from notifier.domain.watch import judge_task_id
 
 app = typer.Typer(no_args_is_help=True, help="The APIs that are known, and tools to describe another.")

@@ -4,22 +4,19 @@ In this order: the rules; the HTTP status; a body that is not JSON, or too large
 words. Nothing but a mapped word or a rule ends a task.
 """
 
-from codecs import BOM_UTF8
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, assert_never
 
 from notifier.domain.answer import (
     MAX_PAUSE_SECONDS,
-    MAX_RESPONSE_BYTES,
     MIN_PAUSE_SECONDS,
     Answer,
     Completed,
     Failed,
     Missed,
     Running,
-    Throttled,
     Unauthorized,
     Unavailable,
 )
@@ -34,7 +31,6 @@ from notifier.domain.description import (
     Rule,
     SecondLook,
 )
-from notifier.domain.expression import parse_json
 from notifier.domain.extract import (
     NO_REASON,
     error_at,
@@ -48,6 +44,7 @@ from notifier.domain.extract import (
     urls_at,
     word_at,
 )
+from notifier.domain.http_answer import HttpAnswer, by_status, parse_document, text_of, throttled
 from notifier.domain.retry_after import parse_retry_after
 from notifier.domain.template import Values
 
@@ -55,16 +52,6 @@ ENDS = ("completed", "failed")
 _FILES = ("video/", "image/", "audio/", "model/", "application/octet-stream")
 MAX_SAID_CHARACTERS = 200
 """Of a provider's own words in a message of ours."""
-
-
-@dataclass(frozen=True, slots=True)
-class HttpAnswer:
-    """As it came. The names of `headers` are found in any case; `truncated`: the body went on past 1 MiB."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-    truncated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,50 +122,9 @@ def _may_end(heard: HttpAnswer) -> bool:
     return heard.truncated or heard.status == 204 or kind.startswith(_FILES)
 
 
-def by_status(heard: HttpAnswer, document: Any, now: datetime) -> Answer:
-    """Every provider's table for an HTTP status that is not a 2xx."""
-    status = heard.status
-    wait = parse_retry_after(heard.headers.get("retry-after"), now)
-    if status == 429 or (status == 503 and wait is not None):
-        return _throttled(wait)
-    if status in (401, 403):
-        return Unauthorized(status)
-    if 400 <= status < 500:
-        response = _text_of(heard) if isinstance(document, dict) else None
-        return Missed(refused=status != 404, message=f"HTTP {status}", response=response)
-    if 300 <= status < 400:
-        return Unavailable(f"HTTP {status}: redirects are not followed; check base_url")
-    return Unavailable(f"HTTP {status}")
-
-
-def parse_document(heard: HttpAnswer) -> Any:
-    """The JSON object or array of the body; None for anything else, and for one that is too large."""
-    if heard.truncated:
-        return None
-    try:
-        document = parse_json(_text(heard))
-    except (ValueError, RecursionError):  # UnicodeDecodeError and JSONDecodeError are ValueErrors
-        return None
-    return document if isinstance(document, dict | list) else None
-
-
-def _throttled(wait: float | None) -> Throttled:
-    return Throttled(None if wait is None else min(max(wait, MIN_PAUSE_SECONDS), MAX_PAUSE_SECONDS))
-
-
 def _true(value: Any) -> bool:
     """As JMESPath has it: 0 is true."""
     return value is not None and value is not False and value not in ("", [], {})
-
-
-def _text_of(heard: HttpAnswer) -> str | None:
-    """The answer's own JSON text, to be passed on byte for byte; None when it is over MAX_RESPONSE_BYTES."""
-    return None if len(heard.body) > MAX_RESPONSE_BYTES else _text(heard).strip()
-
-
-def _text(heard: HttpAnswer) -> str:
-    """Without the mark that some put before UTF-8. UnicodeDecodeError when it is not that."""
-    return heard.body.removeprefix(BOM_UTF8).decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +163,7 @@ class _Seen:
             case "not_found" | "refused":
                 return Missed(rule.outcome == "refused", self.message(), self.response())
             case "throttled":
-                return _throttled(parse_retry_after(self.heard.headers.get("retry-after"), self.now))
+                return throttled(parse_retry_after(self.heard.headers.get("retry-after"), self.now))
             case "unauthorized":
                 return Unauthorized(self.heard.status)
             case "unavailable":
@@ -260,7 +206,7 @@ class _Seen:
         return word_at(self.description.model, self.document)
 
     def response(self) -> str | None:
-        return None if self.document is None else _text_of(self.heard)
+        return None if self.document is None else text_of(self.heard)
 
     def message(self) -> str:
         """What the log and the watch say of an answer that a rule gave another meaning."""

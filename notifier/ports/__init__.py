@@ -31,15 +31,13 @@ from notifier.ports.cluster import (
     Tenure,
     Wire,
 )
+from notifier.ports.deliveries import BodyStore, DeliveryPool, DeliveryStore, Settlement, Subject, Waiting
 from notifier.ports.meter import AttemptMeter, FileMeter, PollMeter
 from notifier.ports.store import (
     Alter,
     Announce,
-    BodyStore,
     Cancelled,
     Declared,
-    DeliveryPool,
-    DeliveryStore,
     EndpointStore,
     Expired,
     History,
@@ -48,14 +46,11 @@ from notifier.ports.store import (
     Registered,
     ResultStore,
     Retell,
-    Settlement,
     StoreFault,
     StoreUnavailableError,
-    Subject,
     TaskStore,
     TooManyListsError,
     Unsettled,
-    Waiting,
     WatchStore,
 )
 from notifier.ports.world import Alarms, Chance, Clock, Crew, Guard, GuardBusyError, Provider, Sender, Timetable

@@ -31,7 +31,8 @@ class Polled(Protocol):
 
     def task(self, key: int) -> Task | None: ...
 
-    def polled(self) -> Collection[int]:
+    @property
+    def followed(self) -> Collection[int]:
         """Their keys."""
         ...
 
@@ -160,7 +161,7 @@ class Adoption:
         if self.owned is None:
             return
         self.owned.difference_update(shards)
-        keys = [key for key in self._polled.polled() if shard_of(key) in shards]
+        keys = [key for key in self._polled.followed if shard_of(key) in shards]
         if save:
             await self._settle(keys)
         async for key in _in_portions(keys):

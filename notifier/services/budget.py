@@ -35,7 +35,7 @@ class Budget:
 
     def report(self) -> str:
         demand = self._poller.demand()
-        return NodeReport(self._poller.followed, self._tempo(), self._poller.lag(), demand).written()
+        return NodeReport(len(self._poller.followed), self._tempo(), self._poller.lag(), demand).written()
 
     def seen(self, roll: Roll) -> None:
         """Lower at once what others need more, and ask for what is missing."""

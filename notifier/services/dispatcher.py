@@ -86,8 +86,7 @@ class Dispatcher:
         self._guard = guard
         self._alarms = alarms
         self._crew = crew
-        self._clock = clock
-        self._chance = chance
+        self._clock, self._chance = clock, chance
         self._meter = meter
         self._courier = Courier(policy.receivers, sender=sender, clock=clock, meter=meter, user_agent=user_agent)
         limits = limits_of(policy.receivers)
@@ -101,21 +100,24 @@ class Dispatcher:
         refresher.freshness, refresher.links = policy.freshness, policy.links
         self._ledger = Ledger(store=store, custody=self._custody, alarms=alarms, crew=crew, clock=clock)
         self._attempts = Attempts(self._courier, self._lanes, self._circuits, clock=clock, chance=chance)
-        self._turns = Turns(
-            self._lanes,
-            tray=self._tray,
-            attempts=self._attempts,
-            refresher=refresher,
-            ledger=self._ledger,
-            custody=self._custody,
-            tenure=tenure,
-            alarms=alarms,
-            clock=clock,
-            pump=self._pump,
-        )
+        self._turns = self._build_turns()
         self._trials = Trials(self._courier, self._attempts, clock=clock, chance=chance)
         self._wakeup = WakeUp(self._pump, crew=crew, clock=clock)
         self._closed = False
+
+    def _build_turns(self) -> Turns:
+        return Turns(
+            self._lanes,
+            tray=self._tray,
+            attempts=self._attempts,
+            refresher=self._refresher,
+            ledger=self._ledger,
+            custody=self._custody,
+            tenure=self._tenure,
+            alarms=self._alarms,
+            clock=self._clock,
+            pump=self._pump,
+        )
 
     def configure(self, policy: DispatchPolicy, sender: Sender, guard: Guard) -> None:
         """Another policy from now on; attempts in flight finish under the old one."""

@@ -187,10 +187,6 @@ class Poller:
         task = self._tasks.get(key)
         return None if task is None else self._channels.get(task.provider)
 
-    def polled(self) -> Collection[int]:
-        """The tasks that are polled here."""
-        return self._tasks.keys()
-
     def task(self, key: int) -> Task | None:
         """The task as it is known now, which may be newer than the store; None if it is not polled."""
         return self._tasks.get(key)
@@ -199,9 +195,9 @@ class Poller:
         return self._channels.get(provider)
 
     @property
-    def followed(self) -> int:
-        """How many tasks are polled here."""
-        return len(self._tasks)
+    def followed(self) -> Collection[int]:
+        """The keys of the tasks that are polled here."""
+        return self._tasks.keys()
 
     def pauses(self) -> Mapping[str, Pause]:
         """Which providers are paused, and why."""

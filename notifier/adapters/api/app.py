@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from notifier.adapters.api import endpoint_models, models, shapes
+from notifier.adapters.api import endpoint_models, models, shapes, status_shapes
 from notifier.adapters.api.auth import Auth, FailedAttempts
 from notifier.adapters.api.deliveries import Deliveries
 from notifier.adapters.api.endpoints import Endpoints
@@ -110,10 +110,10 @@ def _route_endpoints(app: FastAPI, calls: Endpoints) -> None:
 
 
 def _route_operations(app: FastAPI, calls: Operations) -> None:
-    ready, keys = {200: shapes.Readiness, 503: shapes.Readiness}, {200: shapes.PublicKeys}
+    ready, keys = {200: status_shapes.Readiness, 503: status_shapes.Readiness}, {200: shapes.PublicKeys}
     _route(app, "POST /v1/reload", calls.reload, "Reload the configuration", {200: shapes.Reloaded}, refuses=[403, 422])
-    _route(app, "GET /v1/status", calls.status, "How the daemon is doing", {200: shapes.Status}, refuses=[403])
-    _route(app, "GET /healthz", calls.health, "Is the process alive", {200: shapes.Health}, protected=False)
+    _route(app, "GET /v1/status", calls.status, "How the daemon is doing", {200: status_shapes.Status}, refuses=[403])
+    _route(app, "GET /healthz", calls.health, "Is the process alive", {200: status_shapes.Health}, protected=False)
     _route(app, "GET /readyz", calls.ready, "Does everything work", ready, protected=False)
     _route(app, "GET /.well-known/webhook-keys", calls.keys, "Keys that verify webhooks", keys, protected=False)
     _route(app, "GET /metrics", calls.metrics, "Metrics for Prometheus", {200: "text/plain"}, refuses=[403])

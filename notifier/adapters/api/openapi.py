@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from starlette.responses import Response
 
-from notifier.adapters.api import endpoint_models, models, shapes
+from notifier.adapters.api import endpoint_models, models, shapes, status_shapes
 from notifier.adapters.api.problems import MEDIA_TYPE, TITLES
 
 Content: TypeAlias = type[BaseModel] | str | None
@@ -161,9 +161,9 @@ def _schemas() -> dict[str, Any]:
         shapes.EndpointAndSecret,
         shapes.EndpointList,
         shapes.Reloaded,
-        shapes.Health,
-        shapes.Readiness,
-        shapes.Status,
+        status_shapes.Health,
+        status_shapes.Readiness,
+        status_shapes.Status,
         shapes.PublicKeys,
     )
     _, schema = models_json_schema([(model, "validation") for model in (*asked, *told)], ref_template=REF)

@@ -14,8 +14,9 @@ from notifier.adapters.providers.credentials import Credentials, Sent, Unready
 from notifier.domain.answer import MAX_ANSWER_BYTES, Answer, Completed, Unavailable
 from notifier.domain.description import Description, SecondLook
 from notifier.domain.extract import placeholders, urls_at
+from notifier.domain.http_answer import HttpAnswer
 from notifier.domain.masking import masked, masker
-from notifier.domain.reading import HttpAnswer, Reading, read, read_result
+from notifier.domain.reading import Reading, read, read_result
 from notifier.domain.template import Template, Values
 from notifier.ports import Clock
 

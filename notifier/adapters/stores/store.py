@@ -12,6 +12,7 @@ from notifier.adapters.stores import (
     bodies,
     deliveries,
     endpoints,
+    ends,
     files,
     lives,
     results,
@@ -167,14 +168,14 @@ class SqlStore(Lists):
         self, on: Connection, wanted: Sequence[tuple[Task, Announce, Held]]
     ) -> Sequence[Sequence[Delivery]]:
         prove(self.fences, on, ((task.key, held) for task, _, held in wanted))
-        return tasks.end(on, [(task, announce) for task, announce, _ in wanted], self.lessee)
+        return ends.end(on, [(task, announce) for task, announce, _ in wanted], self.lessee)
 
     async def expire(self, task: Task, now: datetime, announce: Announce) -> Expired:
         return await self._writer.write(
             proven(
                 self.fences,
                 task.key,
-                lambda on: tasks.expire(on, task, now, announce, self._usual, lessee=self.lessee),
+                lambda on: ends.expire(on, task, now, announce, self._usual, lessee=self.lessee),
             )
         )
 

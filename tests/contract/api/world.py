@@ -22,6 +22,7 @@ from notifier.adapters.api import (
     Status,
     build_api,
     shapes,
+    status_shapes,
 )
 from notifier.adapters.api import problems as problem_documents
 from notifier.domain.answer import Answer
@@ -234,7 +235,9 @@ class World:
         content = documented["content"].get(media_type, documented["content"].get("*/*"))
         assert content is not None, f"{media_type} is not documented for {answer.request.url.path}"
         if method != "HEAD" and (reference := content["schema"].get("$ref")):
-            getattr(shapes, reference.rpartition("/")[2]).model_validate_json(answer.content)
+            name = reference.rpartition("/")[2]
+            home = shapes if hasattr(shapes, name) else status_shapes
+            getattr(home, name).model_validate_json(answer.content)
 
     def _operation(self, method: str, path: str) -> dict[str, Any] | None:
         templates: Mapping[str, Any] = self.document["paths"]

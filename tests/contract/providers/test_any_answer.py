@@ -14,7 +14,8 @@ from notifier.app.describing import describe
 from notifier.config import Loaded, parse
 from notifier.config.presets import PRESETS
 from notifier.domain.answer import Completed, Failed
-from notifier.domain.reading import HttpAnswer, read
+from notifier.domain.http_answer import HttpAnswer
+from notifier.domain.reading import read
 from tests.recorded import Api, apis
 from tests.thoroughness import examples
 

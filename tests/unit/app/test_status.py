@@ -60,7 +60,7 @@ async def test_a_node_among_others_shows_them_in_status_and_metrics() -> None:
     metrics = Metrics("1.0", clock.monotonic)
     budget: Any = SimpleNamespace(roll=None, seen_at=clock.monotonic())
     membership: Any = SimpleNamespace(shards={1, 2}, lease_left=lambda: 6.5)
-    poller: Any = SimpleNamespace(followed=7, shares=lambda: {"videos": 2.5})
+    poller: Any = SimpleNamespace(followed=range(7), shares=lambda: {"videos": 2.5})
     nodes = NodeBoard(
         membership=membership, budget=budget, poller=poller, metrics=NodeMetrics(metrics.registry), clock=clock
     )

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from notifier.domain.answer import Running, TaskError, clean_text
 from notifier.domain.description import Description, Question
 from notifier.domain.event import announce, announce_test, event_type
+from notifier.domain.http_answer import HttpAnswer
 from notifier.domain.link import Links, WatchLinks, link_key
-from notifier.domain.reading import HttpAnswer, read
+from notifier.domain.reading import read
 from notifier.domain.result_file import ResultFile
 from notifier.domain.signature import HmacKey
 from notifier.domain.task import End, Task

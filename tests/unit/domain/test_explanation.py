@@ -17,7 +17,8 @@ from notifier.domain.answer import (
 from notifier.domain.description import Description, ErrorPaths, Question, Rule, SecondLook
 from notifier.domain.explanation import decided_by, decided_by_result, findings, rule_text, what_follows
 from notifier.domain.expression import compile_expression
-from notifier.domain.reading import HttpAnswer, Reading, read, read_result
+from notifier.domain.http_answer import HttpAnswer
+from notifier.domain.reading import Reading, read, read_result
 from notifier.domain.template import parse_template
 
 NOW = datetime(2026, 11, 22, 13, 33, tzinfo=UTC)

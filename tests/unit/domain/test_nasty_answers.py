@@ -5,7 +5,8 @@ import json
 import pytest
 
 from notifier.domain.answer import Completed, Failed, Unauthorized
-from notifier.domain.reading import HttpAnswer, read, read_result
+from notifier.domain.http_answer import HttpAnswer
+from notifier.domain.reading import read, read_result
 from tests.recorded import apis
 from tests.unit.domain.test_recorded_answers import NOW, descriptions
 

@@ -35,7 +35,8 @@ from notifier.domain.description import (
 )
 from notifier.domain.expression import compile_expression
 from notifier.domain.extract import NO_REASON
-from notifier.domain.reading import HttpAnswer, parse_document, read, read_result
+from notifier.domain.http_answer import HttpAnswer, parse_document
+from notifier.domain.reading import read, read_result
 from notifier.domain.template import parse_template
 from tests.thoroughness import examples
 

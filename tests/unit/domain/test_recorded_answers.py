@@ -12,7 +12,8 @@ from notifier.config import Loaded, parse
 from notifier.config.presets import PRESETS
 from notifier.domain.answer import MAX_ANSWER_BYTES, OUTCOMES, Answer, Completed, Failed
 from notifier.domain.description import Description
-from notifier.domain.reading import HttpAnswer, read, read_result
+from notifier.domain.http_answer import HttpAnswer
+from notifier.domain.reading import read, read_result
 from tests.recorded import Api, Recorded, Said, apis, differences
 
 NOW = datetime(2026, 11, 22, 13, 33, tzinfo=UTC)

@@ -41,7 +41,7 @@ async def test_nothing_is_polled_before_it_is_adopted(world):
     await world.poller.start()
     await world.passes(60)
     assert world.provider.asked == []
-    assert world.poller.followed == 0
+    assert len(world.poller.followed) == 0
 
 
 async def test_what_is_adopted_is_polled_soon(world):
@@ -101,7 +101,7 @@ async def test_a_shard_that_is_gone_before_its_tasks_are_read_brings_none(world)
 
     world.store.watched = slowly
     await world.poller.adopt(ALL)
-    assert world.poller.followed == 0
+    assert len(world.poller.followed) == 0
 
 
 async def test_what_ends_while_others_are_taken_up_is_not_taken_up_again(world, monkeypatch):
@@ -114,7 +114,7 @@ async def test_what_ends_while_others_are_taken_up_is_not_taken_up_again(world, 
     assert world.poller.task(3) is None
     await world.registrar.cancel("wch_3")
     await taking
-    assert world.poller.followed == 2
+    assert len(world.poller.followed) == 2
 
 
 async def test_two_readings_at_a_time_hear_of_the_same(world):
@@ -137,7 +137,7 @@ async def test_two_readings_at_a_time_hear_of_the_same(world):
     await world.registrar.cancel("wch_1")
     going_on[0].set()
     await adopting
-    assert world.poller.followed == 0
+    assert len(world.poller.followed) == 0
 
 
 async def test_a_reload_reads_only_what_is_held(world):
@@ -147,7 +147,7 @@ async def test_a_reload_reads_only_what_is_held(world):
     world.configure(videos=replace(LIMITS, interval=10.0))
     await world.poller.refresh()
     assert world.task(1).interval == 10.0
-    assert world.poller.followed == 1
+    assert len(world.poller.followed) == 1
 
 
 # Handing over
@@ -177,34 +177,34 @@ async def test_what_is_lost_is_not_saved(world):
     world.store.writes.clear()
     await world.poller.disown(ALL, save=False)
     assert world.store.writes == []
-    assert world.poller.followed == 0
+    assert len(world.poller.followed) == 0
 
 
-async def test_a_hand_over_waits_for_a_poll_in_flight(world):
-    """Two seconds at most: an answer that comes in time is not asked for again."""
+async def handed_over_during_a_poll(world):
+    """The task's answer, which is the end, is on its way."""
     await stored(world, 1)
     await world.poller.adopt(ALL)
     world.provider.script("vid_1", DONE)
     world.provider.hold()
     await world.passes(5)
     world.crew.spawn(world.poller.disown(ALL, save=True))
+
+
+async def test_a_hand_over_waits_for_a_poll_in_flight(world):
+    """Two seconds at most: an answer that comes in time is not asked for again."""
+    await handed_over_during_a_poll(world)
     await world.crew.advance(1.0)
     world.provider.release()
     await world.crew.advance(0.2)
-    assert world.poller.followed == 0
+    assert len(world.poller.followed) == 0
     assert [body["type"] for body in world.bodies()] == ["task.completed"]
 
 
 async def test_a_hand_over_does_not_wait_for_ever(world):
     """A poll that hangs is cut short of its effect: what it says later changes nothing."""
-    await stored(world, 1)
-    await world.poller.adopt(ALL)
-    world.provider.script("vid_1", DONE)
-    world.provider.hold()
-    await world.passes(5)
-    world.crew.spawn(world.poller.disown(ALL, save=True))
+    await handed_over_during_a_poll(world)
     await world.crew.advance(2.2)
-    assert world.poller.followed == 0
+    assert len(world.poller.followed) == 0
     world.provider.release()
     await world.crew.run()
     assert world.store.tasks[1].end is None
@@ -219,7 +219,7 @@ async def test_a_store_that_takes_nothing_does_not_stop_a_hand_over(world):
     world.store.down = True
     with capture_logs() as lines:
         await world.poller.disown(ALL, save=True)
-    assert world.poller.followed == 0
+    assert len(world.poller.followed) == 0
     assert [line["event"] for line in lines] == ["tasks.unsaved"]
 
 
@@ -229,7 +229,7 @@ async def test_a_task_of_no_provider_can_be_handed_over(world):
     await world.poller.adopt(ALL)
     world.poller.configure({})
     await world.poller.disown(ALL, save=True)
-    assert world.poller.followed == 0
+    assert len(world.poller.followed) == 0
 
 
 async def test_a_poller_that_shares_with_nobody_has_everything(world):
@@ -239,7 +239,7 @@ async def test_a_poller_that_shares_with_nobody_has_everything(world):
     await alone.poller.adopt([5])
     await alone.poller.disown(ALL, save=True)
     assert alone.poller.owned is None
-    assert alone.poller.followed == 1
+    assert len(alone.poller.followed) == 1
     await alone.crew.aclose()
 
 
@@ -278,7 +278,7 @@ async def test_an_end_that_is_anothers_to_tell_is_forgotten(world):
     world.provider.script("vid_1", DONE)
     with capture_logs() as lines:
         await world.passes(10)
-    assert world.poller.followed == 0
+    assert len(world.poller.followed) == 0
     assert world.bodies() == []
     assert [line["event"] for line in lines if line["log_level"] != "debug"] == ["task.polled"]
 
@@ -290,7 +290,7 @@ async def test_a_deadline_that_is_anothers_to_tell_is_forgotten(world):
     world.provider.usual = Unavailable("HTTP 502")
     world.store.lost = {1}
     await world.passes(86_500, step=50)
-    assert world.poller.followed == 0
+    assert len(world.poller.followed) == 0
     assert [body["data"]["task_id"] for body in world.bodies()] == ["vid_2"]
 
 
@@ -302,7 +302,7 @@ async def test_a_failed_adoption_says_so(world):
         await world.poller.adopt(ALL)
     world.store.down = False
     await world.poller.adopt(ALL)
-    assert world.poller.followed == 1
+    assert len(world.poller.followed) == 1
 
 
 async def test_many_tasks_are_handed_over_in_portions(world, monkeypatch):
@@ -314,9 +314,9 @@ async def test_many_tasks_are_handed_over_in_portions(world, monkeypatch):
 
     async def count():
         for _ in range(3):
-            turns.append(world.poller.followed)
+            turns.append(len(world.poller.followed))
             await asyncio.sleep(0)
 
     await asyncio.gather(world.poller.disown(ALL, save=False), count())
-    assert world.poller.followed == 0
+    assert len(world.poller.followed) == 0
     assert any(0 < followed < 5 for followed in turns)

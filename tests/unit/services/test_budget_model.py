@@ -71,7 +71,7 @@ class Node:
         self.tasks = {}
         """When each is due: those that come again, an interval of a second after their polls."""
 
-    followed = 0
+    followed = ()
 
     def lag(self):
         return 0.0
